@@ -1,0 +1,66 @@
+/**
+ * `npm run bench -- [options]`: our programs against their peers, on this machine, in network namespaces of their own.
+ *
+ * | option | |
+ * |---|---|
+ * | `--quick` | one round of 2 s per run instead of three of 4 s |
+ * | `--rounds N`, `--seconds S` | set them |
+ * | `--only tunnel,library/batches` | groups or scenarios |
+ * | `--peers fake-tcp,phantun` | beginnings of peers' names |
+ * | `--shapes plain,wire` | kinds of wire (bench/topology.ts) |
+ * | `--quiet S` | before each run, wait up to S seconds until others use less than 10 % of the machine |
+ * | `--no-build` | take dist/ and .peers/ as they are |
+ *
+ * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code. The table comes on
+ * stdout, progress on stderr, every run in bench/results/latest.json. It needs root, or user namespaces and /dev/net/tun.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { install } from './peers/install.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const main = join(root, 'dist/bench/main.js')
+
+const newest = directory =>
+  readdirSync(directory, { withFileTypes: true, recursive: true })
+    .filter(entry => entry.isFile() && entry.name.endsWith('.ts'))
+    .reduce((time, entry) => Math.max(time, statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs), 0)
+
+const npm = script => spawnSync('npm', ['run', '--silent', script], { cwd: root, stdio: ['ignore', 2, 2] }).status === 0
+
+const build = () => {
+  const hasAddon = ['build/Release', 'prebuilds'].some(directory => existsSync(join(root, directory)))
+  if (!hasAddon && !npm('build:native')) throw new Error('The addon could not be built (npm run build:native).')
+  const stale =
+    !existsSync(main) || statSync(main).mtimeMs < Math.max(newest(join(root, 'src')), newest(join(root, 'bench')))
+  if (!stale || npm('build:ts')) return
+  if (!existsSync(main)) throw new Error('The TypeScript could not be compiled (npm run build:ts).')
+  console.error('bench: the compiler found errors (above); what it wrote nevertheless is measured.')
+}
+
+const options = process.argv.slice(2).filter(option => option !== '--no-build')
+try {
+  if (options.length === process.argv.length - 2) {
+    build()
+    const { absent, failed } = install()
+    for (const sentence of [...absent, ...failed]) console.error(`bench: ${sentence}`)
+  }
+} catch (error) {
+  console.error(error.message)
+  process.exit(1)
+}
+
+const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user']
+const child = spawn('unshare', [...user, '--net', process.execPath, main, ...options], {
+  stdio: ['ignore', 'inherit', 'inherit'],
+  env: { ...process.env, FAKE_TCP_BENCH_NETNS: readlinkSync('/proc/self/ns/net') },
+})
+// The harness ends its own children; we wait for it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+child.on('error', error => {
+  console.error(`unshare (util-linux) could not be started: ${error.message}`)
+  process.exit(1)
+})
+child.on('exit', (code, signal) => process.exit(code ?? (signal ? 130 : 1)))

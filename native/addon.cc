@@ -1,0 +1,53 @@
+#include "exports.h"
+#include "poller.h"
+
+namespace {
+
+template <auto Function>
+napi_property_descriptor entry(const char* name, Environment* environment) {
+  return {name, nullptr, Binding<Function>::call, nullptr, nullptr, nullptr, napi_enumerable, environment};
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  auto* environment = new Environment(env);
+  env.SetInstanceData(environment);  // deleted with the environment, after its last callback
+
+  const napi_property_descriptor entries[] = {
+      entry<arenaOpen>("arenaOpen", environment),
+      entry<arenaClose>("arenaClose", environment),
+      entry<copy>("copy", environment),
+      entry<checksum>("checksum", environment),
+      entry<clockNow>("clock", environment),
+      entry<tunOpen>("tunOpen", environment),
+      entry<tunName>("tunName", environment),
+      entry<tunHeaderSize>("tunHeaderSize", environment),
+      entry<tunOffload>("tunOffload", environment),
+      entry<pairOpen>("pairOpen", environment),
+      entry<captureOpen>("captureOpen", environment),
+      entry<linkUp>("linkUp", environment),
+      entry<linkAddress>("linkAddress", environment),
+      entry<readOne>("read", environment),
+      entry<writeOne>("write", environment),
+      entry<readBatch>("readBatch", environment),
+      entry<writeGather>("writeGather", environment),
+      entry<writeSegments>("writeSegments", environment),
+      entry<udpOpen>("udpOpen", environment),
+      entry<udpBind>("udpBind", environment),
+      entry<udpConnect>("udpConnect", environment),
+      entry<udpPort>("udpPort", environment),
+      entry<socketBuffers>("socketBuffers", environment),
+      entry<udpReceive>("udpReceive", environment),
+      entry<udpSend>("udpSend", environment),
+      entry<eventOpen>("eventOpen", environment),
+      entry<eventRing>("eventRing", environment),
+      entry<eventDrain>("eventDrain", environment),
+      entry<closeDescriptor>("close", environment),
+  };
+  napi_define_properties(env, exports, std::size(entries), entries);
+  exports.Set("Poller", Poller::define(env, *environment));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, initialize)

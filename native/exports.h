@@ -1,0 +1,45 @@
+#pragma once
+
+#include "call.h"
+
+/* What the addon exports, but the Poller. src/native.ts is the contract: arguments, units and answers are told there.
+ */
+
+int32_t arenaOpen(Environment&, napi_value bytes);
+int32_t arenaClose(Environment&, int64_t arena);
+int64_t copy(Environment&, Memory to, int64_t toAt, Memory from, int64_t fromAt, int64_t length);
+int32_t checksum(Environment&, Memory memory, int64_t at, int64_t length, uint32_t initial);
+double clockNow(Environment&);
+int32_t closeDescriptor(Environment&, int fd);
+
+int32_t tunOpen(Environment&, Name name, int flags);
+napi_value tunName(Environment&, int fd);
+int32_t tunHeaderSize(Environment&, int fd, int bytes);
+int32_t tunOffload(Environment&, int fd, uint32_t offloads);
+
+int32_t captureOpen(Environment&, Name interface, int receiveBuffer);
+int32_t linkUp(Environment&, Name name, int mtu, int txQueueLength);
+int32_t linkAddress(Environment&, Name name, Bytes local, Bytes peer, int prefixLength);
+
+int32_t pairOpen(Environment&, napi_value out);
+int64_t readOne(Environment&, int fd, Memory memory, int64_t at, int64_t length);
+int64_t writeOne(Environment&, int fd, Memory memory, int64_t at, int64_t length);
+int32_t readBatch(Environment&, int fd, Memory memory, int64_t at, int64_t end, int64_t room, Words vec, int64_t vecAt,
+                  int64_t max);
+int64_t writeGather(Environment&, int fd, Memory head, int64_t headAt, int64_t headLength, Memory body, Words vec,
+                    int64_t vecAt, int64_t pieces);
+int32_t writeSegments(Environment&, int fd, Memory head, int64_t headAt, int64_t headLength, int64_t virtioLength,
+                      Memory body, Words vec, int64_t vecAt, int64_t pieces, int64_t segmentSize);
+
+int32_t udpOpen(Environment&, int family, int flags);
+int32_t udpBind(Environment&, int fd, Bytes address, int port, uint32_t scope);
+int32_t udpConnect(Environment&, int fd, Bytes address, int port, uint32_t scope);
+int32_t udpPort(Environment&, int fd);
+int32_t socketBuffers(Environment&, int fd, int receive, int send);
+int32_t udpReceive(Environment&, int fd, Memory memory, int64_t at, int64_t stride, int64_t max, Words vec,
+                   int64_t vecAt);
+int32_t udpSend(Environment&, int fd, int family, Memory memory, Words vec, int64_t vecAt, int64_t messages);
+
+int32_t eventOpen(Environment&);
+int32_t eventRing(Environment&, int fd);
+double eventDrain(Environment&, int fd);

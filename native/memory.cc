@@ -1,0 +1,34 @@
+#include <time.h>
+
+#include "checksum.h"
+#include "exports.h"
+
+int32_t arenaOpen(Environment& environment, napi_value bytes) {
+  const int32_t arena = environment.openArena(bytes);
+  return arena < 0 ? -EINVAL : arena;
+}
+
+int32_t arenaClose(Environment& environment, int64_t arena) {
+  return environment.closeArena(arena) ? 0 : -EFAULT;
+}
+
+int64_t copy(Environment&, Memory to, int64_t toAt, Memory from, int64_t fromAt, int64_t length) {
+  if (!to.holds(toAt, length) || !from.holds(fromAt, length)) return -EFAULT;
+  if (length > 0) memmove(to.data + toAt, from.data + fromAt, length);
+  return length;
+}
+
+int32_t checksum(Environment&, Memory memory, int64_t at, int64_t length, uint32_t initial) {
+  if (!memory.holds(at, length)) return -EFAULT;
+  return static_cast<int32_t>(onesComplementSum(memory.data + at, length, initial));
+}
+
+double clockNow(Environment&) {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+int32_t closeDescriptor(Environment& environment, int fd) {
+  return environment.closeOwned(fd);
+}

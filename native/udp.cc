@@ -1,0 +1,92 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include "exports.h"
+#include "scoped_descriptor.h"
+
+// Kernel interface numbers that older C library headers lack.
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+namespace {
+
+union SocketAddress {
+  sockaddr any;
+  sockaddr_in ipv4;
+  sockaddr_in6 ipv6;
+};
+
+bool setOption(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+/** The length of `to` for an address of 4 or 16 bytes, or 0 when the arguments make none. Port in host order. */
+socklen_t makeAddress(SocketAddress& to, const Bytes& address, int port, uint32_t scope) {
+  if (port < 0 || port > 0xffff) return 0;
+  to = {};
+  if (address.length == 4) {
+    to.ipv4.sin_family = AF_INET;
+    to.ipv4.sin_port = htons(static_cast<uint16_t>(port));
+    memcpy(&to.ipv4.sin_addr, address.data, 4);
+    return sizeof to.ipv4;
+  }
+  if (address.length != 16) return 0;
+  to.ipv6.sin6_family = AF_INET6;
+  to.ipv6.sin6_port = htons(static_cast<uint16_t>(port));
+  to.ipv6.sin6_scope_id = scope;
+  memcpy(&to.ipv6.sin6_addr, address.data, 16);
+  return sizeof to.ipv6;
+}
+
+}  // namespace
+
+int32_t udpOpen(Environment& environment, int family, int flags) {
+  constexpr int reusePort = 1, packetInfo = 2, gro = 4, v6Only = 8;
+  if (family != 4 && family != 6) return -EINVAL;
+  const bool isIPv6 = family == 6;
+  ScopedDescriptor fd(socket(isIPv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (fd < 0) return -errno;
+  if (isIPv6 && !setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, (flags & v6Only) != 0)) return -errno;
+  if ((flags & reusePort) && !setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return -errno;
+  if (flags & packetInfo) {
+    const bool set =
+        isIPv6 ? setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    if (!set) return -errno;
+  }
+  if ((flags & gro) && !setOption(fd, IPPROTO_UDP, UDP_GRO, 1)) return -errno;
+  return environment.own(fd.release());
+}
+
+int32_t udpBind(Environment&, int fd, Bytes address, int port, uint32_t scope) {
+  SocketAddress socketAddress;
+  const socklen_t length = makeAddress(socketAddress, address, port, scope);
+  if (length == 0) return -EINVAL;
+  return bind(fd, &socketAddress.any, length) < 0 ? -errno : 0;
+}
+
+int32_t udpConnect(Environment&, int fd, Bytes address, int port, uint32_t scope) {
+  SocketAddress socketAddress;
+  const socklen_t length = makeAddress(socketAddress, address, port, scope);
+  if (length == 0) return -EINVAL;
+  return connect(fd, &socketAddress.any, length) < 0 ? -errno : 0;
+}
+
+int32_t udpPort(Environment&, int fd) {
+  SocketAddress address;
+  socklen_t length = sizeof address;
+  if (getsockname(fd, &address.any, &length) < 0) return -errno;
+  if (address.any.sa_family == AF_INET) return ntohs(address.ipv4.sin_port);
+  return address.any.sa_family == AF_INET6 ? ntohs(address.ipv6.sin6_port) : -EAFNOSUPPORT;
+}
+
+int32_t socketBuffers(Environment&, int fd, int receive, int send) {
+  if (receive < 0 || send < 0) return -EINVAL;
+  const auto set = [fd](int size, int forced, int plain) {
+    return size == 0 || setOption(fd, SOL_SOCKET, forced, size) || setOption(fd, SOL_SOCKET, plain, size);
+  };
+  const bool done = set(receive, SO_RCVBUFFORCE, SO_RCVBUF) && set(send, SO_SNDBUFFORCE, SO_SNDBUF);
+  return done ? 0 : -errno;
+}

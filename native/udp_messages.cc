@@ -1,0 +1,193 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include "exports.h"
+#include "gather.h"
+
+// Kernel interface numbers that older C library headers lack.
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+namespace {
+
+constexpr int64_t maxMessages = 256;
+constexpr int64_t maxMessagePieces = 4096;
+
+/** One record in `vec`, see `Message` in src/native.ts. */
+struct Record {
+  int32_t at;
+  int32_t length;
+  int32_t segmentSize;
+  int32_t port;
+  uint8_t address[16];
+  uint8_t local[16];
+  int32_t scope;
+  int32_t truncated;
+  int32_t unused[2];
+};
+constexpr int64_t recordWords = 16;
+static_assert(sizeof(Record) == recordWords * sizeof(int32_t));
+
+union SocketAddress {
+  sockaddr any;
+  sockaddr_in ipv4;
+  sockaddr_in6 ipv6;
+};
+
+/** Room for the larger packet info and a segment size. */
+union Control {
+  uint8_t bytes[CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+  cmsghdr align;
+};
+
+/** What the kernel reads and fills in one recvmmsg or sendmmsg. 110 KiB, made when a thread first uses it. */
+struct Batch {
+  mmsghdr messages[maxMessages];
+  SocketAddress addresses[maxMessages];
+  Control controls[maxMessages];
+  iovec pieces[maxMessagePieces];
+};
+thread_local Batch batch;
+
+/** Appends one control message to `header`. */
+template <typename Value>
+void appendControl(msghdr& header, int level, int type, const Value& value) {
+  auto* const to = reinterpret_cast<cmsghdr*>(static_cast<uint8_t*>(header.msg_control) + header.msg_controllen);
+  to->cmsg_level = level;
+  to->cmsg_type = type;
+  to->cmsg_len = CMSG_LEN(sizeof value);
+  memcpy(CMSG_DATA(to), &value, sizeof value);
+  header.msg_controllen += CMSG_SPACE(sizeof value);
+}
+
+void readControl(const cmsghdr* control, Record& record) {
+  const auto is = [control](int level, int type) { return control->cmsg_level == level && control->cmsg_type == type; };
+  const uint8_t* const data = CMSG_DATA(control);
+  if (is(IPPROTO_UDP, UDP_GRO)) {
+    memcpy(&record.segmentSize, data, sizeof record.segmentSize);
+  } else if (is(IPPROTO_IP, IP_PKTINFO)) {
+    // Not ipi_addr, the destination in the header: that may be a broadcast address, which cannot be a source.
+    memcpy(record.local, data + offsetof(in_pktinfo, ipi_spec_dst), 4);
+  } else if (is(IPPROTO_IPV6, IPV6_PKTINFO)) {
+    memcpy(record.local, data + offsetof(in6_pktinfo, ipi6_addr), 16);
+  }
+}
+
+Record readMessage(mmsghdr& message, int64_t at) {
+  Record record{};
+  msghdr& header = message.msg_hdr;
+  record.at = static_cast<int32_t>(at);
+  record.length = static_cast<int32_t>(message.msg_len);
+  record.truncated = (header.msg_flags & MSG_TRUNC) != 0;
+  const auto& from = *static_cast<const SocketAddress*>(header.msg_name);
+  if (from.any.sa_family == AF_INET) {
+    record.port = ntohs(from.ipv4.sin_port);
+    memcpy(record.address, &from.ipv4.sin_addr, 4);
+  } else {
+    record.port = ntohs(from.ipv6.sin6_port);
+    memcpy(record.address, &from.ipv6.sin6_addr, 16);
+    record.scope = static_cast<int32_t>(from.ipv6.sin6_scope_id);
+  }
+  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
+    readControl(control, record);
+  }
+  return record;
+}
+
+/** Points `header` at the receiver in `record`; without a port it stays with the connected peer. */
+void setReceiver(msghdr& header, SocketAddress& to, bool isIPv6, const Record& record) {
+  if (record.port == 0) return;
+  to = {};
+  header.msg_name = &to;
+  if (isIPv6) {
+    to.ipv6.sin6_family = AF_INET6;
+    to.ipv6.sin6_port = htons(static_cast<uint16_t>(record.port));
+    to.ipv6.sin6_scope_id = static_cast<uint32_t>(record.scope);
+    memcpy(&to.ipv6.sin6_addr, record.address, 16);
+    header.msg_namelen = sizeof to.ipv6;
+  } else {
+    to.ipv4.sin_family = AF_INET;
+    to.ipv4.sin_port = htons(static_cast<uint16_t>(record.port));
+    memcpy(&to.ipv4.sin_addr, record.address, 4);
+    header.msg_namelen = sizeof to.ipv4;
+  }
+}
+
+/** Asks for the source address in `record`, unless that is left to the kernel. */
+void setSource(msghdr& header, bool isIPv6, const Record& record) {
+  constexpr uint8_t unknown[16] = {};
+  if (memcmp(record.local, unknown, sizeof unknown) == 0) return;
+  if (isIPv6) {
+    in6_pktinfo source{};
+    memcpy(&source.ipi6_addr, record.local, 16);
+    appendControl(header, IPPROTO_IPV6, IPV6_PKTINFO, source);
+  } else {
+    in_pktinfo source{};
+    memcpy(&source.ipi_spec_dst, record.local, 4);
+    appendControl(header, IPPROTO_IP, IP_PKTINFO, source);
+  }
+}
+
+}  // namespace
+
+int32_t udpReceive(Environment&, int fd, Memory memory, int64_t at, int64_t stride, int64_t max, Words vec,
+                   int64_t vecAt) {
+  if (max < 0 || max > maxMessages || stride <= 0 || stride > INT32_MAX) return -EINVAL;
+  if (!memory.holds(at, max * stride) || !vec.holds(vecAt, max * recordWords)) return -EFAULT;
+  for (int64_t i = 0; i < max; i++) {
+    batch.pieces[i] = {memory.data + at + i * stride, static_cast<size_t>(stride)};
+    msghdr& header = batch.messages[i].msg_hdr;
+    header = {};
+    header.msg_name = &batch.addresses[i];
+    header.msg_namelen = sizeof batch.addresses[i];
+    header.msg_iov = &batch.pieces[i];
+    header.msg_iovlen = 1;
+    header.msg_control = batch.controls[i].bytes;
+    header.msg_controllen = sizeof batch.controls[i].bytes;
+  }
+  const auto received =
+      static_cast<int32_t>(retried([&] { return recvmmsg(fd, batch.messages, max, MSG_DONTWAIT, nullptr); }));
+  if (received < 0) return received == -EAGAIN ? 0 : received;
+  for (int32_t i = 0; i < received; i++) {
+    const Record record = readMessage(batch.messages[i], at + i * stride);
+    memcpy(vec.data + vecAt + i * recordWords, &record, sizeof record);
+  }
+  return received;
+}
+
+int32_t udpSend(Environment&, int fd, int family, Memory memory, Words vec, int64_t vecAt, int64_t messages) {
+  if ((family != 4 && family != 6) || messages < 0 || messages > maxMessages) return -EINVAL;
+  if (!vec.holds(vecAt, messages * recordWords)) return -EFAULT;
+  int64_t used = 0;
+  for (int64_t i = 0; i < messages; i++) {
+    Record record;
+    memcpy(&record, vec.data + vecAt + i * recordWords, sizeof record);
+    if (record.length < 0 || record.length > IOV_MAX || used + record.length > maxMessagePieces) return -EINVAL;
+    if (record.port < 0 || record.port > 0xffff) return -EINVAL;
+    if (record.segmentSize < 0 || record.segmentSize > 0xffff) return -EINVAL;
+    iovec* const pieces = batch.pieces + used;
+    if (const int32_t error = gather(memory, vec, record.at, record.length, pieces)) return error;
+    used += record.length;
+    size_t total = 0;
+    for (int32_t piece = 0; piece < record.length; piece++) total += pieces[piece].iov_len;
+
+    msghdr& header = batch.messages[i].msg_hdr;
+    header = {};
+    header.msg_iov = pieces;
+    header.msg_iovlen = record.length;
+    header.msg_control = batch.controls[i].bytes;
+    setReceiver(header, batch.addresses[i], family == 6, record);
+    setSource(header, family == 6, record);
+    if (record.segmentSize > 0 && static_cast<size_t>(record.segmentSize) < total) {
+      appendControl(header, IPPROTO_UDP, UDP_SEGMENT, static_cast<uint16_t>(record.segmentSize));
+    }
+  }
+  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  return static_cast<int32_t>(retried([&] { return sendmmsg(fd, batch.messages, messages, flags); }));
+}

@@ -1,0 +1,411 @@
+import { Counter, type CounterPage, type CounterReading, counterPageBytes, readCounters } from '../memory/counters.js'
+import { Doorbell } from '../memory/doorbell.js'
+import { Field, FlowTable, State } from '../memory/flow-table.js'
+import { TupleIndex } from '../memory/tuple-index.js'
+import { Errno, native, type Poller, Ready } from '../native.js'
+import { Egress } from '../workers/egress.js'
+import { Inbox } from '../workers/inbox.js'
+import { End, type Report } from '../workers/messages.js'
+import { ports, type SharedStack, StackMemory } from '../workers/shared-stack.js'
+import { type Address, endpoint, fromWords } from './address.js'
+import type { Device } from './device.js'
+import { ErrorCode, FakeTcpError } from './errors.js'
+import { Handshakes } from './handshakes.js'
+import { defaults, type StackOptions, secretWord } from './options.js'
+import { choosePort } from './ports.js'
+import { QueueWorkers } from './queue-workers.js'
+import { type FlowId, TupleTable } from './tuple-table.js'
+
+/** Bytes taken from each ring in one wake: they must fit a socket's queue, since its reader gets a turn only afterwards. */
+const inboxBudget = 1024 * 1024
+
+/** Who consumes a flow: a thread, and what to tell when it opens, brings data, and ends. */
+export interface Owner {
+  readonly consumer: number
+  readonly service: number
+  readonly token: number
+  /** A port's owner may turn a connection away. */
+  admits?(): boolean
+  opened?(id: FlowId): void
+  deliver?(slot: number, arena: number, at: number, length: number, segmentSize: number): boolean
+  ended?(slot: number, end: End): void
+}
+
+export interface ConnectRequest {
+  readonly remote: Address
+  readonly port: number
+  readonly owner: Owner
+  readonly timeout: number
+  readonly signal?: AbortSignal
+  /** Queue that the flow lives on; default: the next one in turn. */
+  readonly queue?: number
+}
+
+/**
+ * The main thread's part of a stack: the only writer of the tuple table, partner of every handshake, and the one who tells the
+ * workers of purges. It touches a datagram only when a socket of this thread consumes it.
+ */
+export class Coordinator {
+  readonly device: Device
+  readonly address4: Address | undefined
+  readonly address6: Address | undefined
+  readonly flows: FlowTable
+  readonly egress: Egress
+  /** This thread's number among the consumers. */
+  readonly thread: number
+  /** Called when the device is gone for good. */
+  onDeviceGone: (error: FakeTcpError) => void = () => {}
+  readonly #memory: StackMemory
+  readonly #counters: CounterPage
+  readonly #table: TupleTable
+  readonly #workers: QueueWorkers
+  readonly #handshakes = new Handshakes()
+  readonly #inbox: Inbox
+  readonly #poller: Poller
+  readonly #bellFds: number[]
+  readonly #logger: StackOptions['logger']
+  readonly #owners: (Owner | undefined)[] = []
+  readonly #portOwners = new Map<number, Owner>()
+  readonly #gone: number[] = []
+  readonly #serving = new Map<number, { left: number; resolve: () => void; reject: (error: Error) => void }>()
+  #nextService = 0
+  #nextQueue = 0
+
+  constructor(device: Device, address4: Address | undefined, address6: Address | undefined, options: StackOptions) {
+    this.device = device
+    this.address4 = address4
+    this.address6 = address6
+    this.#logger = options.logger
+    const queues = device.queues.length
+    const threads = queues + 1
+    this.thread = queues
+    this.flows = FlowTable.allocate(options.maxConnections ?? defaults.maxConnections)
+    const index = TupleIndex.allocate(this.flows, secretWord())
+    this.#bellFds = Array.from({ length: threads }, () => openEvent())
+    const ringCapacity = options.ringBytes ?? defaults.ringBytes
+    const shared: SharedStack = {
+      flows: this.flows.shared,
+      index: index.shared,
+      listening: new SharedArrayBuffer(ports.bytes),
+      counters: new SharedArrayBuffer(threads * counterPageBytes),
+      rings: new SharedArrayBuffer(StackMemory.ringBytes(threads, ringCapacity)),
+      ringCapacity,
+      bells: new SharedArrayBuffer(threads * Doorbell.bytes),
+      bellFds: this.#bellFds,
+      device: { queues: device.queues, virtioSize: device.virtioSize, mtu: device.mtu },
+      address4: Int32Array.from(address4?.words ?? [0, 0, 0, 0]),
+      address6: Int32Array.from(address6?.words ?? [0, 0, 0, 0]),
+      has4: address4 !== undefined,
+      has6: address6 !== undefined,
+      cookieKey: Int32Array.of(secretWord(), secretWord()),
+    }
+    this.#memory = new StackMemory(shared)
+    this.#counters = this.#memory.counters(this.thread)
+    this.#table = new TupleTable(this.flows, index)
+    this.egress = new Egress(this.#memory, this.#counters)
+    this.#inbox = new Inbox(
+      this.#memory.bell(this.thread),
+      device.queues.map((_, queue) => this.#memory.ring(queue, this.thread)),
+      (source, slot, generation, segmentSize, at, length) => {
+        const owner = this.flows.alive(slot, generation) ? this.#owners[slot] : undefined
+        const count = Math.ceil(length / segmentSize)
+        if (owner?.deliver === undefined) {
+          this.#counters[Counter.flowGone] += count
+        } else if (!owner.deliver(slot, source.arena, at, length, segmentSize)) {
+          this.#counters[Counter.receiveQueueFull] += count
+          this.flows.bump(slot, Field.overflow, count)
+        }
+      },
+    )
+    const events = new Int32Array(2)
+    const vec = native.arenaOpen(new Uint8Array(events.buffer))
+    this.#poller = new native.Poller(vec, 1, () => this.#inbox.wake(inboxBudget))
+    this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
+    this.#workers = new QueueWorkers(shared, {
+      report: (queue, report) => this.#reported(queue, report),
+      replaced: (queue, error) => this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced'),
+    })
+  }
+
+  get connections(): number {
+    return this.#table.size
+  }
+
+  get queues(): number {
+    return this.#workers.count
+  }
+
+  start(): Promise<void> {
+    return this.#workers.start()
+  }
+
+  counters(thread?: number): CounterReading {
+    const pages = thread === undefined ? Array.from({ length: this.thread + 1 }, (_, i) => i) : [thread]
+    return readCounters(pages.map(page => this.#memory.counters(page)))
+  }
+
+  /** From now on handshakes on `port` end in connections of `owner`. Throws PORT_TAKEN. */
+  listen(port: number, owner: Owner): void {
+    if (this.#portOwners.has(port)) {
+      throw new FakeTcpError(ErrorCode.PORT_TAKEN, `Port ${port} of this stack is taken: close its listener first.`)
+    }
+    this.#portOwners.set(port, owner)
+    ports.setListening(this.#memory.listening, port, true)
+  }
+
+  unlisten(port: number): void {
+    ports.setListening(this.#memory.listening, port, false)
+    this.#portOwners.delete(port)
+  }
+
+  /** Loads a service module into every worker; its number. Rejects with the module's own error. */
+  serve(url: string, data: unknown): Promise<number> {
+    const id = this.#nextService++
+    return new Promise((resolve, reject) => {
+      this.#serving.set(id, { left: this.queues, resolve: () => resolve(id), reject })
+      this.#workers.broadcast({ kind: 'serve', id, url, data })
+    })
+  }
+
+  /** Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS or CLOSED. */
+  connect(request: ConnectRequest): Promise<FlowId> {
+    return new Promise((resolve, reject) => {
+      const { remote, port, owner, timeout, signal } = request
+      const now = native.clock()
+      const localPort = this.#localPort(remote, port, now)
+      const queue = request.queue ?? this.#nextQueue++ % this.queues
+      const id = this.#add(remote, port, localPort, owner, { state: State.synSent, queue, nextSeq: 1, nextAck: 0 }, now)
+      this.#handshakes.begin({
+        ...id,
+        target: endpoint(remote.text, port),
+        timeout,
+        ...(signal && { signal }),
+        syn: () => this.egress.syn(id.slot),
+        done: error => {
+          if (error === undefined) {
+            owner.opened?.(id)
+            resolve(id)
+          } else {
+            // Tell the peer that its SYN+ACK, should one be under way, came too late; a refusal needs no answer.
+            this.end(id.slot, id.generation, End.local, error.code !== ErrorCode.CONNECT_REFUSED)
+            reject(error)
+          }
+        },
+      })
+    })
+  }
+
+  /** Ends a connection, for everybody and at once. With `tell` the peer gets a RST. */
+  end(slot: number, generation: number, end: End, tell: boolean): void {
+    if (!this.flows.alive(slot, generation)) return
+    const now = native.clock()
+    const { words } = this.flows
+    const base = this.flows.base(slot)
+    if (tell) this.egress.reset(slot, now)
+    const owner = this.#owners[slot]
+    this.#owners[slot] = undefined
+    owner?.ended?.(slot, end)
+    const tuplePorts = words[base + Field.ports]
+    const remote = fromWords(words[base + Field.family], words, base + Field.remote)
+    this.#table.remove(slot, remote, tuplePorts >>> 16, tuplePorts & 0xffff, now)
+    if (this.#gone.length === 0) setImmediate(() => this.#purge())
+    this.#gone.push(slot, generation, end)
+  }
+
+  /** Ends every connection, stops the workers, closes every descriptor but the device's. */
+  async close(): Promise<void> {
+    const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
+    this.#handshakes.abandonAll(closed)
+    for (const port of [...this.#portOwners.keys()]) this.unlisten(port)
+    for (let slot = 0; slot < this.flows.capacity && this.connections > 0; slot++) {
+      const generation = this.flows.load(slot, Field.generation)
+      if ((generation & 1) === 0 && this.flows.load(slot, Field.state) !== State.free) {
+        this.end(slot, generation, End.stack, true)
+      }
+    }
+    this.#purge()
+    await this.#workers.stop()
+    this.#poller.close()
+    this.#inbox.close()
+    this.egress.close()
+    for (const fd of this.#bellFds.splice(0)) native.close(fd)
+  }
+
+  #reported(queue: number, report: Report): void {
+    switch (report.kind) {
+      case 'open':
+        this.#open(queue, report)
+        break
+      case 'synAck':
+        this.#synAck(report.slot, report.generation, report.seq)
+        break
+      case 'refused':
+        if (!this.#handshakes.refused(report.slot, report.generation)) this.#counters[Counter.strayHandshake] += 1
+        break
+      case 'reset':
+        // Datagrams that came before the RST are still in the ring.
+        this.#inbox.drain(Number.POSITIVE_INFINITY)
+        this.end(report.slot, report.generation, End.reset, false)
+        break
+      case 'close':
+        this.end(report.slot, report.generation, report.end, true)
+        break
+      case 'connect':
+        this.#connectForService(queue, report)
+        break
+      case 'served':
+        this.#served(report)
+        break
+      case 'log':
+        this.#logger?.[report.level](report.fields, report.text)
+        break
+      case 'deviceGone':
+        this.onDeviceGone(
+          new FakeTcpError(ErrorCode.DEVICE, `The device ${this.device.name} is gone: it was removed under the stack.`),
+        )
+        break
+      case 'ready':
+        break
+    }
+  }
+
+  /** The third packet of a handshake: this is where an accepted connection begins. */
+  #open(queue: number, { tuple, key, seq, ack }: Extract<Report, { kind: 'open' }>): void {
+    const now = native.clock()
+    const remote = fromWords(tuple.family, tuple.remote)
+    const remotePort = tuple.ports >>> 16
+    const localPort = tuple.ports & 0xffff
+    const known = this.#table.find(remote, remotePort, localPort)
+    if (known >= 0) {
+      // Two queues saw the handshake; the second one only learns what the first one began.
+      this.#counters[Counter.duplicateOpen] += 1
+      const generation = this.flows.load(known, Field.generation)
+      this.#workers.post(queue, { kind: 'opened', slot: known, generation, key })
+      return
+    }
+    const owner = this.#portOwners.get(localPort)
+    const quarantined = this.#table.quarantined(remote, remotePort, localPort, now)
+    if (owner === undefined || quarantined) {
+      this.#counters[Counter.openRefused] += 1
+      this.#workers.post(queue, { kind: 'turnedDown', key, reset: true })
+      return
+    }
+    if (owner.admits?.() === false) {
+      this.#counters[Counter.backlogFull] += 1
+      this.#workers.post(queue, { kind: 'turnedDown', key, reset: false })
+      return
+    }
+    try {
+      const serviced = owner.service < 0 ? owner : { ...owner, consumer: queue }
+      const numbers = { state: State.established, queue, nextSeq: ack, nextAck: seq }
+      const id = this.#add(remote, remotePort, localPort, serviced, numbers, now)
+      owner.opened?.(id)
+      this.#workers.post(queue, { kind: 'opened', ...id, key })
+    } catch {
+      this.#counters[Counter.openRefused] += 1
+      this.#workers.post(queue, { kind: 'turnedDown', key, reset: true })
+    }
+  }
+
+  #synAck(slot: number, generation: number, seq: number): void {
+    if (!this.flows.alive(slot, generation) || this.flows.load(slot, Field.state) !== State.synSent) {
+      this.#counters[Counter.strayHandshake] += 1
+      return
+    }
+    const now = native.clock()
+    this.#table.setNumbers(slot, 1, (seq + 1) | 0, now)
+    this.flows.store(slot, Field.state, State.established)
+    this.egress.ack(slot, now)
+    this.#handshakes.answered(slot, generation)
+  }
+
+  #connectForService(queue: number, request: Extract<Report, { kind: 'connect' }>): void {
+    const { service, token, family, port } = request
+    const owner: Owner = { consumer: queue, service, token }
+    this.connect({ remote: fromWords(family, request.remote), port, owner, queue, timeout: defaults.connectTimeout }).then(
+      id => this.#workers.post(queue, { kind: 'opened', ...id }),
+      (error: FakeTcpError) => {
+        this.#counters[Counter.connectFailed] += 1
+        this.#workers.post(queue, { kind: 'connectFailed', service, token, code: error.code, message: error.message })
+      },
+    )
+  }
+
+  #served({ id, error }: Extract<Report, { kind: 'served' }>): void {
+    const serving = this.#serving.get(id)
+    if (serving === undefined) return
+    if (error !== undefined) {
+      this.#serving.delete(id)
+      const code = error.code.startsWith('ERR_FAKE_TCP_') ? (error.code as ErrorCode) : ErrorCode.WORKER
+      serving.reject(new FakeTcpError(code, error.message))
+    } else if (--serving.left === 0) {
+      this.#serving.delete(id)
+      serving.resolve()
+    }
+  }
+
+  #add(
+    remote: Address,
+    remotePort: number,
+    localPort: number,
+    owner: Owner,
+    begin: { state: number; queue: number; nextSeq: number; nextAck: number },
+    now: number,
+  ): FlowId {
+    const id = this.#table.add(
+      {
+        remote,
+        remotePort,
+        localPort,
+        state: begin.state,
+        homeQueue: begin.queue,
+        consumer: owner.consumer,
+        maxDatagram: this.device.mtu - (remote.family === 4 ? 40 : 60),
+        service: owner.service,
+        token: owner.token,
+        nextSeq: begin.nextSeq,
+        nextAck: begin.nextAck,
+      },
+      now,
+    )
+    this.#owners[id.slot] = owner
+    return id
+  }
+
+  #localPort(remote: Address, port: number, now: number): number {
+    if ((remote.family === 4 ? this.address4 : this.address6) === undefined) {
+      throw new FakeTcpError(
+        ErrorCode.NO_ADDRESS,
+        `This stack has no IPv${remote.family} address to reach ${remote.text} from.`,
+      )
+    }
+    const free = (localPort: number) =>
+      !this.#portOwners.has(localPort) &&
+      this.#table.find(remote, port, localPort) < 0 &&
+      !this.#table.quarantined(remote, port, localPort, now)
+    const localPort = choosePort(free)
+    if (localPort < 0) {
+      throw new FakeTcpError(
+        ErrorCode.PORTS_EXHAUSTED,
+        `No local port is left for ${endpoint(remote.text, port)}: close some connections to it first.`,
+      )
+    }
+    return localPort
+  }
+
+  #purge(): void {
+    if (this.#gone.length === 0) return
+    this.#workers.broadcast({ kind: 'purge', gone: Int32Array.from(this.#gone) })
+    this.#gone.length = 0
+  }
+}
+
+const openEvent = (): number => {
+  const fd = native.eventOpen()
+  if (fd >= 0) return fd
+  const full = fd === -Errno.EMFILE || fd === -Errno.ENFILE
+  throw new FakeTcpError(
+    ErrorCode.DEVICE,
+    full ? 'No file descriptor is left: raise the limit (ulimit -n).' : 'The kernel refused an eventfd.',
+  )
+}

@@ -1,0 +1,49 @@
+/**
+ * Every error that fake-tcp throws on purpose. `code` is stable and meant for programs; `message` is one sentence that says
+ * what happened and what to do.
+ */
+export const ErrorCode = {
+  /** An argument is malformed or out of range. */
+  INVALID_ARGUMENT: 'ERR_FAKE_TCP_INVALID_ARGUMENT',
+  /** /dev/net/tun is missing. */
+  NO_TUN: 'ERR_FAKE_TCP_NO_TUN',
+  /** CAP_NET_ADMIN is missing. */
+  PERMISSION: 'ERR_FAKE_TCP_PERMISSION',
+  /** The interface name is taken. */
+  NAME_TAKEN: 'ERR_FAKE_TCP_NAME_TAKEN',
+  /** The device refused a setting, or is gone. */
+  DEVICE: 'ERR_FAKE_TCP_DEVICE',
+  PORT_TAKEN: 'ERR_FAKE_TCP_PORT_TAKEN',
+  PORTS_EXHAUSTED: 'ERR_FAKE_TCP_PORTS_EXHAUSTED',
+  /** Every slot of the flow table is in use. */
+  TABLE_FULL: 'ERR_FAKE_TCP_TABLE_FULL',
+  CONNECT_TIMEOUT: 'ERR_FAKE_TCP_CONNECT_TIMEOUT',
+  CONNECT_REFUSED: 'ERR_FAKE_TCP_CONNECT_REFUSED',
+  /** The address family has no address on this stack. */
+  NO_ADDRESS: 'ERR_FAKE_TCP_NO_ADDRESS',
+  DATAGRAM_SIZE: 'ERR_FAKE_TCP_DATAGRAM_SIZE',
+  CLOSED: 'ERR_FAKE_TCP_CLOSED',
+  ABORTED: 'ABORT_ERR',
+  WORKER: 'ERR_FAKE_TCP_WORKER',
+  /** A UDP socket of the tunnel could not be opened. */
+  UDP: 'ERR_FAKE_TCP_UDP',
+  RESOLVE: 'ERR_FAKE_TCP_RESOLVE',
+} as const
+
+export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
+
+export class FakeTcpError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'FakeTcpError'
+    this.code = code
+  }
+}
+
+export const invalid = (message: string): FakeTcpError => new FakeTcpError(ErrorCode.INVALID_ARGUMENT, message)
+
+/** What `signal` was aborted with, as a FakeTcpError with the code every Node.js API uses for it. */
+export const aborted = (signal: AbortSignal): FakeTcpError =>
+  new FakeTcpError(ErrorCode.ABORTED, 'The operation was aborted.', { cause: signal.reason })

@@ -1,0 +1,67 @@
+import { aborted, ErrorCode, FakeTcpError } from './errors.js'
+
+/** One SYN each second, like a stock peer: its server answers every one of them. */
+const retryMs = 1_000
+
+export interface HalfOpen {
+  readonly slot: number
+  readonly generation: number
+  /** 'address:port' for messages. */
+  readonly target: string
+  readonly timeout: number
+  readonly signal?: AbortSignal
+  /** Sends the SYN. */
+  syn(): void
+  /** Called once: with nothing when the peer answered, or with what went wrong. */
+  done(error?: FakeTcpError): void
+}
+
+/** Connections we opened and nobody has answered yet. Any number of them wait at once. */
+export class Handshakes {
+  readonly #waiting = new Map<number, { halfOpen: HalfOpen; finish: (error?: FakeTcpError) => void }>()
+
+  begin(halfOpen: HalfOpen): void {
+    const { slot, signal, target, timeout } = halfOpen
+    const finish = (error?: FakeTcpError) => {
+      clearInterval(retry)
+      clearTimeout(deadline)
+      signal?.removeEventListener('abort', onAbort)
+      this.#waiting.delete(slot)
+      halfOpen.done(error)
+    }
+    const onAbort = () => finish(aborted(signal!))
+    const retry = setInterval(() => halfOpen.syn(), retryMs)
+    const deadline = setTimeout(
+      () => finish(new FakeTcpError(ErrorCode.CONNECT_TIMEOUT, `${target} did not answer within ${timeout} ms.`)),
+      timeout,
+    )
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#waiting.set(slot, { halfOpen, finish })
+    halfOpen.syn()
+  }
+
+  /** A SYN+ACK with the right number came. False when no such attempt waits. */
+  answered(slot: number, generation: number): boolean {
+    return this.#finish(slot, generation)
+  }
+
+  refused(slot: number, generation: number): boolean {
+    const target = this.#waiting.get(slot)?.halfOpen.target
+    return this.#finish(
+      slot,
+      generation,
+      new FakeTcpError(ErrorCode.CONNECT_REFUSED, `${target} refused the connection: nothing listens there.`),
+    )
+  }
+
+  abandonAll(error: () => FakeTcpError): void {
+    for (const { finish } of [...this.#waiting.values()]) finish(error())
+  }
+
+  #finish(slot: number, generation: number, error?: FakeTcpError): boolean {
+    const waiting = this.#waiting.get(slot)
+    if (waiting === undefined || waiting.halfOpen.generation !== generation) return false
+    waiting.finish(error)
+    return true
+  }
+}

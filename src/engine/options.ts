@@ -1,0 +1,73 @@
+import { randomInt } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import type { Logger } from 'pino'
+import type { Device } from './device.js'
+import { invalid } from './errors.js'
+
+/** How to make a TUN interface. Addresses come in pairs: the kernel's end (`host…`) and ours (`stack…`). */
+export interface TunOptions {
+  /** Interface name; the kernel chooses when it is left out. */
+  name?: string
+  hostAddress?: string
+  stackAddress?: string
+  hostAddress6?: string
+  stackAddress6?: string
+  /** TUN queues, one worker each. Default: the machine's cores, at most 8. */
+  queues?: number
+  /** Bytes of the largest packet. Default 1500. */
+  mtu?: number
+  /** Super-packets and checksum offload. Default true; a kernel that refuses them is used without. */
+  offload?: boolean
+  /** Packets that may wait in front of a slow worker. Default 1000. */
+  txQueueLength?: number
+}
+
+export interface StackOptions {
+  tun?: TunOptions
+  /** A device made elsewhere (`createVirtualLink`) instead of a TUN interface; the stack closes it. */
+  device?: Device
+  /** Our address on `device`; default: what the device brings. */
+  stackAddress?: string
+  stackAddress6?: string
+  /** Most connections at once, 256 bytes of shared memory each. Default 32,768. */
+  maxConnections?: number
+  /** Bytes of each ring between a worker and a consumer, a power of two. Default 4 MiB. */
+  ringBytes?: number
+  /** Most unread bytes of one socket before its newest datagrams are dropped and counted. Default 4 MiB. */
+  receiveBytes?: number
+  /** Where the stack tells of its life; a pino logger or anything like it. Default: nowhere. */
+  logger?: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
+}
+
+export interface ConnectOptions {
+  signal?: AbortSignal
+  /** Milliseconds until the attempt fails. Default 6,000; a SYN goes out each second. */
+  timeout?: number
+}
+
+export interface ListenOptions {
+  /** Connections waiting for `accept`; more are turned away. Default 128. */
+  backlog?: number
+}
+
+export const defaults = {
+  queues: Math.min(availableParallelism(), 8),
+  mtu: 1500,
+  txQueueLength: 1_000,
+  maxConnections: 32_768,
+  ringBytes: 4 * 1024 * 1024,
+  receiveBytes: 4 * 1024 * 1024,
+  connectTimeout: 6_000,
+  backlog: 128,
+} as const
+
+/** `value` when it is a whole number within bounds, else INVALID_ARGUMENT naming it. */
+export const whole = (value: number, what: string, least: number, most: number): number => {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw invalid(`${what} must be a whole number from ${least} to ${most}, not ${value}.`)
+  }
+  return value
+}
+
+/** A signed 32-bit number nobody can guess. */
+export const secretWord = (): number => randomInt(0, 2 ** 32) | 0

@@ -1,0 +1,101 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { Piscina } from 'piscina'
+import type { Order, Report } from '../workers/messages.js'
+import type { QueueTask } from '../workers/queue-worker.js'
+import type { SharedStack } from '../workers/shared-stack.js'
+import { ErrorCode, FakeTcpError } from './errors.js'
+
+/** A worker that has not started or stopped within this time is stuck. */
+const patienceMs = 5_000
+
+export interface QueueWorkersHooks {
+  report(queue: number, report: Report): void
+  /** A worker died and another one serves its queue. */
+  replaced(queue: number, error: Error): void
+}
+
+/** The queue workers' life cycle: one piscina task per queue, for as long as the stack is open. */
+export class QueueWorkers {
+  readonly #pool: Piscina
+  readonly #shared: SharedStack
+  readonly #hooks: QueueWorkersHooks
+  readonly #ports: MessagePort[] = []
+  readonly #tasks: Promise<void>[] = []
+  #stopping = false
+
+  constructor(shared: SharedStack, hooks: QueueWorkersHooks) {
+    const count = shared.device.queues.length
+    this.#shared = shared
+    this.#hooks = hooks
+    this.#pool = new Piscina({
+      filename: new URL('../workers/queue-worker.js', import.meta.url).href,
+      minThreads: count,
+      maxThreads: count,
+      concurrentTasksPerWorker: 1,
+      // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to end.
+      atomics: 'disabled',
+    })
+  }
+
+  get count(): number {
+    return this.#shared.device.queues.length
+  }
+
+  /** Resolves when every worker reads its queue. Rejects with WORKER. */
+  async start(): Promise<void> {
+    await Promise.all(Array.from({ length: this.count }, (_, queue) => this.#run(queue)))
+  }
+
+  post(queue: number, order: Order): void {
+    this.#ports[queue].postMessage(order)
+  }
+
+  broadcast(order: Order): void {
+    for (const port of this.#ports) port.postMessage(order)
+  }
+
+  /** Tells every worker to stop and waits; one that does not is terminated. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.broadcast({ kind: 'stop' })
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise(resolve => {
+      timer = setTimeout(resolve, patienceMs)
+    })
+    await Promise.race([Promise.allSettled(this.#tasks), patience])
+    clearTimeout(timer)
+    for (const port of this.#ports) port.close()
+    await this.#pool.destroy()
+  }
+
+  #run(queue: number): Promise<void> {
+    const { port1, port2 } = new MessageChannel()
+    this.#ports[queue]?.close()
+    this.#ports[queue] = port1
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} did not start in ${patienceMs} ms.`)),
+        patienceMs,
+      )
+      port1.on('message', (report: Report) => {
+        if (report.kind === 'ready') {
+          clearTimeout(timer)
+          resolve()
+        } else {
+          this.#hooks.report(queue, report)
+        }
+      })
+      const task: QueueTask = { queue, shared: this.#shared, port: port2 }
+      this.#tasks[queue] = this.#pool.run(task, { transferList: [port2] }).catch((cause: Error) => {
+        clearTimeout(timer)
+        if (this.#stopping) return
+        reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} failed: ${cause.message}`, { cause }))
+        // What the worker knew stands in shared memory; its successor reads on where it stopped.
+        this.#run(queue).then(
+          () => this.#hooks.replaced(queue, cause),
+          () => {},
+        )
+      })
+    })
+  }
+}

@@ -1,0 +1,235 @@
+import { Field, type FlowTable } from '../memory/flow-table.js'
+import { native } from '../native.js'
+import { Egress } from '../workers/egress.js'
+import { End } from '../workers/messages.js'
+import { endpoint, fromWords } from './address.js'
+import { type Chunk, type ChunkPool, chunkBytes } from './chunk-pool.js'
+import { ErrorCode, FakeTcpError } from './errors.js'
+import { type DatagramBatch, ReceiveQueue } from './receive-queue.js'
+import { Waiters } from './waiters.js'
+
+/** Why a connection ended: by us, by the peer, because nothing came any more, or with its stack. */
+export interface Closed {
+  readonly reason: 'local' | 'reset' | 'timeout' | 'stack'
+}
+
+const reasons = { [End.local]: 'local', [End.reset]: 'reset', [End.timeout]: 'timeout', [End.stack]: 'stack' } as const
+
+/** What a socket needs from the thread it lives on. */
+export interface SocketHome {
+  readonly flows: FlowTable
+  readonly egress: Egress
+  readonly chunks: ChunkPool
+  readonly receiveBytes: number
+  /** The socket has an open super-packet: flush it at the end of this turn. */
+  flushLater(socket: Socket): void
+  /** Ends the connection with RST. */
+  end(socket: Socket): void
+}
+
+export interface SocketStats {
+  readonly datagramsIn: number
+  readonly bytesIn: number
+  readonly datagramsOut: number
+  readonly bytesOut: number
+  /** Datagrams that arrived and were dropped because this socket was read too slowly. */
+  readonly dropped: number
+}
+
+/**
+ * One connection. Datagrams leave in the order they were sent and arrive in the order the network left them: nothing is
+ * retransmitted, nothing waits for anything else.
+ */
+export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
+  readonly localAddress: string
+  readonly localPort: number
+  readonly remoteAddress: string
+  readonly remotePort: number
+  /** Largest datagram, in bytes: the MTU less the IP and TCP headers. */
+  readonly maxDatagram: number
+  /** Settles when the connection is gone, whoever ended it. Never rejects. */
+  readonly closed: Promise<Closed>
+
+  /** @internal */
+  readonly slot: number
+  /** @internal */
+  readonly generation: number
+  readonly #home: SocketHome
+  readonly #maxPayload: number
+  readonly #queue: ReceiveQueue
+  readonly #readers = new Waiters<undefined>()
+  #resolveClosed!: (closed: Closed) => void
+  #end: Closed | undefined
+  #lastStats: SocketStats | undefined
+  // The open super-packet: `chunk` holds datagrams of `segmentSize` bytes.
+  #chunk: Chunk | undefined
+  #segmentSize = 0
+
+  /** @internal Sockets come from `Stack.connect` and `Listener.accept`. */
+  constructor(home: SocketHome, slot: number, generation: number, localAddress: string) {
+    const { flows } = home
+    const base = flows.base(slot)
+    const ports = flows.words[base + Field.ports]
+    const family = flows.words[base + Field.family]
+    this.#home = home
+    this.slot = slot
+    this.generation = generation
+    this.localAddress = localAddress
+    this.localPort = ports & 0xffff
+    this.remoteAddress = fromWords(family, flows.words, base + Field.remote).text
+    this.remotePort = ports >>> 16
+    this.maxDatagram = flows.words[base + Field.maxDatagram]
+    this.#maxPayload = Math.min(Egress.maxPayload(family), chunkBytes)
+    this.#queue = new ReceiveQueue(home.chunks, home.receiveBytes)
+    this.closed = new Promise(resolve => {
+      this.#resolveClosed = resolve
+    })
+  }
+
+  /**
+   * Queues one datagram (1 … `maxDatagram` bytes, copied) for this turn's super-packet, which leaves when it is full, when a
+   * datagram of another size follows, at `flush`, or when the turn of the event loop ends. Throws DATAGRAM_SIZE or CLOSED.
+   */
+  send(datagram: Uint8Array): void {
+    this.#checkOpen()
+    const { length } = datagram
+    if (length === 0 || length > this.maxDatagram) throw this.#sizeError(length)
+    let chunk = this.#chunk
+    if (chunk !== undefined && (length > this.#segmentSize || chunk.end + length > this.#maxPayload)) {
+      this.flush()
+      chunk = undefined
+    }
+    if (chunk === undefined) {
+      chunk = this.#home.chunks.take()
+      this.#chunk = chunk
+      this.#segmentSize = length
+      this.#home.flushLater(this)
+    }
+    chunk.bytes.set(datagram, chunk.end)
+    chunk.end += length
+    // A shorter datagram can only be the last of its super-packet.
+    if (length < this.#segmentSize) this.flush()
+  }
+
+  /** Writes the open super-packet now. */
+  flush(): void {
+    const chunk = this.#chunk
+    if (chunk === undefined) return
+    this.#chunk = undefined
+    const { egress, chunks } = this.#home
+    egress.dataAt(this.slot, this.generation, chunk.bytes, 0, chunk.end, this.#segmentSize, native.clock())
+    chunks.give(chunk)
+  }
+
+  /**
+   * Writes equal datagrams at once, without a copy: `bytes` holds them back to back, `segmentSize` bytes each, the last one possibly
+   * shorter. Answers the number written; fewer than given when the device was full, and `stats()` counts them. Throws DATAGRAM_SIZE or CLOSED.
+   */
+  sendBatch(bytes: Uint8Array, segmentSize: number): number {
+    this.#checkOpen()
+    if (!Number.isInteger(segmentSize) || segmentSize < 1 || segmentSize > this.maxDatagram || bytes.length === 0) {
+      throw this.#sizeError(bytes.length === 0 ? 0 : segmentSize)
+    }
+    this.flush()
+    const { egress } = this.#home
+    const now = native.clock()
+    const most = this.#maxPayload - (this.#maxPayload % segmentSize)
+    let written = 0
+    for (let at = 0; at < bytes.length; at += most) {
+      const length = Math.min(most, bytes.length - at)
+      written += egress.dataAt(this.slot, this.generation, bytes, at, length, segmentSize, now)
+    }
+    return written
+  }
+
+  /** The next datagram, yours to keep; undefined once the connection is closed and everything was read. */
+  async recv(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const datagram = this.#queue.takeDatagram()
+      if (datagram !== undefined || this.#end !== undefined) return datagram
+      await this.#readers.wait(options?.signal)
+    }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      const datagram = this.#queue.takeDatagram()
+      if (datagram !== undefined) yield datagram
+      else if (this.#end !== undefined) return
+      else await this.#readers.wait()
+    }
+  }
+
+  /** Datagrams as they arrived together: views, valid until the next step. */
+  async *batches(): AsyncGenerator<DatagramBatch, void, undefined> {
+    for (;;) {
+      const batch = this.#queue.takeBatch()
+      if (batch !== undefined) yield batch
+      else if (this.#end !== undefined) return
+      else await this.#readers.wait()
+    }
+  }
+
+  stats(): SocketStats {
+    return this.#lastStats ?? this.#readStats()
+  }
+
+  /** Flushes, sends RST, and resolves once the connection is gone. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#end === undefined) {
+      this.flush()
+      this.#home.end(this)
+    }
+    await this.closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  toString(): string {
+    return `fake TCP ${endpoint(this.localAddress, this.localPort)} - ${endpoint(this.remoteAddress, this.remotePort)}`
+  }
+
+  /** @internal Datagrams from a ring; false when the queue has no room. */
+  deliver(arena: number, at: number, length: number, segmentSize: number): boolean {
+    const kept = this.#queue.push(arena, at, length, segmentSize)
+    this.#readers.resolveAll(undefined)
+    return kept
+  }
+
+  /** @internal The connection is gone; call before its slot is. What was received can still be read. */
+  ended(end: End): void {
+    if (this.#end !== undefined) return
+    this.#lastStats = this.#readStats()
+    this.#end = { reason: reasons[end] }
+    if (this.#chunk !== undefined) this.#home.chunks.give(this.#chunk)
+    this.#chunk = undefined
+    this.#readers.resolveAll(undefined)
+    this.#resolveClosed(this.#end)
+  }
+
+  #readStats(): SocketStats {
+    const { flows } = this.#home
+    return {
+      datagramsIn: flows.count(this.slot, Field.datagramsIn),
+      bytesIn: flows.count(this.slot, Field.bytesIn),
+      datagramsOut: flows.count(this.slot, Field.datagramsOut),
+      bytesOut: flows.count(this.slot, Field.bytesOut),
+      dropped: flows.count(this.slot, Field.overflow),
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#end !== undefined) {
+      throw new FakeTcpError(ErrorCode.CLOSED, `This connection is closed (${this.#end.reason}).`)
+    }
+  }
+
+  #sizeError(length: number): FakeTcpError {
+    return new FakeTcpError(
+      ErrorCode.DATAGRAM_SIZE,
+      `A datagram on this connection has 1 to ${this.maxDatagram} bytes, not ${length}.`,
+    )
+  }
+}

@@ -1,0 +1,211 @@
+import { Field } from '../memory/flow-table.js'
+import type { End } from '../workers/messages.js'
+import { checkPort, parseAddress } from './address.js'
+import { ChunkPool } from './chunk-pool.js'
+import { Coordinator, type Owner } from './coordinator.js'
+import { openTun } from './device.js'
+import { aborted, ErrorCode, FakeTcpError, invalid } from './errors.js'
+import { Listener } from './listener.js'
+import { type ConnectOptions, defaults, type ListenOptions, type StackOptions, whole } from './options.js'
+import { Socket, type SocketHome } from './socket.js'
+
+export interface StackStats {
+  readonly connections: number
+  readonly device: string
+  /** Whether super-packets are in use. */
+  readonly offload: boolean
+  readonly total: WorkerStats
+  /** One per queue. */
+  readonly workers: readonly WorkerStats[]
+}
+
+export interface WorkerStats {
+  /** Packets, datagrams and bytes that went through. */
+  readonly traffic: Readonly<Record<string, number>>
+  /** One counter per reason a packet can vanish. */
+  readonly drops: Readonly<Record<string, number>>
+}
+
+/** A fake-TCP stack on one device: opens and accepts connections, and owns everything they need. */
+export class Stack implements AsyncDisposable {
+  readonly #coordinator: Coordinator
+  readonly #home: SocketHome
+  readonly #sockets: (Socket | undefined)[] = []
+  readonly #dirty: Socket[] = []
+  readonly #listeners = new Set<Listener>()
+  #closing: Promise<void> | undefined
+
+  /** Makes the device and starts one worker per queue. Throws FakeTcpError; nothing is left behind then. */
+  static async open(options: StackOptions): Promise<Stack> {
+    if ((options.tun === undefined) === (options.device === undefined)) {
+      throw invalid('Stack.open needs either `tun` or `device`.')
+    }
+    checkSizes(options)
+    const device = options.device ?? openTun(options.tun!)
+    let coordinator: Coordinator | undefined
+    try {
+      const address = (text: string | undefined, family: 4 | 6) =>
+        text === undefined ? undefined : parseAddress(text, `stackAddress${family === 6 ? '6' : ''}`, family)
+      coordinator = new Coordinator(
+        device,
+        address(options.stackAddress, 4) ?? device.stackAddress,
+        address(options.stackAddress6, 6) ?? device.stackAddress6,
+        options,
+      )
+      await coordinator.start()
+      return new Stack(coordinator, options)
+    } catch (error) {
+      await coordinator?.close()
+      device.close()
+      throw error
+    }
+  }
+
+  private constructor(coordinator: Coordinator, options: StackOptions) {
+    this.#coordinator = coordinator
+    coordinator.onDeviceGone = error => {
+      options.logger?.error({ err: error }, error.message)
+      void this.close()
+    }
+    this.#home = {
+      flows: coordinator.flows,
+      egress: coordinator.egress,
+      chunks: new ChunkPool(),
+      receiveBytes: options.receiveBytes ?? defaults.receiveBytes,
+      flushLater: socket => {
+        if (this.#dirty.length === 0) setImmediate(() => this.#flush())
+        this.#dirty.push(socket)
+      },
+      end: socket => coordinator.end(socket.slot, socket.generation, 0, true),
+    }
+  }
+
+  /** Name of the device. */
+  get device(): string {
+    return this.#coordinator.device.name
+  }
+
+  /** Our addresses. */
+  get address(): string | undefined {
+    return this.#coordinator.address4?.text
+  }
+
+  get address6(): string | undefined {
+    return this.#coordinator.address6?.text
+  }
+
+  /**
+   * Opens a connection. Throws FakeTcpError: CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS,
+   * INVALID_ARGUMENT or CLOSED.
+   */
+  async connect(address: string, port: number, options: ConnectOptions = {}): Promise<Socket> {
+    this.#checkOpen()
+    const remote = parseAddress(address, 'address')
+    checkPort(port, 'port')
+    const timeout = whole(options.timeout ?? defaults.connectTimeout, 'timeout', 1, 2 ** 31 - 1)
+    if (options.signal?.aborted) throw aborted(options.signal)
+    const owner = this.#owner()
+    const { signal } = options
+    const { slot } = await this.#coordinator.connect({ remote, port, owner, timeout, ...(signal && { signal }) })
+    // `opened` made it; it may be closed by now, and its reader will see that.
+    return owner.made(slot)
+  }
+
+  /** Accepts connections on a port of the stack's addresses. Throws PORT_TAKEN, INVALID_ARGUMENT or CLOSED. */
+  listen(port: number, options: ListenOptions = {}): Listener {
+    this.#checkOpen()
+    checkPort(port, 'port')
+    const backlog = whole(options.backlog ?? defaults.backlog, 'backlog', 1, 65_535)
+    const listener = new Listener(port, backlog, closed => {
+      this.#listeners.delete(closed)
+      this.#coordinator.unlisten(closed.port)
+    })
+    this.#coordinator.listen(port, this.#owner(listener))
+    this.#listeners.add(listener)
+    return listener
+  }
+
+  /**
+   * Runs a module inside the queue workers, as `ServiceFactory` of workers/service.ts. With a port, that port's connections are
+   * its own. Rejects with what the module throws.
+   */
+  async serve(port: number | undefined, url: URL, options: { workerData?: unknown } = {}): Promise<void> {
+    this.#checkOpen()
+    if (port !== undefined) checkPort(port, 'port')
+    const service = await this.#coordinator.serve(url.href, options.workerData)
+    if (port !== undefined) this.#coordinator.listen(port, { consumer: 0, service, token: 0 })
+  }
+
+  stats(): StackStats {
+    const coordinator = this.#coordinator
+    return {
+      connections: coordinator.connections,
+      device: coordinator.device.name,
+      offload: coordinator.device.virtioSize !== 0,
+      total: coordinator.counters(),
+      workers: Array.from({ length: coordinator.queues }, (_, queue) => coordinator.counters(queue)),
+    }
+  }
+
+  /** Ends every connection with RST, stops the workers and removes the device. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#flush()
+    await Promise.all([...this.#listeners].map(listener => listener.close()))
+    await this.#coordinator.close()
+    this.#coordinator.device.close()
+  }
+
+  #flush(): void {
+    for (const socket of this.#dirty.splice(0)) socket.flush()
+  }
+
+  /** Owner of connections that sockets of this thread consume. */
+  #owner(listener?: Listener): Owner & { made(slot: number): Socket } {
+    const coordinator = this.#coordinator
+    let made: Socket | undefined
+    return {
+      consumer: coordinator.thread,
+      service: -1,
+      token: 0,
+      admits: () => listener === undefined || !listener.full,
+      opened: ({ slot, generation }) => {
+        const family = coordinator.flows.load(slot, Field.family)
+        const local = (family === 4 ? coordinator.address4 : coordinator.address6)!.text
+        const socket = new Socket(this.#home, slot, generation, local)
+        this.#sockets[slot] = socket
+        if (listener === undefined) made = socket
+        else listener.offer(socket)
+      },
+      deliver: (slot, arena, at, length, segmentSize) =>
+        this.#sockets[slot]?.deliver(arena, at, length, segmentSize) ?? false,
+      ended: (slot: number, end: End) => {
+        const socket = this.#sockets[slot]
+        this.#sockets[slot] = undefined
+        socket?.ended(end)
+      },
+      made: () => made!,
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new FakeTcpError(ErrorCode.CLOSED, 'The stack is closed.')
+  }
+}
+
+const checkSizes = (options: StackOptions): void => {
+  whole(options.maxConnections ?? defaults.maxConnections, 'maxConnections', 1, 4 * 1024 * 1024)
+  whole(options.receiveBytes ?? defaults.receiveBytes, 'receiveBytes', 65_536, 2 ** 31 - 1)
+  const ring = options.ringBytes ?? defaults.ringBytes
+  if (!Number.isInteger(Math.log2(ring)) || ring < 256 * 1024 || ring > 2 ** 30) {
+    throw invalid(`ringBytes must be a power of two from 256 KiB to 1 GiB, not ${ring}.`)
+  }
+}

@@ -1,0 +1,132 @@
+import type { Address } from './address.js'
+import { Field, type FlowTable, State } from '../memory/flow-table.js'
+import { Lookup, type TupleIndex } from '../memory/tuple-index.js'
+import { ErrorCode, FakeTcpError } from './errors.js'
+
+/** A closed tuple stays unusable for this long, so that late packets of the old connection cannot meet a new one. */
+const quarantineMs = 2_000
+/** A freed slot rests for this long: whoever checked its generation just before has finished with it. */
+const restMs = 100
+
+export interface NewFlow {
+  readonly remote: Address
+  readonly remotePort: number
+  readonly localPort: number
+  readonly state: number
+  readonly homeQueue: number
+  readonly consumer: number
+  readonly maxDatagram: number
+  readonly service: number
+  readonly token: number
+  readonly nextSeq: number
+  readonly nextAck: number
+}
+
+export interface FlowId {
+  readonly slot: number
+  readonly generation: number
+}
+
+/** The coordinator's table of connections: the only writer of identities and of the index. Times in milliseconds. */
+export class TupleTable {
+  readonly flows: FlowTable
+  readonly index: TupleIndex
+  #used = 0
+  #fresh = 0
+  /** Freed slots, oldest first, each with the time it may be used again. */
+  readonly #resting: { slot: number; until: number }[] = []
+  #restingFrom = 0
+  readonly #quarantine = new Map<string, number>()
+
+  constructor(flows: FlowTable, index: TupleIndex) {
+    this.flows = flows
+    this.index = index
+  }
+
+  get size(): number {
+    return this.#used
+  }
+
+  /** Slot of a connection, or -1. */
+  find(remote: Address, remotePort: number, localPort: number): number {
+    const [r0, r1, r2, r3] = remote.words
+    const slot = this.index.find(remote.family, (remotePort << 16) | localPort, r0, r1, r2, r3)
+    return slot === Lookup.contended ? Lookup.missing : slot
+  }
+
+  /** True while the tuple of a closed connection must not be used. */
+  quarantined(remote: Address, remotePort: number, localPort: number, now: number): boolean {
+    for (const [key, until] of this.#quarantine) {
+      if (until > now) break
+      this.#quarantine.delete(key)
+    }
+    return this.#quarantine.has(tupleKey(remote, remotePort, localPort))
+  }
+
+  /** Takes a slot and makes it findable. Throws TABLE_FULL. */
+  add(flow: NewFlow, now: number): FlowId {
+    const slot = this.#takeSlot(now)
+    const { flows } = this
+    const base = flows.base(slot)
+    flows.retire(slot)
+    flows.clear(slot)
+    const { words } = flows
+    words[base + Field.family] = flow.remote.family
+    words[base + Field.ports] = (flow.remotePort << 16) | flow.localPort
+    words.set(flow.remote.words, base + Field.remote)
+    words[base + Field.homeQueue] = flow.homeQueue
+    words[base + Field.consumer] = flow.consumer
+    words[base + Field.maxDatagram] = flow.maxDatagram
+    words[base + Field.service] = flow.service
+    words[base + Field.token] = flow.token
+    words[base + Field.state] = flow.state
+    words[base + Field.lastSeen] = now | 0
+    words[base + Field.lastSent] = now | 0
+    this.setNumbers(slot, flow.nextSeq, flow.nextAck, now)
+    const generation = flows.publish(slot)
+    this.index.insert(slot)
+    this.#used++
+    return { slot, generation }
+  }
+
+  setNumbers(slot: number, nextSeq: number, nextAck: number, now: number): void {
+    const { flows } = this
+    flows.store(slot, Field.nextSeq, nextSeq)
+    flows.store(slot, Field.peerAck, nextSeq)
+    flows.store(slot, Field.nextAck, nextAck)
+    flows.store(slot, Field.sentAck, nextAck)
+    flows.store(slot, Field.sentAckAt, now | 0)
+  }
+
+  /** Ends a connection for every reader at once; its tuple goes to quarantine, its slot to rest. */
+  remove(slot: number, remote: Address, remotePort: number, localPort: number, now: number): void {
+    this.index.remove(slot)
+    this.flows.store(slot, Field.state, State.free)
+    this.flows.retire(slot)
+    this.#used--
+    this.#resting.push({ slot, until: now + restMs })
+    const key = tupleKey(remote, remotePort, localPort)
+    this.#quarantine.delete(key)
+    this.#quarantine.set(key, now + quarantineMs)
+  }
+
+  #takeSlot(now: number): number {
+    const oldest = this.#resting[this.#restingFrom]
+    if (oldest !== undefined && oldest.until <= now) {
+      this.#restingFrom++
+      if (this.#restingFrom > 1024 && this.#restingFrom * 2 > this.#resting.length) {
+        this.#resting.splice(0, this.#restingFrom)
+        this.#restingFrom = 0
+      }
+      return oldest.slot
+    }
+    if (this.#fresh < this.flows.capacity) return this.#fresh++
+    throw new FakeTcpError(
+      ErrorCode.TABLE_FULL,
+      `All ${this.flows.capacity} connections are in use: raise maxConnections, or close some.`,
+    )
+  }
+}
+
+const tupleKey = (remote: Address, remotePort: number, localPort: number): string =>
+  `${remote.words.join()},${remotePort},${localPort}`

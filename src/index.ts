@@ -1,0 +1,8 @@
+export { createVirtualLink, type Device, type VirtualLinkOptions } from './engine/device.js'
+export { ErrorCode, FakeTcpError } from './engine/errors.js'
+export { Listener } from './engine/listener.js'
+export type { ConnectOptions, ListenOptions, StackOptions, TunOptions } from './engine/options.js'
+export type { DatagramBatch } from './engine/receive-queue.js'
+export { type Closed, Socket, type SocketStats } from './engine/socket.js'
+export { Stack, type StackStats, type WorkerStats } from './engine/stack.js'
+export type { Batch, Service, ServiceContext, ServiceFactory, ServiceFlow } from './workers/service.js'

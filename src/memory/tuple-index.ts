@@ -1,0 +1,130 @@
+import { Field, type FlowTable } from './flow-table.js'
+
+/**
+ * Tuple → slot, in shared memory: written by the coordinator alone, read by every worker without a lock.
+ *
+ * Open addressing with linear probing; an entry is slot + 1, 0 is empty; the tuple itself stands in the flow's slot. Removal moves
+ * later entries back, so a reader can overtake a moving entry and miss it. A hit proves itself (same tuple, same even generation before and
+ * after the comparison); a miss counts only when `version` was even and did not change meanwhile, else the reader looks again.
+ *
+ * The hash is seeded per stack, so that no one outside can choose tuples that collide.
+ */
+export const Lookup = { missing: -1, contended: -2 } as const
+
+const attempts = 8
+
+export class TupleIndex {
+  readonly shared: SharedArrayBuffer
+  readonly #entries: Int32Array
+  readonly #mask: number
+  readonly #seed: number
+  readonly #flows: FlowTable
+  /** Generation of the slot that the last successful `find` named. */
+  generation = 0
+
+  /** Bytes of shared memory: word 0 version, word 1 seed, entries from byte 64 on; at most half of them are ever used. */
+  static allocate(flows: FlowTable, seed: number): TupleIndex {
+    let entries = 64
+    while (entries < flows.capacity * 2) entries *= 2
+    const shared = new SharedArrayBuffer(64 + entries * 4)
+    new Int32Array(shared)[1] = seed
+    return new TupleIndex(shared, flows)
+  }
+
+  constructor(shared: SharedArrayBuffer, flows: FlowTable) {
+    this.shared = shared
+    this.#entries = new Int32Array(shared)
+    this.#mask = (shared.byteLength - 64) / 4 - 1
+    this.#seed = this.#entries[1]
+    this.#flows = flows
+  }
+
+  /** Any thread. Slot of the tuple, `Lookup.missing`, or `Lookup.contended` when the index kept changing underfoot. `r0`–`r3`: remote address words. */
+  find(family: number, ports: number, r0: number, r1: number, r2: number, r3: number): number {
+    const words = this.#flows.words
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const version = Atomics.load(this.#entries, 0)
+      let at = hash(this.#seed, ports, r0, r1, r2, r3) & this.#mask
+      for (;;) {
+        const slot = Atomics.load(this.#entries, 16 + at) - 1
+        if (slot < 0) break
+        const base = this.#flows.base(slot)
+        const generation = Atomics.load(words, base)
+        if (
+          words[base + Field.ports] === ports &&
+          words[base + Field.remote] === r0 &&
+          words[base + Field.remote + 1] === r1 &&
+          words[base + Field.remote + 2] === r2 &&
+          words[base + Field.remote + 3] === r3 &&
+          words[base + Field.family] === family &&
+          (generation & 1) === 0 &&
+          Atomics.load(words, base) === generation
+        ) {
+          this.generation = generation
+          return slot
+        }
+        at = (at + 1) & this.#mask
+      }
+      if ((version & 1) === 0 && Atomics.load(this.#entries, 0) === version) return Lookup.missing
+    }
+    return Lookup.contended
+  }
+
+  /** Coordinator only. The slot's identity must have been published. */
+  insert(slot: number): void {
+    let at = this.#home(slot)
+    while (this.#entries[16 + at] !== 0) at = (at + 1) & this.#mask
+    Atomics.store(this.#entries, 16 + at, slot + 1)
+  }
+
+  /** Coordinator only; call while the slot still holds the identity it was inserted with. */
+  remove(slot: number): void {
+    let hole = this.#home(slot)
+    while (this.#entries[16 + hole] !== slot + 1) {
+      if (this.#entries[16 + hole] === 0) return
+      hole = (hole + 1) & this.#mask
+    }
+    Atomics.add(this.#entries, 0, 1)
+    for (let at = (hole + 1) & this.#mask; this.#entries[16 + at] !== 0; at = (at + 1) & this.#mask) {
+      const home = this.#home(this.#entries[16 + at] - 1)
+      // An entry may move back into the hole unless its home lies after the hole (cyclically, within (hole, at]).
+      if (((at - home) & this.#mask) >= ((at - hole) & this.#mask)) {
+        Atomics.store(this.#entries, 16 + hole, this.#entries[16 + at])
+        hole = at
+      }
+    }
+    Atomics.store(this.#entries, 16 + hole, 0)
+    Atomics.add(this.#entries, 0, 1)
+  }
+
+  #home(slot: number): number {
+    const { words } = this.#flows
+    const at = this.#flows.base(slot)
+    const remote = at + Field.remote
+    return (
+      hash(this.#seed, words[at + Field.ports], words[remote], words[remote + 1], words[remote + 2], words[remote + 3]) &
+      this.#mask
+    )
+  }
+}
+
+/** murmur3's mixing, seeded: fast, and unpredictable enough without the seed. */
+export const hash = (seed: number, ports: number, r0: number, r1: number, r2: number, r3: number): number => {
+  let h = seed
+  h = mix(h, ports)
+  h = mix(h, r0)
+  if ((r1 | r2 | r3) !== 0) h = mix(mix(mix(h, r1), r2), r3)
+  h ^= h >>> 16
+  h = Math.imul(h, 0x85ebca6b)
+  h ^= h >>> 13
+  h = Math.imul(h, 0xc2b2ae35)
+  return h ^ (h >>> 16)
+}
+
+const mix = (h: number, word: number): number => {
+  let k = Math.imul(word, 0xcc9e2d51)
+  k = (k << 15) | (k >>> 17)
+  h ^= Math.imul(k, 0x1b873593)
+  h = (h << 13) | (h >>> 19)
+  return (Math.imul(h, 5) + 0xe6546b64) | 0
+}

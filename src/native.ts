@@ -1,0 +1,218 @@
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { getSystemErrorName } from 'node:util'
+
+/**
+ * The only importer of the addon. Every call is one system call or a batch of the same one: numbers in, a count, a
+ * descriptor or `-errno` out. No policy lives below this line.
+ *
+ * Memory is named in one of two ways. A number is an *arena*: bytes registered once per thread with `arenaOpen`, cheap to
+ * pass (no typed-array look-up, about 45 ns each). A `Uint8Array` is taken as it is. Every offset is in bytes from the start
+ * of that memory, every range is checked against its end, and a range outside answers `-EFAULT`.
+ *
+ * Vectors (`vec`) are arenas read as native-endian 32-bit words; `vecAt` and every index into one counts words.
+ */
+export type Memory = number | Uint8Array
+
+/** Words of one record written by `udpReceive` and read by `udpSend`. Addresses are in network byte order as they lie in memory. */
+export const Message = {
+  /** udpReceive: byte offset of the datagram · udpSend: word index of its first piece (pairs of byte offset and length). */
+  at: 0,
+  /** udpReceive: length in bytes · udpSend: number of pieces. */
+  length: 1,
+  /** Bytes per datagram inside the message (UDP_GRO, UDP_SEGMENT); 0: it is one datagram. */
+  segmentSize: 2,
+  /** Port of the other end, host order; udpSend: 0 sends to the connected peer. */
+  port: 3,
+  /** Address of the other end, 16 bytes; IPv4 takes the first four, the rest is zero. */
+  address: 4,
+  /** Our own address (IP_PKTINFO), same form; all zero: unknown, or left to the kernel. */
+  local: 8,
+  /** Interface index for a link-local address of the other end, else 0. */
+  scope: 12,
+  /** 1 when the datagram was longer than its room and cut (udpReceive). */
+  truncated: 13,
+  /** Words per record. */
+  words: 16,
+} as const
+
+export const UdpFlag = { reusePort: 1, packetInfo: 2, gro: 4, v6Only: 8 } as const
+
+/** Interest and readiness bits of `Poller`, equal to EPOLLIN and EPOLLOUT; `gone` is EPOLLERR | EPOLLHUP. */
+export const Ready = { read: 1, write: 4, gone: 0x18 } as const
+
+/** TUN flags for `tunOpen` (linux/if_tun.h): IFF_TUN and IFF_NO_PI are always set. */
+export const TunFlag = { multiQueue: 0x0100, vnetHeader: 0x4000, exclusive: 0x8000 } as const
+/** Offload bits for `tunOffload` (TUN_F_*). */
+export const TunOffload = { checksum: 1, tso4: 2, tso6: 4 } as const
+
+export interface Poller {
+  /** Adds a descriptor; `token` (int32) comes back with its events. Level-triggered. 0 or -errno. */
+  add(fd: number, token: number, interest: number): number
+  modify(fd: number, token: number, interest: number): number
+  remove(fd: number): number
+  /** Whether an open poller keeps the event loop alive (it does at first). */
+  ref(): void
+  unref(): void
+  /** Idempotent; no callback comes afterwards. */
+  close(): void
+}
+
+export interface Addon {
+  /** Registers memory for this thread and keeps it alive. A small number ≥ 0. Views over SharedArrayBuffer are welcome. */
+  arenaOpen(bytes: Uint8Array): number
+  arenaClose(arena: number): number
+
+  /** memmove. Bytes copied. */
+  copy(to: Memory, toAt: number, from: Memory, fromAt: number, length: number): number
+  /**
+   * Ones' complement sum of 16-bit big-endian words (RFC 1071), folded to 16 bits, **not** inverted; an odd last byte counts
+   * as the high half. `initial` is a sum of up to 32 bits to start from.
+   */
+  checksum(memory: Memory, at: number, length: number, initial: number): number
+  /** CLOCK_MONOTONIC in milliseconds, the same in every thread and process of the machine. Never steps back. */
+  clock(): number
+
+  /** Opens /dev/net/tun and attaches one queue; an empty name lets the kernel choose. A descriptor or -errno. */
+  tunOpen(name: string, flags: number): number
+  /** Interface name of a TUN descriptor, or -errno. */
+  tunName(fd: number): string | number
+  tunHeaderSize(fd: number, bytes: number): number
+  tunOffload(fd: number, offloads: number): number
+  /** Two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other, into `out[0]` and `out[1]`. */
+  pairOpen(out: Int32Array): number
+  /** An AF_PACKET socket that sees every packet of an interface, both directions, link-layer header stripped (SOCK_DGRAM). */
+  captureOpen(interfaceName: string, receiveBuffer: number): number
+
+  /** Sets MTU and transmit queue length (packets; each skipped when 0) and brings the interface up. */
+  linkUp(name: string, mtu: number, txQueueLength: number): number
+  /** Adds a point-to-point address (RTM_NEWADDR, IFA_LOCAL + IFA_ADDRESS, IFA_F_NODAD): 4 or 16 bytes each. */
+  linkAddress(name: string, local: Uint8Array, peer: Uint8Array, prefixLength: number): number
+
+  /** One read. Bytes, 0 at the end of a stream, or -errno (-EAGAIN: nothing there). */
+  read(fd: number, memory: Memory, at: number, length: number): number
+  /** One write. Bytes or -errno. */
+  write(fd: number, memory: Memory, at: number, length: number): number
+  /**
+   * Up to `max` reads, one packet each, laid densely into [at, end): each packet starts at the next multiple of 64 and is read
+   * only while `room` bytes are free behind it. Pairs (byte offset, length) go to `vec`. Number of packets; 0 when nothing was
+   * there (EAGAIN) or the room ended; -errno when the first read fails (-EPIPE when the other end of a pair is gone).
+   */
+  readBatch(fd: number, memory: Memory, at: number, end: number, room: number, vec: number, vecAt: number, max: number): number
+  /** One write of a header followed by `pieces` ranges of `body` (pairs in `vec`). Bytes or -errno. */
+  writeGather(
+    fd: number,
+    head: Memory,
+    headAt: number,
+    headLength: number,
+    body: Memory,
+    vec: number,
+    vecAt: number,
+    pieces: number,
+  ): number
+  /**
+   * The same bytes as one packet per segment, for devices without offload. `head` is a template: `virtioLength` bytes that are
+   * written as zeros, then a 20-byte IPv4 or 40-byte IPv6 header, then a TCP header of any valid length. Each piece is cut every
+   * `segmentSize` bytes (its last segment may be shorter; 0: not cut). Per segment the addon sets total or payload length, IPv4 id (+1 each) and
+   * header checksum, seq (+ the bytes before it), and a full TCP checksum. The template is unchanged. Number of segments
+   * written, or -errno when the first one fails.
+   */
+  writeSegments(
+    fd: number,
+    head: Memory,
+    headAt: number,
+    headLength: number,
+    virtioLength: number,
+    body: Memory,
+    vec: number,
+    vecAt: number,
+    pieces: number,
+    segmentSize: number,
+  ): number
+
+  /** A non-blocking UDP socket of family 4 or 6, or -errno. `flags` are `UdpFlag` bits. */
+  udpOpen(family: 4 | 6, flags: number): number
+  udpBind(fd: number, address: Uint8Array, port: number, scope: number): number
+  udpConnect(fd: number, address: Uint8Array, port: number, scope: number): number
+  /** Local port, or -errno. */
+  udpPort(fd: number): number
+  /** SO_RCVBUFFORCE / SO_SNDBUFFORCE, or the plain options without CAP_NET_ADMIN; each skipped when 0. */
+  socketBuffers(fd: number, receive: number, send: number): number
+  /**
+   * recvmmsg: message i is read to `at + i * stride`, `stride` bytes of room each, up to `max` (≤ 256) messages; records
+   * (`Message`) go to `vec`. Number of messages (0: nothing there) or -errno.
+   */
+  udpReceive(fd: number, memory: Memory, at: number, stride: number, max: number, vec: number, vecAt: number): number
+  /**
+   * sendmmsg of `messages` records at `vecAt`; each one's pieces are gathered from `memory`, and cut by UDP_SEGMENT when
+   * `segmentSize` > 0 and smaller than the whole. Number of messages sent, or -errno when the first one fails.
+   */
+  udpSend(fd: number, family: 4 | 6, memory: Memory, vec: number, vecAt: number, messages: number): number
+
+  /** A non-blocking eventfd. */
+  eventOpen(): number
+  eventRing(fd: number): number
+  /** Resets the counter; the count, 0 when it was not rung. */
+  eventDrain(fd: number): number
+
+  /** Closes a descriptor that this thread opened. What stays open is closed when the thread's environment ends. */
+  close(fd: number): number
+
+  /**
+   * One epoll set whose descriptor libuv polls. `onReady(count)` is called with `count` pairs (token, events) at the start of
+   * `vec` (at most `capacity` pairs); what was not taken comes again in the next turn of the loop.
+   */
+  Poller: new (vec: number, capacity: number, onReady: (count: number) => void) => Poller
+}
+
+const require = createRequire(import.meta.url)
+/** The package's root: this file runs as dist/src/native.js. */
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+const load = (): Addon => {
+  try {
+    return require('node-gyp-build')(root) as Addon
+  } catch (cause) {
+    throw new Error(
+      'The fake-tcp addon is not built for this Node.js and C library: run `npm rebuild fake-tcp`, or `npm run build:native` in a clone (it needs a C++ compiler, make and Python 3).',
+      { cause },
+    )
+  }
+}
+
+export const native: Addon = load()
+
+/** 'EAGAIN' for -11; numbers the C library does not know come back as digits. */
+export const errnoName = (result: number): string => {
+  try {
+    return getSystemErrorName(result)
+  } catch {
+    return String(-result)
+  }
+}
+
+/** Linux errno values that the engine tells apart. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  EIO: 5,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  EPIPE: 32,
+  EBADFD: 77,
+  EMSGSIZE: 90,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
+  ENOBUFS: 105,
+  ECONNREFUSED: 111,
+} as const

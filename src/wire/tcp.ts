@@ -1,0 +1,131 @@
+/** The TCP header (RFC 9293 §3.1), as a stock peer sends it: WIRE.md. */
+import { setU16, setU32, u16, u32 } from './bytes.js'
+import { sum } from './checksum.js'
+import { Fault } from './fault.js'
+
+/** Byte offsets from the first byte of the header. */
+export const Offset = {
+  sourcePort: 0,
+  destinationPort: 2,
+  seq: 4,
+  ack: 8,
+  dataOffset: 12,
+  flags: 13,
+  window: 14,
+  checksum: 16,
+  urgent: 18,
+  options: 20,
+} as const
+
+export const Flag = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128 } as const
+
+/** Bytes of the header that carries data, ACK or RST. */
+export const headerLength = 20
+/** Bytes of the header of SYN and SYN+ACK, with its window scale option. */
+export const synHeaderLength = 24
+
+/** The only window stock advertises; with scale 14 it never closes. */
+const windowSize = 65_535
+/** NOP, window scale (kind 3, length 3), shift 14: the largest RFC 7323 §2.3 allows. */
+const synOptions = 0x0103030e
+
+/** Whether a real TCP may send these flags. PSH, URG and ECN bits don't matter. */
+const flagsAcceptable = (flags: number): boolean => {
+  const control = flags & (Flag.fin | Flag.syn | Flag.rst | Flag.ack)
+  // The common case first: ACK, with or without FIN.
+  if (control === Flag.ack || control === (Flag.ack | Flag.fin)) return true
+  // SYN or RST, with or without ACK, but not both and not with FIN. Without any of them a segment has no meaning (null, FIN, PSH scans).
+  const kind = control & ~Flag.ack
+  return kind === Flag.syn || kind === Flag.rst
+}
+
+/** Whether the options fill `from` … `to` without a length of 0 or 1 and without crossing the end. */
+const optionsWellFormed = (b: Uint8Array, from: number, to: number): boolean => {
+  let i = from
+  while (i < to) {
+    const kind = b[i]
+    if (kind === 0) return true
+    if (kind === 1) {
+      i += 1
+      continue
+    }
+    if (i + 2 > to) return false
+    const length = b[i + 1]
+    if (length < 2 || i + length > to) return false
+    i += length
+  }
+  return true
+}
+
+/**
+ * Header length in bytes (20 … 60), or a Fault. Call before any accessor; `end` is where the IP packet ends. The checksum is left to
+ * `checksumValid`, since the kernel may vouch for it. The urgent pointer is ignored, payload on SYN, RST or FIN is not a fault.
+ */
+export const check = (b: Uint8Array, at: number, end: number): number => {
+  const available = end - at
+  if (available < headerLength) return Fault.tcpTooShort
+  const length = (b[at + Offset.dataOffset] >>> 4) << 2
+  if (length < headerLength || length > available) return Fault.tcpDataOffset
+  if (u16(b, at + Offset.sourcePort) === 0 || u16(b, at + Offset.destinationPort) === 0) return Fault.tcpPort
+  if (!flagsAcceptable(b[at + Offset.flags])) return Fault.tcpFlags
+  if (length > headerLength && !optionsWellFormed(b, at + Offset.options, at + length)) return Fault.tcpOptions
+  return length
+}
+
+/** Whether the checksum of the segment `at` … `end` holds; `pseudo` comes from `pseudo4` or `pseudo6` over `end - at` bytes. */
+export const checksumValid = (b: Uint8Array, at: number, end: number, pseudo: number): boolean =>
+  sum(b, at, end - at, pseudo) === 0xffff
+
+export const sourcePort = (b: Uint8Array, at: number): number => u16(b, at + Offset.sourcePort)
+export const destinationPort = (b: Uint8Array, at: number): number => u16(b, at + Offset.destinationPort)
+/** Sequence number of the first payload byte (of the SYN, in a SYN), unsigned. */
+export const seq = (b: Uint8Array, at: number): number => u32(b, at + Offset.seq)
+/** Next sequence number the sender expects, unsigned. */
+export const ack = (b: Uint8Array, at: number): number => u32(b, at + Offset.ack)
+/** Bytes of this header with its options. */
+export const dataOffset = (b: Uint8Array, at: number): number => (b[at + Offset.dataOffset] >>> 4) << 2
+/** Bit set of `Flag`. */
+export const flags = (b: Uint8Array, at: number): number => b[at + Offset.flags]
+/** As it stands in the header, unscaled. */
+export const window = (b: Uint8Array, at: number): number => u16(b, at + Offset.window)
+export const checksum = (b: Uint8Array, at: number): number => u16(b, at + Offset.checksum)
+export const urgent = (b: Uint8Array, at: number): number => u16(b, at + Offset.urgent)
+
+/** Printable flags, in bit order: 'SYN|ACK', 'PSH|ACK'; 'none' for 0. */
+export const flagNames = (flags: number): string => {
+  const names: string[] = []
+  for (const [name, bit] of Object.entries(Flag)) if ((flags & bit) !== 0) names.push(name.toUpperCase())
+  return names.length === 0 ? 'none' : names.join('|')
+}
+
+/**
+ * Writes the header and returns its length in bytes: 24 with SYN (options `01 03 03 0e`), else 20. Window 65535, urgent 0. The checksum
+ * field is 0, ready to be summed over; then `setChecksum`.
+ */
+export const emit = (
+  b: Uint8Array,
+  at: number,
+  sourcePort: number,
+  destinationPort: number,
+  seq: number,
+  ack: number,
+  flags: number,
+): number => {
+  setU16(b, at + Offset.sourcePort, sourcePort)
+  setU16(b, at + Offset.destinationPort, destinationPort)
+  setU32(b, at + Offset.seq, seq)
+  setU32(b, at + Offset.ack, ack)
+  b[at + Offset.flags] = flags
+  setU16(b, at + Offset.window, windowSize)
+  setU32(b, at + Offset.checksum, 0) // checksum and urgent pointer
+  if ((flags & Flag.syn) === 0) {
+    b[at + Offset.dataOffset] = (headerLength >>> 2) << 4
+    return headerLength
+  }
+  b[at + Offset.dataOffset] = (synHeaderLength >>> 2) << 4
+  setU32(b, at + Offset.options, synOptions)
+  return synHeaderLength
+}
+
+/** Writes the checksum field: a finished checksum, or (NEEDS_CSUM) the folded pseudo-header sum. */
+export const setChecksum = (b: Uint8Array, at: number, value: number): void => setU16(b, at + Offset.checksum, value)

@@ -1,0 +1,273 @@
+import { Counter, type CounterPage } from '../memory/counters.js'
+import { Field, State } from '../memory/flow-table.js'
+import { Lookup } from '../memory/tuple-index.js'
+import { distance } from '../wire/serial.js'
+import { Flag } from '../wire/tcp.js'
+import type { Egress } from './egress.js'
+import type { Report } from './messages.js'
+import { type Opening, Openings } from './opening.js'
+import type { Classifier, Segment } from './segment.js'
+import { ports, type StackMemory } from './shared-stack.js'
+import { SynCookies } from './syn-cookie.js'
+import { TokenBucket } from './token-bucket.js'
+import { TupleCache } from './tuple-cache.js'
+
+/** A segment may lie this far before or after the next expected byte; further off, a second one in sequence must vouch for it. */
+const window = 64 * 1024 * 1024
+/** One-way flows: a bare ACK after this many bytes, or after `AckSchedule`'s delay. */
+const ackEvery = 1024 * 1024
+/** At most one challenge per connection in this time (RFC 5961 §7 asks for a limit). */
+const challengeMs = 500
+/** Answers to packets that belong to nothing, per second and worker. */
+const strangerRate = 1_000
+
+const kinds = Flag.fin | Flag.syn | Flag.rst | Flag.ack
+
+export interface InboundHooks {
+  /** Hands datagrams to whoever consumes the flow. */
+  deliver(slot: number, generation: number, s: Segment): void
+  report(report: Report): void
+  /** The flow has unacknowledged data. */
+  owesAck(slot: number): void
+}
+
+/**
+ * The inbound path of one queue (docs/architecture.md, steps 2 – 5): check, find the flow, move its numbers, deliver. What belongs to
+ * no flow is answered here or reported to the coordinator, never both.
+ */
+export class Inbound {
+  readonly openings = new Openings()
+  readonly #queue: number
+  readonly #memory: StackMemory
+  readonly #counters: CounterPage
+  readonly #classifier: Classifier
+  readonly #egress: Egress
+  readonly #hooks: InboundHooks
+  readonly #cache: TupleCache
+  readonly #cookies: SynCookies
+  readonly #strangers = new TokenBucket(strangerRate)
+  readonly #remote = new Int32Array(4)
+
+  constructor(
+    queue: number,
+    memory: StackMemory,
+    counters: CounterPage,
+    classifier: Classifier,
+    egress: Egress,
+    hooks: InboundHooks,
+  ) {
+    this.#queue = queue
+    this.#memory = memory
+    this.#counters = counters
+    this.#classifier = classifier
+    this.#egress = egress
+    this.#hooks = hooks
+    this.#cache = new TupleCache(memory.flows, 16_384)
+    this.#cookies = new SynCookies(memory.shared.cookieKey)
+  }
+
+  /** One packet as it was read: `length` bytes at `at` of `bytes`, which is the arena `arena`. */
+  packet(bytes: Uint8Array, arena: number, at: number, length: number, now: number): void {
+    const counters = this.#counters
+    counters[Counter.packetsIn] += 1
+    const refused = this.#classifier.parse(bytes, arena, at, length)
+    if (refused >= 0) {
+      counters[refused] += 1
+      return
+    }
+    const s = this.#classifier.segment
+    const cache = this.#cache
+    let slot = cache.find(s)
+    let generation = cache.generation
+    if (slot < 0) {
+      counters[Counter.cacheMisses] += 1
+      slot = this.#memory.index.find(s.family, s.ports, s.r0, s.r1, s.r2, s.r3)
+      if (slot === Lookup.contended) {
+        counters[Counter.indexContended] += 1
+        return
+      }
+      if (slot >= 0) {
+        generation = this.#memory.index.generation
+        cache.learn(s, slot, generation)
+      }
+    }
+    if (this.openings.size > 0) {
+      const opening = this.openings.get(Openings.key(s))
+      if (opening !== undefined) {
+        this.#hold(opening, s, bytes)
+        return
+      }
+    }
+    if (slot < 0) this.#stranger(s, bytes, now)
+    else if (this.#memory.flows.load(slot, Field.state) === State.established) {
+      this.#established(s, slot, generation, now)
+    } else this.#halfOpen(s, slot, generation)
+  }
+
+  /** Payload held while the flow was opening, delivered as if it came now. */
+  replay(opening: Opening, slot: number, generation: number, now: number, restore: (held: Uint8Array, s: Segment) => void): void {
+    const s = this.#classifier.segment
+    for (const held of opening.held) {
+      s.family = opening.tuple.family
+      s.ports = opening.tuple.ports
+      s.flags = Flag.ack
+      s.seq = held.seq
+      s.ack = held.ack
+      s.segmentSize = held.segmentSize
+      s.payloadLength = held.bytes.length
+      restore(held.bytes, s)
+      this.#established(s, slot, generation, now)
+    }
+  }
+
+  #established(s: Segment, slot: number, generation: number, now: number): void {
+    if ((s.flags & kinds) !== Flag.ack) {
+      this.#unusual(s, slot, generation, now)
+      return
+    }
+    const { flows } = this.#memory
+    const { words } = flows
+    const base = flows.base(slot)
+    if (distance(Atomics.load(words, base + Field.nextSeq), s.ack) > 0) {
+      this.#counters[Counter.ackOfUnsentData] += 1
+      return
+    }
+    const offset = distance(Atomics.load(words, base + Field.nextAck), s.seq)
+    const end = (s.seq + s.payloadLength) | 0
+    if (offset > window || offset < -window) {
+      // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in sequence settle it.
+      if (s.payloadLength === 0 || Atomics.load(words, base + Field.resync) !== (s.seq | 0)) {
+        if (s.payloadLength > 0) Atomics.store(words, base + Field.resync, end)
+        this.#counters[Counter.seqOutOfWindow] += 1
+        return
+      }
+      Atomics.store(words, base + Field.nextAck, end)
+    } else if (offset + s.payloadLength > 0) {
+      flows.advance(slot, Field.nextAck, end)
+    }
+    flows.advance(slot, Field.peerAck, s.ack)
+    Atomics.store(words, base + Field.lastSeen, now | 0)
+    if (s.payloadLength === 0) {
+      // A probe asks for an answer by a sequence number just before the one we expect (WIRE.md).
+      if (offset < 0 && offset >= -3) this.#challenge(slot, now, 0)
+      return
+    }
+    const count = s.payloadLength <= s.segmentSize ? 1 : Math.ceil(s.payloadLength / s.segmentSize)
+    flows.bump(slot, Field.datagramsIn, count)
+    flows.bump(slot, Field.bytesIn, s.payloadLength)
+    const counters = this.#counters
+    counters[Counter.datagramsIn] += count
+    counters[Counter.bytesIn] += s.payloadLength
+    if (count > 1) counters[Counter.superPacketsIn] += 1
+    const owed = distance(Atomics.load(words, base + Field.sentAck), end)
+    if (owed >= ackEvery) this.#egress.ack(slot, now)
+    else if (owed > 0) this.#hooks.owesAck(slot)
+    this.#hooks.deliver(slot, generation, s)
+  }
+
+  /** Anything but data or a bare ACK on an established connection. */
+  #unusual(s: Segment, slot: number, generation: number, now: number): void {
+    const { flows } = this.#memory
+    if ((s.flags & Flag.rst) !== 0) {
+      // RFC 5961 §3.2: only the exact number resets. Otherwise ask: a peer that is gone answers the challenge with the right one.
+      const offset = distance(flows.load(slot, Field.nextAck), s.seq)
+      if (offset === 0) {
+        this.#hooks.report({ kind: 'reset', slot, generation })
+        return
+      }
+      this.#counters[Counter.resetNotExact] += 1
+      this.#challenge(slot, now, 1)
+      return
+    }
+    this.#counters[Counter.unexpectedFlags] += 1
+    // A repeated SYN+ACK lost our ACK; a SYN may come from a peer that started anew (RFC 5961 §4.2). Both get the true numbers.
+    if ((s.flags & Flag.syn) !== 0) this.#challenge(slot, now, (s.flags & Flag.ack) !== 0 ? 0 : 1)
+  }
+
+  #challenge(slot: number, now: number, back: number): void {
+    const { flows } = this.#memory
+    const last = flows.load(slot, Field.lastChallenge)
+    if (last !== 0 && ((now - last) | 0) < challengeMs) return
+    flows.store(slot, Field.lastChallenge, now | 0 || 1)
+    this.#egress.ack(slot, now, back)
+  }
+
+  #halfOpen(s: Segment, slot: number, generation: number): void {
+    const kind = s.flags & kinds
+    if (kind === (Flag.syn | Flag.ack) && s.ack === 1) {
+      this.#hooks.report({ kind: 'synAck', slot, generation, seq: s.seq })
+    } else if ((kind & Flag.rst) !== 0 && s.ack <= 1) {
+      // A stock peer forgets to count the SYN: its RST acknowledges 0.
+      this.#hooks.report({ kind: 'refused', slot, generation })
+    } else {
+      this.#counters[Counter.strayHandshake] += 1
+    }
+  }
+
+  #hold(opening: Opening, s: Segment, bytes: Uint8Array): void {
+    if ((s.flags & kinds) !== Flag.ack) this.#counters[Counter.unexpectedFlags] += 1
+    else if (!this.openings.hold(opening, s, bytes)) this.#counters[Counter.openingFull] += 1
+  }
+
+  /** A segment without a connection. */
+  #stranger(s: Segment, bytes: Uint8Array, now: number): void {
+    const kind = s.flags & kinds
+    if ((kind & Flag.rst) !== 0) {
+      this.#counters[Counter.strayReset] += 1
+      return
+    }
+    const listening = ports.isListening(this.#memory.listening, s.localPort)
+    if (listening && kind === Flag.syn) {
+      if (s.seq === 0) {
+        const cookie = this.#cookies.make(s.ports, s.r0, s.r1, s.r2, s.r3, now)
+        this.#answer(s, Flag.syn | Flag.ack, cookie, 1)
+        this.#counters[Counter.synCookiesOut] += 1
+      } else {
+        this.#counters[Counter.synBadSeq] += 1
+        this.#refuse(s, now, 0)
+      }
+      return
+    }
+    if (listening && kind === Flag.ack) {
+      const cookie = this.#cookies.check(s.ports, s.r0, s.r1, s.r2, s.r3, s.ack, now)
+      // The client has sent nothing before this handshake but what may have been lost on the way.
+      if (cookie >= 0 && s.seq - 1 <= window) {
+        this.#open(s, bytes, cookie, now)
+        return
+      }
+    }
+    this.#counters[Counter.unknownTuple] += 1
+    this.#refuse(s, now, s.ack)
+  }
+
+  #open(s: Segment, bytes: Uint8Array, cookie: number, now: number): void {
+    const key = Openings.key(s)
+    const opening = this.openings.begin(key, s, now)
+    if (opening === undefined) {
+      this.#counters[Counter.openingFull] += 1
+      return
+    }
+    this.#hold(opening, s, bytes)
+    this.#hooks.report({ kind: 'open', tuple: opening.tuple, key, seq: s.seq, ack: cookie + 1 })
+  }
+
+  /** RST|ACK that a real TCP would understand too: it acknowledges the payload, and one for SYN or FIN. */
+  #refuse(s: Segment, now: number, seq: number): void {
+    if (!this.#strangers.take(now)) {
+      this.#counters[Counter.replyRateLimited] += 1
+      return
+    }
+    const control = (s.flags & (Flag.syn | Flag.fin)) !== 0 ? 1 : 0
+    this.#answer(s, Flag.rst | Flag.ack, seq, (s.seq + s.payloadLength + control) >>> 0)
+    this.#counters[Counter.resetsOut] += 1
+  }
+
+  #answer(s: Segment, flags: number, seq: number, ack: number): void {
+    const remote = this.#remote
+    remote[0] = s.r0
+    remote[1] = s.r1
+    remote[2] = s.r2
+    remote[3] = s.r3
+    this.#egress.answer(this.#queue, s.family, s.ports, remote, flags, seq, ack)
+  }
+}

@@ -1,0 +1,43 @@
+/** Control messages between the coordinator and a queue worker. Data never travels here. */
+
+/** A tuple as plain numbers: family, ports (remote << 16 | local), four remote address words. */
+export interface Tuple {
+  readonly family: number
+  readonly ports: number
+  readonly remote: readonly [number, number, number, number]
+}
+
+/** What ended a connection. */
+export const End = { local: 0, reset: 1, timeout: 2, stack: 3 } as const
+export type End = (typeof End)[keyof typeof End]
+
+/** Worker → coordinator. Each one was earned: the worker checked cookie, ack number or sequence number first. */
+export type Report =
+  /** The third packet of a handshake, answering a cookie. */
+  | { kind: 'open'; tuple: Tuple; key: string; seq: number; ack: number }
+  /** SYN+ACK for a connection we opened. */
+  | { kind: 'synAck'; slot: number; generation: number; seq: number }
+  | { kind: 'refused'; slot: number; generation: number }
+  /** The peer ended it. */
+  | { kind: 'reset'; slot: number; generation: number }
+  /** A service ends it; the coordinator sends the RST. */
+  | { kind: 'close'; slot: number; generation: number; end: End }
+  /** A service wants a connection, homed on this worker's queue. */
+  | { kind: 'connect'; service: number; token: number; family: number; port: number; remote: Tuple['remote'] }
+  | { kind: 'ready' }
+  | { kind: 'deviceGone'; errno: number }
+  | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; text: string; fields: Record<string, unknown> }
+  | { kind: 'served'; id: number; error?: { message: string; code: string } }
+
+/** Coordinator → worker. */
+export type Order =
+  /** A connection exists. `key` answers an `open`; a service's flow comes to its home worker with or without one. */
+  | { kind: 'opened'; slot: number; generation: number; key?: string }
+  /** The `open` was turned down; with `reset` the peer is told. */
+  | { kind: 'turnedDown'; key: string; reset: boolean }
+  /** A service's `connect` failed. */
+  | { kind: 'connectFailed'; service: number; token: number; code: string; message: string }
+  /** Triples (slot, generation, End) of connections that are gone. */
+  | { kind: 'purge'; gone: Int32Array }
+  | { kind: 'serve'; id: number; url: string; data: unknown }
+  | { kind: 'stop' }

@@ -1,0 +1,57 @@
+/**
+ * A run: datagrams of one flow, gathered in order, that may leave as one super-packet. All have the same size but the last,
+ * which may be shorter. Its pieces are ranges of one memory: pairs (byte offset, length) at `vecAt` of an arena of words.
+ */
+export class Run {
+  readonly vec: Int32Array
+  readonly vecAt: number
+  readonly maxPieces: number
+  pieces = 0
+  /** Bytes in all pieces. */
+  bytes = 0
+  /** Bytes per datagram. */
+  segmentSize = 0
+  #maxBytes = 0
+
+  constructor(vec: Int32Array, vecAt: number, maxPieces: number) {
+    this.vec = vec
+    this.vecAt = vecAt
+    this.maxPieces = maxPieces
+  }
+
+  /** Empties the run; it will hold at most `maxBytes`. */
+  reset(maxBytes: number): void {
+    this.pieces = 0
+    this.bytes = 0
+    this.segmentSize = 0
+    this.#maxBytes = maxBytes
+  }
+
+  /** Number of datagrams. */
+  get count(): number {
+    return this.bytes === 0 ? 0 : Math.ceil(this.bytes / this.segmentSize)
+  }
+
+  /**
+   * Adds `length` bytes at `at`: datagrams of `segmentSize` bytes, the last one possibly shorter. False, and unchanged, when they
+   * must start a run of their own.
+   */
+  add(at: number, length: number, segmentSize: number): boolean {
+    if (this.pieces === 0) {
+      this.segmentSize = segmentSize
+    } else if (
+      this.pieces === this.maxPieces ||
+      this.bytes + length > this.#maxBytes ||
+      this.bytes % this.segmentSize !== 0 ||
+      (segmentSize !== this.segmentSize && (length > segmentSize || length > this.segmentSize))
+    ) {
+      return false
+    }
+    const pair = this.vecAt + this.pieces * 2
+    this.vec[pair] = at
+    this.vec[pair + 1] = length
+    this.pieces++
+    this.bytes += length
+    return true
+  }
+}

@@ -1,0 +1,85 @@
+import { type CounterPage, counterNames, counterPageBytes } from '../memory/counters.js'
+import { Doorbell } from '../memory/doorbell.js'
+import { FlowTable } from '../memory/flow-table.js'
+import { PacketRing } from '../memory/packet-ring.js'
+import { TupleIndex } from '../memory/tuple-index.js'
+import { native } from '../native.js'
+
+/**
+ * Everything that a thread needs to take part in a stack, in a form that `postMessage` carries: shared memory, descriptor
+ * numbers and constants. Threads are numbered: queue workers 0 … queues - 1 (their queue's number), then the coordinator.
+ */
+export interface SharedStack {
+  readonly flows: SharedArrayBuffer
+  readonly index: SharedArrayBuffer
+  /** One bit per listening port. */
+  readonly listening: SharedArrayBuffer
+  readonly counters: SharedArrayBuffer
+  readonly rings: SharedArrayBuffer
+  /** Bytes of each ring. */
+  readonly ringCapacity: number
+  readonly bells: SharedArrayBuffer
+  /** One eventfd per thread. */
+  readonly bellFds: readonly number[]
+  readonly device: DeviceShape
+  /** Local addresses as big-endian-valued words: IPv4 uses word 0. `has4`/`has6` tell which exist. */
+  readonly address4: Int32Array
+  readonly address6: Int32Array
+  readonly has4: boolean
+  readonly has6: boolean
+  /** Key of the SYN cookies: two words. */
+  readonly cookieKey: Int32Array
+}
+
+export interface DeviceShape {
+  /** One descriptor per queue; the coordinator owns them, so that they outlive a worker. */
+  readonly queues: readonly number[]
+  /** Bytes of virtio-net header in front of every packet; 0: the device has none, and carries no super-packets. */
+  readonly virtioSize: 0 | 10 | 12
+  readonly mtu: number
+}
+
+export const ports = {
+  isListening: (bits: Int32Array, port: number): boolean => ((Atomics.load(bits, port >> 5) >>> (port & 31)) & 1) === 1,
+  setListening: (bits: Int32Array, port: number, on: boolean): void => {
+    if (on) Atomics.or(bits, port >> 5, 1 << (port & 31))
+    else Atomics.and(bits, port >> 5, ~(1 << (port & 31)))
+  },
+  bytes: 65_536 / 8,
+} as const
+
+/** One thread's view of the stack's shared memory. */
+export class StackMemory {
+  readonly shared: SharedStack
+  readonly flows: FlowTable
+  readonly index: TupleIndex
+  readonly listening: Int32Array
+  readonly threads: number
+
+  constructor(shared: SharedStack) {
+    this.shared = shared
+    this.flows = new FlowTable(shared.flows)
+    this.index = new TupleIndex(shared.index, this.flows)
+    this.listening = new Int32Array(shared.listening)
+    this.threads = shared.bellFds.length
+  }
+
+  counters(thread: number): CounterPage {
+    return new Float64Array(this.shared.counters, thread * counterPageBytes, counterNames.length)
+  }
+
+  bell(thread: number): Doorbell {
+    return new Doorbell(this.shared.bells, thread * Doorbell.bytes, this.shared.bellFds[thread], native.eventRing)
+  }
+
+  ring(producer: number, consumer: number): PacketRing {
+    const { rings, ringCapacity } = this.shared
+    const at = (producer * this.threads + consumer) * PacketRing.bytesFor(ringCapacity)
+    return new PacketRing(rings, at, ringCapacity)
+  }
+
+  static ringBytes(threads: number, ringCapacity: number): number {
+    // Only workers produce, so the coordinator's row is left out.
+    return (threads - 1) * threads * PacketRing.bytesFor(ringCapacity)
+  }
+}

@@ -1,0 +1,61 @@
+import type { FlowTable } from '../memory/flow-table.js'
+import { hash } from '../memory/tuple-index.js'
+import type { Segment } from './segment.js'
+
+const Entry = { slot: 0, generation: 1, ports: 2, r0: 3, r1: 4, r2: 5, r3: 6, family: 7, words: 8 } as const
+
+/**
+ * One worker's own memory of tuples it met: direct-mapped, private, no atomics but the generation check that makes an entry valid.
+ * A stale entry is a miss in the same pass, so nothing depends on a purge arriving in time.
+ */
+export class TupleCache {
+  readonly #words: Int32Array
+  readonly #mask: number
+  readonly #flows: FlowTable
+  generation = 0
+
+  /** `entries` is a power of two. */
+  constructor(flows: FlowTable, entries: number) {
+    this.#words = new Int32Array(entries * Entry.words)
+    this.#mask = entries - 1
+    this.#flows = flows
+    for (let at = 0; at < this.#words.length; at += Entry.words) this.#words[at] = -1
+  }
+
+  /** Slot of the segment's tuple, or -1; its generation is in `generation`. */
+  find(s: Segment): number {
+    const words = this.#words
+    const at = this.#place(s)
+    const slot = words[at]
+    if (
+      slot < 0 ||
+      words[at + Entry.ports] !== s.ports ||
+      words[at + Entry.r0] !== s.r0 ||
+      words[at + Entry.r3] !== s.r3 ||
+      words[at + Entry.r2] !== s.r2 ||
+      words[at + Entry.r1] !== s.r1 ||
+      words[at + Entry.family] !== s.family
+    ) {
+      return -1
+    }
+    this.generation = words[at + Entry.generation]
+    return this.#flows.alive(slot, this.generation) ? slot : -1
+  }
+
+  learn(s: Segment, slot: number, generation: number): void {
+    const words = this.#words
+    const at = this.#place(s)
+    words[at + Entry.slot] = slot
+    words[at + Entry.generation] = generation
+    words[at + Entry.ports] = s.ports
+    words[at + Entry.r0] = s.r0
+    words[at + Entry.r1] = s.r1
+    words[at + Entry.r2] = s.r2
+    words[at + Entry.r3] = s.r3
+    words[at + Entry.family] = s.family
+  }
+
+  #place(s: Segment): number {
+    return (hash(0, s.ports, s.r0, s.r1, s.r2, s.r3) & this.#mask) * Entry.words
+  }
+}

@@ -1,0 +1,189 @@
+/** The TUN tests; tun.test.ts runs them in a network namespace that ends with them. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Message, native, TunFlag, TunOffload } from '../../src/native.js'
+import { failure, naiveChecksum, sharedArena } from './support.js'
+
+const address = { 4: (last: number) => Uint8Array.of(10, 9, 8, last), 6: (last: number) => ipv6(last) }
+const ipv6 = (last: number) => Uint8Array.from({ length: 16 }, (_, i) => (i === 0 ? 0xfd : i === 15 ? last : 0))
+/** /proc/net/dev, as /sys may be mounted for another namespace. */
+const exists = (name: string) => readFileSync('/proc/net/dev', 'utf8').includes(`${name}:`)
+const hasIPv6 = existsSync('/proc/net/if_inet6')
+const families = hasIPv6 ? ([4, 6] as const) : ([4] as const)
+
+/** Opens a device that is up, with our address 1 and the peer's address 2. */
+const open = async (name: string, flags: number) => {
+  const fd = native.tunOpen(name, flags)
+  t.ok(fd >= 0, `tunOpen ${name}`)
+  t.equal(native.linkUp(name, 1400, 0), 0)
+  for (const family of families) {
+    const bits = family === 4 ? 32 : 128
+    t.equal(native.linkAddress(name, address[family](1), address[family](2), bits), 0, `IPv${family} address`)
+  }
+  // The kernel makes an IPv6 address a local route a moment after it has acknowledged it.
+  const localRoute = `${Buffer.from(address[6](1)).toString('hex')} 80`
+  while (hasIPv6 && !readFileSync('/proc/net/ipv6_route', 'utf8').includes(localRoute)) await sleep(5)
+  return fd
+}
+
+/** The next packet that `wanted` accepts (the kernel sends router solicitations and the like), within two seconds. */
+const readPacket = async (fd: number, wanted: (packet: Buffer) => boolean): Promise<Buffer> => {
+  const bytes = Buffer.alloc(70000)
+  for (let i = 0; i < 200; ) {
+    const length = native.read(fd, bytes, 0, bytes.length)
+    if (length > 0 && wanted(bytes.subarray(0, length))) return Buffer.from(bytes.subarray(0, length))
+    if (length > 0) continue
+    await sleep(10)
+    i++
+  }
+  throw new Error('no packet')
+}
+
+const ipHeader = (family: 4 | 6, protocol: number, length: number): Buffer => {
+  const ip = Buffer.alloc(family === 4 ? 20 : 40)
+  if (family === 4) {
+    ip.set([0x45, 0, 0, 0, 0, 1, 0, 0, 64, protocol, 0, 0, ...address[4](2), ...address[4](1)])
+    ip.writeUInt16BE(20 + length, 2)
+    ip.writeUInt16BE(0xffff - naiveChecksum(ip), 10)
+  } else {
+    ip.set([0x60, 0, 0, 0, 0, 0, protocol, 64, ...address[6](2), ...address[6](1)])
+    ip.writeUInt16BE(length, 4)
+  }
+  return ip
+}
+const headerLength = { 4: 20, 6: 40 }
+const protocolOf = (packet: Buffer, at = 0) => (packet[at] >> 4 === 4 ? packet[at + 9] : packet[at + 6])
+
+t.test('names and queues', async t => {
+  const first = native.tunOpen('queues', TunFlag.multiQueue | TunFlag.vnetHeader)
+  t.ok(first >= 0)
+  t.equal(native.tunName(first), 'queues')
+  const second = native.tunOpen('queues', TunFlag.multiQueue | TunFlag.vnetHeader)
+  t.ok(second >= 0)
+  t.equal(native.tunOpen('queues', 0), failure('EINVAL'), 'flags differ')
+  t.equal(native.close(first), 0)
+  t.ok(exists('queues'))
+  t.equal(native.close(second), 0)
+  t.notOk(exists('queues'), 'gone with its last queue')
+
+  const chosen = native.tunOpen('', 0)
+  t.equal(native.tunName(chosen), 'tun0')
+  const single = native.tunOpen('tun0', 0)
+  t.equal(single, failure('EBUSY'))
+  native.close(chosen)
+  t.equal(native.tunOpen('a/b', 0), failure('EINVAL'))
+  t.equal(native.tunName(native.eventOpen()), -25, 'ENOTTY')
+  t.equal(native.tunName(-1), failure('EBADF'))
+  const longest = native.tunOpen('fifteen-letters', 0)
+  t.equal(native.tunName(longest), 'fifteen-letters')
+  native.close(longest)
+})
+
+t.test('link', async t => {
+  const fd = native.tunOpen('link', 0)
+  t.equal(native.linkUp('link', 1300, 77), 0)
+  if (hasIPv6) t.equal(readFileSync('/proc/sys/net/ipv6/conf/link/mtu', 'utf8').trim(), '1300')
+  const ip = spawnSync('ip', ['-o', 'link', 'show', 'link'], { encoding: 'utf8' })
+  if (ip.status === 0) t.match(ip.stdout, /UP.*mtu 1300.*qlen 77/)
+  t.equal(native.linkUp('link', 1, 0), failure('EINVAL'))
+  t.equal(native.linkUp('nowhere', 0, 0), failure('ENODEV'))
+  t.equal(native.linkUp('nowhere', 1300, 0), failure('ENODEV'))
+
+  for (const family of families) {
+    const bits = family === 4 ? 32 : 128
+    const add = (last: number, prefixLength = bits) =>
+      native.linkAddress('link', address[family](last), address[family](2), prefixLength)
+    t.equal(add(1), 0)
+    t.equal(add(1), failure('EEXIST'))
+    t.equal(add(3), 0)
+    t.equal(add(4, bits + 1), failure('EINVAL'))
+    t.equal(add(4, -1), failure('EINVAL'))
+    t.equal(native.linkAddress('nowhere', address[family](1), address[family](2), bits), failure('ENODEV'))
+    t.equal(native.linkAddress('link', address[family](1), new Uint8Array(5), bits), failure('EINVAL'))
+    t.equal(native.linkAddress('link', new Uint8Array(0), new Uint8Array(0), 0), failure('EINVAL'))
+  }
+  const found = networkInterfaces().link?.map(({ address }) => address) ?? []
+  for (const expected of ['10.9.8.1', '10.9.8.3', ...(hasIPv6 ? ['fd00::1', 'fd00::3'] : [])])
+    t.ok(found.includes(expected))
+  native.close(fd)
+})
+
+for (const family of families) {
+  t.test(`IPv${family}: datagrams out and in`, async t => {
+    const tun = await open('data', 0)
+    const capture = native.captureOpen('data', 1 << 20)
+    t.ok(capture >= 0)
+    const socket = native.udpOpen(family, 0)
+    t.equal(native.udpBind(socket, address[family](1), 4000, 0), 0)
+    t.equal(native.udpConnect(socket, address[family](2), 5000, 0), 0)
+    const { arena, bytes, words } = sharedArena(1 << 16)
+    const payload = Buffer.from('hello')
+    bytes.set(payload, 1000)
+    words.set([1000, payload.length], 20)
+    words.set([20, 1])
+    t.equal(native.udpSend(socket, family, arena, arena, 0, 1), 1)
+    const isUdp = (packet: Buffer) => protocolOf(packet) === 17
+    const sent = await readPacket(tun, isUdp)
+    t.ok(sent.subarray(-5).equals(payload))
+    t.ok((await readPacket(capture, isUdp)).subarray(-5).equals(payload), 'captured on its way out')
+
+    const udp = Buffer.alloc(8)
+    udp.writeUInt16BE(5000, 0)
+    udp.writeUInt16BE(4000, 2)
+    udp.writeUInt16BE(8 + payload.length, 4)
+    const ip = ipHeader(family, 17, 8 + payload.length)
+    const pseudo = Buffer.concat([address[family](2), address[family](1), Buffer.from([0, 17, 0, 8 + payload.length])])
+    udp.writeUInt16BE(0xffff - naiveChecksum(Buffer.concat([pseudo, udp, payload, Buffer.alloc(1)])), 6)
+    const head = Buffer.concat([ip, udp])
+    t.equal(native.writeGather(tun, head, 0, head.length, arena, arena, 20, 1), head.length + payload.length)
+    let received = 0
+    for (let i = 0; i < 100 && received === 0; i++) {
+      received = native.udpReceive(socket, arena, 2000, 2000, 4, arena, 40)
+      if (received === 0) await sleep(10)
+    }
+    t.equal(received, 1)
+    t.same([words[40 + Message.at], words[40 + Message.length], words[40 + Message.port]], [2000, 5, 5000])
+    t.ok((await readPacket(capture, isUdp)).equals(Buffer.concat([head, payload])), 'captured on its way in')
+    for (const fd of [tun, capture, socket]) t.equal(native.close(fd), 0)
+  })
+
+  t.test(`IPv${family}: the kernel takes segments for valid`, async t => {
+    const tun = await open('offload', TunFlag.vnetHeader | TunFlag.multiQueue)
+    const virtioLength = 12
+    t.equal(native.tunHeaderSize(tun, virtioLength), 0)
+    t.equal(native.tunHeaderSize(tun, 3), failure('EINVAL'))
+    t.equal(native.tunOffload(tun, TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6), 0)
+    t.equal(native.tunOffload(tun, 1 << 30), failure('EINVAL'))
+    const tcp = Buffer.alloc(20)
+    const sequence = 0xfffffd00
+    tcp.writeUInt16BE(5000, 0)
+    tcp.writeUInt16BE(4000, 2)
+    tcp.writeUInt32BE(sequence, 4)
+    tcp[12] = 0x50
+    const head = Buffer.concat([Buffer.alloc(virtioLength), ipHeader(family, 6, 20), tcp])
+    const { arena, words } = sharedArena(1 << 16)
+    words.set([101, 3333])
+    const written = native.writeSegments(tun, head, 0, head.length, virtioLength, arena, arena, 0, 1, 999)
+    t.equal(written, 4)
+    // Nothing listens: a valid segment is answered by a reset that acknowledges its end.
+    for (const end of [999, 1998, 2997, 3333]) {
+      const reset = await readPacket(tun, packet => protocolOf(packet, virtioLength) === 6)
+      const answer = reset.subarray(virtioLength + headerLength[family])
+      t.equal(answer[13], 0x14, 'RST, ACK')
+      t.equal(answer.readUInt32BE(8), (sequence + end) >>> 0)
+    }
+    native.close(tun)
+  })
+}
+
+t.test('capture', async t => {
+  t.equal(native.captureOpen('nowhere', 0), failure('ENODEV'))
+  t.equal(native.linkUp('lo', 0, 0), 0)
+  const capture = native.captureOpen('lo', 0)
+  t.ok(capture >= 0)
+  t.equal(native.read(capture, new Uint8Array(100), 0, 100), failure('EAGAIN'))
+  t.equal(native.close(capture), 0)
+})

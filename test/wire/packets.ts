@@ -1,0 +1,195 @@
+/**
+ * Packets for the tests of src/wire, built from plain arrays and without any code of src/wire: what these tests compare with has to be
+ * independent of what they test. Every field can be set to nonsense; checksums are right unless set.
+ */
+
+export const word = (n: number): number[] => [(n >>> 8) & 0xff, n & 0xff]
+export const long = (n: number): number[] => [...word(n >>> 16), ...word(n & 0xffff)]
+
+/** RFC 1071 as it is written there. */
+export const naiveSum = (bytes: ArrayLike<number>, initial = 0): number => {
+  let total = initial
+  for (let i = 0; i < bytes.length; i += 2) total += bytes[i] * 256 + (i + 1 < bytes.length ? bytes[i + 1] : 0)
+  while (total > 0xffff) total = (total % 0x10000) + Math.floor(total / 0x10000)
+  return total
+}
+export const naiveChecksum = (bytes: ArrayLike<number>): number => 0xffff - naiveSum(bytes)
+
+export interface TcpFields {
+  sourcePort?: number
+  destinationPort?: number
+  seq?: number
+  ack?: number
+  /** In 32-bit words. */
+  dataOffset?: number
+  flags?: number
+  window?: number
+  /** Put in as is. */
+  checksum?: number
+  /** XORed into the right checksum. */
+  checksumError?: number
+  urgent?: number
+  /** Bytes, a multiple of 4. */
+  options?: number[]
+  payload?: number[]
+  /** Keep only so many bytes of the segment. */
+  cut?: number
+}
+
+/** `pseudo` gives the pseudo-header for a length in bytes. */
+const tcpSegment = (fields: TcpFields, pseudo: (length: number) => number[]): number[] => {
+  const options = fields.options ?? []
+  const head = [
+    ...word(fields.sourcePort ?? 40_000),
+    ...word(fields.destinationPort ?? 4567),
+    ...long(fields.seq ?? 0x01020304),
+    ...long(fields.ack ?? 0xf0f1f2f3),
+    (fields.dataOffset ?? 5 + options.length / 4) << 4,
+    fields.flags ?? 0x10,
+    ...word(fields.window ?? 0xffff),
+  ]
+  const rest = [...word(fields.urgent ?? 0), ...options, ...(fields.payload ?? [])]
+  const length = head.length + 2 + rest.length
+  const right = naiveChecksum([...pseudo(length), ...head, 0, 0, ...rest])
+  const segment = [...head, ...word(fields.checksum ?? right ^ (fields.checksumError ?? 0)), ...rest]
+  return fields.cut === undefined ? segment : segment.slice(0, fields.cut)
+}
+
+export interface Ip4Fields {
+  version?: number
+  /** In 32-bit words. */
+  headerLength?: number
+  totalLength?: number
+  id?: number
+  fragment?: number
+  ttl?: number
+  protocol?: number
+  checksumError?: number
+  source?: number
+  destination?: number
+  options?: number[]
+}
+
+export const ip4 = (fields: Ip4Fields, payload: number[]): number[] => {
+  const options = fields.options ?? []
+  const head = [
+    ((fields.version ?? 4) << 4) | (fields.headerLength ?? 5 + options.length / 4),
+    0,
+    ...word(fields.totalLength ?? 20 + options.length + payload.length),
+    ...word(fields.id ?? 0),
+    ...word(fields.fragment ?? 0x4000),
+    fields.ttl ?? 64,
+    fields.protocol ?? 6,
+  ]
+  const rest = [...long(fields.source ?? 0xc0a8c901), ...long(fields.destination ?? 0xc0a8c902), ...options]
+  const right = naiveChecksum([...head, 0, 0, ...rest])
+  return [...head, ...word(right ^ (fields.checksumError ?? 0)), ...rest, ...payload]
+}
+
+export const packet4 = (ip: Ip4Fields = {}, tcp: TcpFields = {}): number[] =>
+  ip4(
+    ip,
+    tcpSegment(tcp, length => [
+      ...long(ip.source ?? 0xc0a8c901),
+      ...long(ip.destination ?? 0xc0a8c902),
+      ...word(6),
+      ...word(length),
+    ]),
+  )
+
+export interface Ip6Fields {
+  version?: number
+  payloadLength?: number
+  source?: number[]
+  destination?: number[]
+  /** Kind of the last header, after all extensions. */
+  protocol?: number
+  /** Kind and bytes, next header at byte 0 filled in. */
+  extensions?: { kind: number; bytes: number[] }[]
+}
+
+export const source6 = [0xfc, 0xc9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+export const destination6 = [0xfc, 0xc9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+
+export const ip6 = (fields: Ip6Fields, payload: number[]): number[] => {
+  const extensions = fields.extensions ?? []
+  const kinds = [...extensions.map(extension => extension.kind), fields.protocol ?? 6]
+  const body = [...extensions.flatMap(({ bytes }, i) => [kinds[i + 1], ...bytes.slice(1)]), ...payload]
+  return [
+    (fields.version ?? 6) << 4,
+    0,
+    0,
+    0,
+    ...word(fields.payloadLength ?? body.length),
+    kinds[0],
+    64,
+    ...(fields.source ?? source6),
+    ...(fields.destination ?? destination6),
+    ...body,
+  ]
+}
+
+export const packet6 = (ip: Ip6Fields = {}, tcp: TcpFields = {}): number[] =>
+  ip6(
+    ip,
+    tcpSegment(tcp, length => [
+      ...(ip.source ?? source6),
+      ...(ip.destination ?? destination6),
+      ...long(length),
+      ...long(6),
+    ]),
+  )
+
+/** An extension header of `words * 8` bytes filled by one PadN option; `kind` 43 is a type-2 routing header without segments left. */
+export const extension = (kind: number, words = 1): { kind: number; bytes: number[] } => {
+  const bytes = new Array<number>(words * 8).fill(0)
+  bytes[1] = words - 1
+  bytes[2] = kind === 43 ? 2 : 1
+  bytes[3] = kind === 43 ? 0 : words * 8 - 4
+  return { kind, bytes }
+}
+
+export const icmp4 = (
+  quote: number[],
+  fields: { type?: number; code?: number; mtu?: number; checksumError?: number } = {},
+): number[] => {
+  const head = [fields.type ?? 3, fields.code ?? 4]
+  const rest = [0, 0, ...word(fields.mtu ?? 1400), ...quote]
+  return [...head, ...word(naiveChecksum([...head, 0, 0, ...rest]) ^ (fields.checksumError ?? 0)), ...rest]
+}
+
+export const icmp6 = (
+  quote: number[],
+  fields: { type?: number; code?: number; mtu?: number; checksumError?: number } = {},
+): number[] => {
+  const head = [fields.type ?? 2, fields.code ?? 0]
+  const rest = [...long(fields.mtu ?? 1400), ...quote]
+  const pseudo = [...source6, ...destination6, ...long(4 + rest.length), ...long(58)]
+  const right = naiveChecksum([...pseudo, ...head, 0, 0, ...rest])
+  return [...head, ...word(right ^ (fields.checksumError ?? 0)), ...rest]
+}
+
+/** A buffer that isn't zero, so that a forgotten byte shows. */
+export const poison = 0xa5
+export const poisoned = (size: number): Uint8Array => new Uint8Array(size).fill(poison)
+
+/** `bytes` at offset `at` of a poisoned buffer, with poison on both sides. */
+export const placed = (bytes: ArrayLike<number>, at: number, after = 8): Uint8Array => {
+  const b = poisoned(at + bytes.length + after)
+  b.set(bytes, at)
+  return b
+}
+
+/** Throws on any read outside `from` … `to`, where a plain Uint8Array gives undefined or someone else's bytes. */
+export const guarded = (b: Uint8Array, from: number, to: number): Uint8Array =>
+  new Proxy(b, {
+    get(target, key) {
+      const index = Number(key)
+      if (!(index >= from && index < to)) throw new RangeError(`read of ${String(key)} outside ${from} … ${to}`)
+      return target[index]
+    },
+  })
+
+/** Whether only `at` … `at + length` was written. */
+export const poisonedOutside = (b: Uint8Array, at: number, length: number): boolean =>
+  b.every((byte, i) => (i >= at && i < at + length) || byte === poison)
