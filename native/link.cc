@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "exports.h"
+#include "io.h"
 #include "scoped_descriptor.h"
 
 namespace {
@@ -36,12 +37,9 @@ int32_t transact(const nlmsghdr& request) {
     nlmsgerr error;
     uint8_t rest[1024];  // a refusal repeats the request and may explain itself
   } reply;
-  ssize_t length;
-  do length = recv(netlink, &reply, sizeof reply, 0);
-  while (length < 0 && errno == EINTR);
-  if (length < 0) return -errno;
-  const bool acknowledged =
-      length >= static_cast<ssize_t>(NLMSG_LENGTH(sizeof(nlmsgerr))) && reply.header.nlmsg_type == NLMSG_ERROR;
+  const int64_t length = retried([&] { return recv(netlink, &reply, sizeof reply, 0); });
+  if (length < 0) return static_cast<int32_t>(length);
+  const bool acknowledged = length >= int64_t{NLMSG_LENGTH(sizeof(nlmsgerr))} && reply.header.nlmsg_type == NLMSG_ERROR;
   return acknowledged ? reply.error.error : -EPROTO;
 }
 

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "exports.h"
-#include "gather.h"
+#include "io.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include "checksum.h"
 #include "exports.h"
-#include "gather.h"
+#include "io.h"
 
 namespace {
 

@@ -1,10 +1,9 @@
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "exports.h"
 #include "scoped_descriptor.h"
+#include "socket_address.h"
 
 // Kernel interface numbers that older C library headers lack.
 #ifndef UDP_GRO
@@ -13,32 +12,17 @@
 
 namespace {
 
-union SocketAddress {
-  sockaddr any;
-  sockaddr_in ipv4;
-  sockaddr_in6 ipv6;
-};
-
 bool setOption(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-/** The length of `to` for an address of 4 or 16 bytes, or 0 when the arguments make none. Port in host order. */
-socklen_t makeAddress(SocketAddress& to, const Bytes& address, int port, uint32_t scope) {
-  if (port < 0 || port > 0xffff) return 0;
-  to = {};
-  if (address.length == 4) {
-    to.ipv4.sin_family = AF_INET;
-    to.ipv4.sin_port = htons(static_cast<uint16_t>(port));
-    memcpy(&to.ipv4.sin_addr, address.data, 4);
-    return sizeof to.ipv4;
-  }
-  if (address.length != 16) return 0;
-  to.ipv6.sin6_family = AF_INET6;
-  to.ipv6.sin6_port = htons(static_cast<uint16_t>(port));
-  to.ipv6.sin6_scope_id = scope;
-  memcpy(&to.ipv6.sin6_addr, address.data, 16);
-  return sizeof to.ipv6;
+/** bind() or connect() to an address of 4 or 16 bytes; 0 or -errno. */
+int32_t withAddress(int (*call)(int, const sockaddr*, socklen_t), int fd, const Bytes& address, int port,
+                    uint32_t scope) {
+  if ((address.length != 4 && address.length != 16) || port < 0 || port > 0xffff) return -EINVAL;
+  SocketAddress to;
+  const socklen_t length = to.assign(address.length == 16, address.data, static_cast<uint16_t>(port), scope);
+  return call(fd, &to.any, length) < 0 ? -errno : 0;
 }
 
 }  // namespace
@@ -61,17 +45,11 @@ int32_t udpOpen(Environment& environment, int family, int flags) {
 }
 
 int32_t udpBind(Environment&, int fd, Bytes address, int port, uint32_t scope) {
-  SocketAddress socketAddress;
-  const socklen_t length = makeAddress(socketAddress, address, port, scope);
-  if (length == 0) return -EINVAL;
-  return bind(fd, &socketAddress.any, length) < 0 ? -errno : 0;
+  return withAddress(bind, fd, address, port, scope);
 }
 
 int32_t udpConnect(Environment&, int fd, Bytes address, int port, uint32_t scope) {
-  SocketAddress socketAddress;
-  const socklen_t length = makeAddress(socketAddress, address, port, scope);
-  if (length == 0) return -EINVAL;
-  return connect(fd, &socketAddress.any, length) < 0 ? -errno : 0;
+  return withAddress(connect, fd, address, port, scope);
 }
 
 int32_t udpPort(Environment&, int fd) {

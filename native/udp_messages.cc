@@ -1,10 +1,9 @@
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "exports.h"
-#include "gather.h"
+#include "io.h"
+#include "socket_address.h"
 
 // Kernel interface numbers that older C library headers lack.
 #ifndef UDP_SEGMENT
@@ -33,12 +32,6 @@ struct Record {
 };
 constexpr int64_t recordWords = 16;
 static_assert(sizeof(Record) == recordWords * sizeof(int32_t));
-
-union SocketAddress {
-  sockaddr any;
-  sockaddr_in ipv4;
-  sockaddr_in6 ipv6;
-};
 
 /** Room for the larger packet info and a segment size. */
 union Control {
@@ -98,25 +91,6 @@ Record readMessage(mmsghdr& message, int64_t at) {
     readControl(control, record);
   }
   return record;
-}
-
-/** Points `header` at the receiver in `record`; without a port it stays with the connected peer. */
-void setReceiver(msghdr& header, SocketAddress& to, bool isIPv6, const Record& record) {
-  if (record.port == 0) return;
-  to = {};
-  header.msg_name = &to;
-  if (isIPv6) {
-    to.ipv6.sin6_family = AF_INET6;
-    to.ipv6.sin6_port = htons(static_cast<uint16_t>(record.port));
-    to.ipv6.sin6_scope_id = static_cast<uint32_t>(record.scope);
-    memcpy(&to.ipv6.sin6_addr, record.address, 16);
-    header.msg_namelen = sizeof to.ipv6;
-  } else {
-    to.ipv4.sin_family = AF_INET;
-    to.ipv4.sin_port = htons(static_cast<uint16_t>(record.port));
-    memcpy(&to.ipv4.sin_addr, record.address, 4);
-    header.msg_namelen = sizeof to.ipv4;
-  }
 }
 
 /** Asks for the source address in `record`, unless that is left to the kernel. */
@@ -182,7 +156,10 @@ int32_t udpSend(Environment&, int fd, int family, Memory memory, Words vec, int6
     header.msg_iov = pieces;
     header.msg_iovlen = record.length;
     header.msg_control = batch.controls[i].bytes;
-    setReceiver(header, batch.addresses[i], family == 6, record);
+    if (record.port != 0) {
+      header.msg_name = &batch.addresses[i];
+      header.msg_namelen = batch.addresses[i].assign(family == 6, record.address, record.port, record.scope);
+    }
     setSource(header, family == 6, record);
     if (record.segmentSize > 0 && static_cast<size_t>(record.segmentSize) < total) {
       appendControl(header, IPPROTO_UDP, UDP_SEGMENT, static_cast<uint16_t>(record.segmentSize));

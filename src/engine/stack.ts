@@ -28,12 +28,15 @@ export interface WorkerStats {
 
 /** A fake-TCP stack on one device: opens and accepts connections, and owns everything they need. */
 export class Stack implements AsyncDisposable {
+  /** Settles once the stack is closed, by `close` or because its device is gone. Never rejects. */
+  readonly closed: Promise<void>
   readonly #coordinator: Coordinator
   readonly #home: SocketHome
   readonly #sockets: (Socket | undefined)[] = []
   readonly #dirty: Socket[] = []
   readonly #listeners = new Set<Listener>()
   #closing: Promise<void> | undefined
+  #resolveClosed!: () => void
 
   /** Makes the device and starts one worker per queue. Throws FakeTcpError; nothing is left behind then. */
   static async open(options: StackOptions): Promise<Stack> {
@@ -63,6 +66,9 @@ export class Stack implements AsyncDisposable {
 
   private constructor(coordinator: Coordinator, options: StackOptions) {
     this.#coordinator = coordinator
+    this.closed = new Promise(resolve => {
+      this.#resolveClosed = resolve
+    })
     coordinator.onDeviceGone = error => {
       options.logger?.error({ err: error }, error.message)
       void this.close()
@@ -162,6 +168,7 @@ export class Stack implements AsyncDisposable {
     await Promise.all([...this.#listeners].map(listener => listener.close()))
     await this.#coordinator.close()
     this.#coordinator.device.close()
+    this.#resolveClosed()
   }
 
   #flush(): void {

@@ -23,9 +23,9 @@ const open = async (name: string, flags: number) => {
     const bits = family === 4 ? 32 : 128
     t.equal(native.linkAddress(name, address[family](1), address[family](2), bits), 0, `IPv${family} address`)
   }
-  // The kernel makes an IPv6 address a local route a moment after it has acknowledged it.
-  const localRoute = `${Buffer.from(address[6](1)).toString('hex')} 80`
-  while (hasIPv6 && !readFileSync('/proc/net/ipv6_route', 'utf8').includes(localRoute)) await sleep(5)
+  // The kernel adds the routes of an IPv6 address a moment after it has acknowledged the address, the peer's last.
+  const peerRoute = `${Buffer.from(address[6](2)).toString('hex')} 80`
+  while (hasIPv6 && !readFileSync('/proc/net/ipv6_route', 'utf8').includes(peerRoute)) await sleep(5)
   return fd
 }
 

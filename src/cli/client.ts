@@ -1,0 +1,22 @@
+import type { Command } from 'commander'
+import { describe, startClient } from '../tunnel/tunnel.js'
+import { openLog } from './log.js'
+import { runTunnel } from './run-tunnel.js'
+import { addTunnelOptions, type TunnelFlags, tunnelOptions } from './tunnel-options.js'
+
+export const addClient = (program: Command): void => {
+  const command = program
+    .command('client')
+    .description('take UDP datagrams on a local port, carry them to a server')
+    .requiredOption('-l, --local <IP:PORT>', 'where UDP datagrams are taken, IPv6 as "[IPv6]:PORT"')
+    .requiredOption('-r, --remote <HOST:PORT>', 'the server: address or host name, IPv6 as "[IPv6]:PORT"')
+  addTunnelOptions(command, '200', 'fcc8').action(async (flags: TunnelFlags & { local: string }) => {
+    const log = openLog(flags.logLevel)
+    const tunnel = await startClient({ ...tunnelOptions(flags), local: flags.local, logger: log })
+    log.info(
+      { local: flags.local, remote: describe(tunnel.remote), tun: tunnel.stack.device, queues: flags.queues },
+      'client is ready',
+    )
+    runTunnel(tunnel, log)
+  })
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module'
+import { Command, CommanderError } from 'commander'
+import { addClient } from './client.js'
+import { addDemo } from './demo.js'
+import { addDoctor } from './doctor.js'
+import { explain } from './explain.js'
+import { addServer } from './server.js'
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
+
+const program = new Command('fake-tcp')
+  .description('Carries UDP through networks that only let TCP pass.')
+  .version(version, '-V, --version')
+  .configureHelp({ sortOptions: false })
+  .showHelpAfterError('Run with --help to see every option.')
+  .exitOverride()
+
+addClient(program)
+addServer(program)
+addDemo(program)
+addDoctor(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  // commander has printed its own message already.
+  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : explain(error)
+}

@@ -1,0 +1,32 @@
+import type { Logger } from 'pino'
+import type { Tunnel } from '../tunnel/tunnel.js'
+
+/** A close that takes longer is given up: the kernel frees what is left when the process ends. */
+const closeMs = 1_500
+
+/** Runs until SIGINT or SIGTERM, then closes every connection and exits 0 within two seconds. Exits 1 when the stack ends by itself. */
+export const runTunnel = (tunnel: Tunnel, log: Logger): void => {
+  const { stack } = tunnel
+  let stopping = false
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) return
+    stopping = true
+    log.info({ signal, connections: stack.stats().connections }, 'closing every connection')
+    setTimeout(() => process.exit(0), closeMs).unref()
+    void stack.close().then(() => {
+      log.info(summary(tunnel), 'stopped')
+      process.exit(0)
+    })
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  void stack.closed.then(() => {
+    if (!stopping) process.exit(1)
+  })
+}
+
+const summary = ({ stack }: Tunnel) => {
+  const { traffic, drops } = stack.stats().total
+  const dropped = Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0))
+  return { in: traffic.datagramsIn, out: traffic.datagramsOut, dropped }
+}

@@ -1,0 +1,22 @@
+import type { Command } from 'commander'
+import { describe, startServer } from '../tunnel/tunnel.js'
+import { openLog } from './log.js'
+import { runTunnel } from './run-tunnel.js'
+import { addTunnelOptions, type TunnelFlags, tunnelOptions, wholeNumber } from './tunnel-options.js'
+
+export const addServer = (program: Command): void => {
+  const command = program
+    .command('server')
+    .description('accept fake-TCP connections, pass their datagrams on to a UDP service')
+    .requiredOption('-l, --local <PORT>', 'TCP port to accept connections on', wholeNumber)
+    .requiredOption('-r, --remote <HOST:PORT>', 'the UDP service: address or host name, IPv6 as "[IPv6]:PORT"')
+  addTunnelOptions(command, '201', 'fcc9').action(async (flags: TunnelFlags & { local: number }) => {
+    const log = openLog(flags.logLevel)
+    const tunnel = await startServer({ ...tunnelOptions(flags), local: flags.local, logger: log })
+    log.info(
+      { local: flags.local, remote: describe(tunnel.remote), tun: tunnel.stack.device, queues: flags.queues },
+      'server is ready',
+    )
+    runTunnel(tunnel, log)
+  })
+}

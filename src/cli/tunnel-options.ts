@@ -1,0 +1,60 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import type { TunnelOptions } from '../tunnel/tunnel.js'
+import { defaults } from '../engine/options.js'
+import { levels } from './log.js'
+
+/** What commander makes of the flags that client and server share. */
+export interface TunnelFlags {
+  remote: string
+  tun: string
+  tunLocal: string
+  tunPeer: string
+  ipv4Only?: boolean
+  tunLocal6: string
+  tunPeer6: string
+  handshakePacket?: string
+  queues: number
+  mtu: number
+  offload: boolean
+  idleTimeout: number
+  logLevel: string
+}
+
+export const wholeNumber = (text: string): number => {
+  if (!/^\d+$/u.test(text)) throw new InvalidArgumentError('It must be a whole number.')
+  return Number(text)
+}
+
+const logLevel = (text: string): string => {
+  if (!levels.includes(text)) throw new InvalidArgumentError(`It must be one of ${levels.join(', ')}.`)
+  return text
+}
+
+/** Adds phantun's flags with its defaults, then ours. `net` is the third byte of the default addresses. */
+export const addTunnelOptions = (command: Command, net: '200' | '201', six: 'fcc8' | 'fcc9'): Command =>
+  command
+    .option('--tun <tunX>', 'name of the TUN interface; without one the kernel chooses', '')
+    .option('--tun-local <IP>', "IPv4 address of the kernel's end of the TUN interface", `192.168.${net}.1`)
+    .option('--tun-peer <IP>', "IPv4 address of fake-tcp's end: the one to NAT from or to", `192.168.${net}.2`)
+    .option('-4, --ipv4-only', 'use IPv4 only, and give the TUN interface no IPv6 address')
+    .option('--tun-local6 <IP>', "IPv6 address of the kernel's end", `${six}::1`)
+    .option('--tun-peer6 <IP>', "IPv6 address of fake-tcp's end", `${six}::2`)
+    .option('--handshake-packet <PATH>', 'file whose content is the first datagram of every connection')
+    .option('--queues <N>', 'TUN queues, one worker thread each', wholeNumber, defaults.queues)
+    .option('--mtu <BYTES>', 'MTU of the TUN interface', wholeNumber, defaults.mtu)
+    .option('--no-offload', 'one packet per system call, for kernels and containers without virtio headers')
+    .option('--idle-timeout <SECONDS>', 'close a connection without traffic after this time', wholeNumber, 180)
+    .option('--log-level <LEVEL>', `one of ${levels.join(', ')}`, logLevel, 'info')
+
+/** The flags as the tunnel's options, less what only one side has. */
+export const tunnelOptions = (flags: TunnelFlags): TunnelOptions => ({
+  remote: flags.remote,
+  tun: { name: flags.tun, queues: flags.queues, mtu: flags.mtu, offload: flags.offload },
+  hostAddress: flags.tunLocal,
+  stackAddress: flags.tunPeer,
+  hostAddress6: flags.tunLocal6,
+  stackAddress6: flags.tunPeer6,
+  ipv4Only: flags.ipv4Only === true,
+  ...(flags.handshakePacket !== undefined && { handshakePacket: flags.handshakePacket }),
+  idleMs: flags.idleTimeout * 1_000,
+})

@@ -1,0 +1,117 @@
+import { Message, native } from '../native.js'
+import { Run } from '../workers/run.js'
+import type { ServiceContext, ServiceFlow } from '../workers/service.js'
+
+/** Messages taken in one go: enough for a full super-packet of plain datagrams, and a short turn with GRO. */
+const batch = 64
+/** Room for any message; not a multiple of a page, so that the messages' starts spread over the cache. */
+const stride = 65_536 + 1_088
+
+/** What an intake needs to know of a flow; one of these per flow, kept by the service. */
+export interface Intake {
+  readonly flow: ServiceFlow
+  /** Chain of this batch's messages: only valid while one is handled. */
+  first: number
+  last: number
+}
+
+/** UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order. */
+export class UdpIntake {
+  /** Records of the messages, `Message.words` words each. */
+  readonly records = new Int32Array(batch * Message.words)
+  readonly bytes = new Uint8Array(batch * stride)
+  readonly #context: ServiceContext
+  readonly #recordsArena = native.arenaOpen(new Uint8Array(this.records.buffer))
+  readonly #arena = native.arenaOpen(this.bytes)
+  readonly #vec = new Int32Array(batch * 2)
+  readonly #vecArena = native.arenaOpen(new Uint8Array(this.#vec.buffer))
+  readonly #run = new Run(this.#vec, 0, batch)
+  readonly #next = new Int32Array(batch)
+  readonly #touched: Intake[] = []
+
+  constructor(context: ServiceContext) {
+    this.#context = context
+  }
+
+  /**
+   * One batch from `fd`. `intakeOf(record)` names the flow of the message whose record starts at that word, or undefined when it
+   * dealt with the message itself.
+   */
+  receive(fd: number, intakeOf: (record: number) => Intake | undefined): void {
+    const { records } = this
+    const count = native.udpReceive(fd, this.#arena, 0, stride, batch, this.#recordsArena, 0)
+    if (count < 0) {
+      // ICMP errors of earlier sends (nobody listens there right now): the datagrams are gone, the flow lives on.
+      this.#context.count('udpReceiveFailed')
+      return
+    }
+    for (let i = 0; i < count; i++) {
+      const record = i * Message.words
+      if (records[record + Message.truncated] !== 0) {
+        this.#context.count('udpTruncated')
+        continue
+      }
+      const intake = intakeOf(record)
+      if (intake === undefined) continue
+      this.#next[i] = -1
+      if (intake.first < 0) {
+        intake.first = i
+        this.#touched.push(intake)
+      } else {
+        this.#next[intake.last] = i
+      }
+      intake.last = i
+    }
+    for (const intake of this.#touched) {
+      this.#forward(intake)
+      intake.first = -1
+    }
+    this.#touched.length = 0
+  }
+
+  /** Bytes of one datagram of a message. */
+  segmentSize(record: number): number {
+    return this.records[record + Message.segmentSize] || this.records[record + Message.length]
+  }
+
+  /** False, and counted, when the message's datagrams cannot be carried. */
+  fits(record: number, maxDatagram: number): boolean {
+    const length = this.records[record + Message.length]
+    if (length === 0) {
+      this.#context.count('emptyDatagram')
+      return false
+    }
+    const size = this.segmentSize(record)
+    if (Math.min(size, length) <= maxDatagram) return true
+    this.#context.count('oversizeDatagram', Math.ceil(length / size))
+    return false
+  }
+
+  #forward(intake: Intake): void {
+    const { flow } = intake
+    const run = this.#run
+    const most = this.#context.maxPayload(flow.tuple.family)
+    run.reset(most)
+    for (let i = intake.first; i >= 0; i = this.#next[i]) {
+      const record = i * Message.words
+      if (!this.fits(record, flow.maxDatagram)) continue
+      const size = this.segmentSize(record)
+      const end = this.records[record + Message.at] + this.records[record + Message.length]
+      const whole = most - (most % size)
+      for (let at = this.records[record + Message.at]; at < end; at += whole) {
+        const length = Math.min(whole, end - at)
+        if (run.add(at, length, size)) continue
+        this.#write(flow)
+        run.reset(most)
+        run.add(at, length, size)
+      }
+    }
+    this.#write(flow)
+  }
+
+  #write(flow: ServiceFlow): void {
+    const run = this.#run
+    if (run.pieces === 0) return
+    this.#context.send(flow, this.#arena, this.#vecArena, 0, run.pieces, run.bytes, run.segmentSize)
+  }
+}

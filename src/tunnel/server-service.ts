@@ -1,0 +1,84 @@
+import { endpoint, fromWords } from '../engine/address.js'
+import { native, Ready } from '../native.js'
+import { End } from '../workers/messages.js'
+import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../workers/service.js'
+import { type Intake, UdpIntake } from './intake.js'
+import { idleCheckMs, type ServerData } from './options.js'
+import { connected, UdpOutlet } from './outlet.js'
+import { Sender } from './single.js'
+import { connectUdp, type UdpSocket } from './udp-socket.js'
+
+/** One accepted connection and its UDP socket: the far end sees one source port per connection. */
+interface Leg extends Intake {
+  readonly socket: UdpSocket
+  lastActive: number
+}
+
+const remoteOf = (flow: ServiceFlow): string =>
+  endpoint(fromWords(flow.tuple.family, flow.tuple.remote).text, flow.tuple.ports >>> 16)
+
+/** The tunnel's server in one queue worker: fake TCP in, UDP out, and back. */
+const serverService: ServiceFactory = (context: ServiceContext): Service => {
+  const { remote, remotePort, handshakePacket, idleMs } = context.data as ServerData
+  const intake = new UdpIntake(context)
+  const outlet = new UdpOutlet(context)
+  const sender = new Sender(context)
+  const legs = new Set<Leg>()
+
+  context.every(idleCheckMs, () => {
+    for (const leg of legs) {
+      if (context.now() - leg.lastActive < idleMs) continue
+      context.log('info', 'idle connection closed', { remote: remoteOf(leg.flow) })
+      context.close(leg.flow, End.timeout)
+    }
+  })
+
+  return {
+    opened(flow) {
+      let socket: UdpSocket
+      try {
+        socket = connectUdp(remote, remotePort)
+      } catch (error) {
+        context.count('serviceDropped')
+        context.log('error', (error as Error).message, { remote: remoteOf(flow) })
+        context.close(flow)
+        return
+      }
+      const leg: Leg = { flow, socket, lastActive: context.now(), first: -1, last: -1 }
+      flow.state = leg
+      legs.add(leg)
+      context.poll(socket.fd, Ready.read, () => {
+        leg.lastActive = context.now()
+        intake.receive(socket.fd, () => leg)
+      })
+      context.log('info', 'connection accepted', { remote: remoteOf(flow) })
+      if (handshakePacket !== undefined) sender.send(flow, handshakePacket)
+    },
+
+    received(flow, batch) {
+      const leg = flow.state as Leg | undefined
+      if (leg === undefined) return
+      leg.lastActive = context.now()
+      outlet.add(leg.socket, connected, batch)
+    },
+
+    // Datagrams gathered from a ring or the read buffer are only valid until the worker goes on.
+    settle: () => outlet.flush(),
+
+    closed(flow) {
+      const leg = flow.state as Leg | undefined
+      if (leg === undefined) return
+      outlet.flush()
+      legs.delete(leg)
+      context.unpoll(leg.socket.fd)
+      native.close(leg.socket.fd)
+      context.log('info', 'connection closed', { remote: remoteOf(flow) })
+    },
+
+    stop() {
+      for (const leg of legs) native.close(leg.socket.fd)
+    },
+  }
+}
+
+export default serverService
