@@ -7,7 +7,7 @@
  * | `--rounds N`, `--seconds S` | set them |
  * | `--only tunnel,library/batches` | groups or scenarios |
  * | `--peers fake-tcp,phantun` | beginnings of peers' names |
- * | `--shapes plain,wire` | kinds of wire (bench/topology.ts) |
+ * | `--shapes plain,wire` | kinds of wire (src/lab/network.ts) |
  * | `--quiet S` | before each run, wait up to S seconds until others use less than 10 % of the machine |
  * | `--no-build` | take dist/ and .peers/ as they are |
  *
@@ -55,7 +55,7 @@ try {
 const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user']
 const child = spawn('unshare', [...user, '--net', process.execPath, main, ...options], {
   stdio: ['ignore', 'inherit', 'inherit'],
-  env: { ...process.env, FAKE_TCP_BENCH_NETNS: readlinkSync('/proc/self/ns/net') },
+  env: { ...process.env, FAKE_TCP_LAB: readlinkSync('/proc/self/ns/net') },
 })
 // The harness ends its own children; we wait for it.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))

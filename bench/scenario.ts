@@ -1,4 +1,4 @@
-import type { Network } from './topology.js'
+import type { Network } from '../src/lab/network.js'
 
 /** What one run of one peer showed. Rates are of datagrams that arrived, from the first to the last one. */
 export interface Metrics {

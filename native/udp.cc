@@ -28,7 +28,7 @@ int32_t withAddress(int (*call)(int, const sockaddr*, socklen_t), int fd, const 
 }  // namespace
 
 int32_t udpOpen(Environment& environment, int family, int flags) {
-  constexpr int reusePort = 1, packetInfo = 2, gro = 4, v6Only = 8;
+  constexpr int reusePort = 1, packetInfo = 2, gro = 4, v6Only = 8;  // UdpFlag in src/native.ts
   if (family != 4 && family != 6) return -EINVAL;
   const bool isIPv6 = family == 6;
   ScopedDescriptor fd(socket(isIPv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

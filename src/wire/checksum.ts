@@ -1,6 +1,6 @@
 /**
- * The Internet checksum (RFC 1071). A "sum" is the folded 16-bit ones' complement sum, not inverted; a "checksum" is its inverse, as it
- * stands in a header. Data with a correct checksum inside sums to 0xffff.
+ * The Internet checksum (RFC 1071). A "sum" is the folded 16-bit ones' complement sum, not inverted; a "checksum" is
+ * its inverse, as it stands in a header. Data with a correct checksum inside sums to 0xffff.
  */
 import { u16 } from './bytes.js'
 
@@ -14,8 +14,8 @@ export const fold = (n: number): number => {
 export const finish = (sum: number): number => ~fold(sum) & 0xffff
 
 /**
- * Folded sum of `length` bytes (at most 131,072) from byte offset `at`, plus `initial` (a folded sum). An odd last byte counts as the
- * high half of a word. Alignment of `at` is free.
+ * Folded sum of `length` bytes (at most 131,072) from byte offset `at`, plus `initial` (a folded sum). An odd last byte
+ * counts as the high half of a word. Alignment of `at` is free.
  *
  * Even and odd bytes are added apart: no shifts in the loop, two independent chains, and both stay small integers.
  */
@@ -37,13 +37,16 @@ export const sum = (b: Uint8Array, at: number, length: number, initial = 0): num
   return fold(fold(high * 256 + low) + initial)
 }
 
-/** Folded sum of the IPv4 pseudo-header (RFC 9293 §3.1): addresses at byte offsets `srcAt`, `dstAt`; `l4Length` bytes of TCP. */
+/**
+ * Folded sum of the IPv4 pseudo-header (RFC 9293 §3.1): addresses at byte offsets `srcAt`, `dstAt`; `l4Length` bytes of
+ * TCP.
+ */
 export const pseudo4 = (b: Uint8Array, srcAt: number, dstAt: number, l4Length: number): number =>
   fold(u16(b, srcAt) + u16(b, srcAt + 2) + u16(b, dstAt) + u16(b, dstAt + 2) + 6 + l4Length)
 
 /**
- * Folded sum of the IPv6 pseudo-header (RFC 8200 §8.1). `l4Length` counts from the upper-layer header, extension headers excluded.
- * `protocol` is 6 (TCP) or 58 (ICMPv6).
+ * Folded sum of the IPv6 pseudo-header (RFC 8200 §8.1). `l4Length` counts from the upper-layer header, extension
+ * headers excluded. `protocol` is 6 (TCP) or 58 (ICMPv6).
  */
 export const pseudo6 = (b: Uint8Array, srcAt: number, dstAt: number, l4Length: number, protocol = 6): number => {
   let total = protocol + (l4Length & 0xffff) + (l4Length >>> 16)

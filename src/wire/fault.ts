@@ -1,6 +1,6 @@
 /**
- * Every reason why an inbound packet is refused while it is parsed. A `check` returns a length (≥ 0) or one of these, so the test is
- * `< 0` and the value is at once the counter to raise: `faultNames[~fault]`.
+ * Every reason why an inbound packet is refused while it is parsed. A `check` returns a length (≥ 0) or one of these,
+ * so the test is `< 0` and the value is at once the counter to raise: `faultNames[~fault]`.
  */
 export const Fault = {
   /** Empty, shorter than an IP header, or the virtio-net header is cut. */
@@ -20,7 +20,10 @@ export const Fault = {
   ipv4Checksum: -8,
   /** Zero (a jumbogram), or longer than what was read. */
   ipv6PayloadLength: -9,
-  /** Past the end, more than 8, misplaced, routing type 0 or with segments left, AH, or an option that demands a discard. */
+  /**
+   * Past the end, more than 8, misplaced, routing type 0 or with segments left, AH, or an option that demands a
+   * discard.
+   */
   ipv6ExtensionHeader: -10,
   ipv6Fragment: -11,
   /** Not the protocol asked for; every other IPv6 rule held. */

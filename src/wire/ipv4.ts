@@ -26,9 +26,9 @@ const dontFragment = 0x4000
 const fragmented = 0x3fff
 
 /**
- * Header length in bytes (20 … 60), or a Fault. Call before any accessor. The packet ends at `at + totalLength`, not at `end`: bytes
- * after it are link-layer padding. The protocol is looked at last, so on `Fault.ipv4Protocol` all other rules held. The source address
- * is left to `usableSource`.
+ * Header length in bytes (20 … 60), or a Fault. Call before any accessor. The packet ends at `at + totalLength`, not at
+ * `end`: bytes after it are link-layer padding. The protocol is looked at last, so on `Fault.ipv4Protocol` all other
+ * rules held. The source address is left to `usableSource`.
  */
 export const check = (b: Uint8Array, at: number, end: number, protocolNumber: number = Protocol.tcp): number => {
   const available = end - at
@@ -62,15 +62,19 @@ export const source = (b: Uint8Array, at: number): number => u32(b, at + Offset.
 export const destination = (b: Uint8Array, at: number): number => u32(b, at + Offset.destination)
 
 /**
- * Whether a packet may come from this address (signed or unsigned word). Not from 0/8, 127/8, multicast or broadcast: the martians of
- * RFC 1122 §3.2.1.3 and of the kernel's ip_route_input_slow. "Our own address" is for the caller to know.
+ * Whether a packet may come from this address (signed or unsigned word). Not from 0/8, 127/8, multicast or broadcast:
+ * the martians of RFC 1122 §3.2.1.3 and of the kernel's ip_route_input_slow. "Our own address" is for the caller to
+ * know.
  */
 export const usableSource = (word: number): boolean => {
   const top = word >>> 24
   return top !== 0 && top !== 127 && top >>> 4 !== 0xe && word >>> 0 !== 0xffffffff
 }
 
-/** Writes a 20-byte header with a valid checksum (DF, TTL 64, TOS 0: WIRE.md) and returns 20. `totalLength` in bytes, ≤ 65,535. */
+/**
+ * Writes a 20-byte header with a valid checksum (DF, TTL 64, TOS 0: WIRE.md) and returns 20. `totalLength` in bytes, ≤
+ * 65,535.
+ */
 export const emit = (
   b: Uint8Array,
   at: number,

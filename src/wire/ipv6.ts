@@ -20,7 +20,10 @@ const Extension = { hopByHop: 0, routing: 43, fragment: 44, authentication: 51, 
 /** More than any legitimate sender chains; the limit bounds the work one packet can cause. */
 const maxExtensions = 8
 
-/** RFC 8200 §4.2: an option we don't know whose two top bits aren't 00 demands that the packet be discarded. We know only padding. */
+/**
+ * RFC 8200 §4.2: an option we don't know whose two top bits aren't 00 demands that the packet be discarded. We know
+ * only padding.
+ */
 const optionsAcceptable = (b: Uint8Array, from: number, to: number): boolean => {
   let i = from
   while (i < to) {
@@ -48,9 +51,9 @@ const extension = (b: Uint8Array, at: number, end: number, next: number): number
 }
 
 /**
- * Bytes from `at` to the TCP header (40 without extension headers), or a Fault. Call before any accessor. The packet ends at
- * `at + 40 + payloadLength`, not at `end`. The protocol is looked at last, so on `Fault.ipv6Protocol` all other rules held. The source
- * address is left to `usableSource`.
+ * Bytes from `at` to the TCP header (40 without extension headers), or a Fault. Call before any accessor. The packet
+ * ends at `at + 40 + payloadLength`, not at `end`. The protocol is looked at last, so on `Fault.ipv6Protocol` all other
+ * rules held. The source address is left to `usableSource`.
  */
 export const check = (b: Uint8Array, at: number, end: number, protocolNumber: number = Protocol.tcp): number => {
   const available = end - at
@@ -89,12 +92,16 @@ export const payloadLength = (b: Uint8Array, at: number): number => u16(b, at + 
 /** The kind of the header after the fixed one: TCP's 6, or an extension header's. */
 export const nextHeader = (b: Uint8Array, at: number): number => b[at + Offset.nextHeader]
 export const hopLimit = (b: Uint8Array, at: number): number => b[at + Offset.hopLimit]
-/** 32-bit word `i` of the two addresses, unsigned: 0 … 3 of the source, 4 … 7 of the destination. `at` is the header's offset. */
+/**
+ * 32-bit word `i` of the two addresses, unsigned: 0 … 3 of the source, 4 … 7 of the destination. `at` is the header's
+ * offset.
+ */
 export const word = (b: Uint8Array, at: number, i: number): number => u32(b, at + Offset.source + (i << 2))
 
 /**
- * Whether a packet may come from its source address (`at` is the header's offset). Not from multicast, ::, ::1 (RFC 4291 §2.5, §2.7),
- * nor from ::ffff:0:0/96: the kernel's ip6_rcv drops mapped addresses too, and they would alias real IPv4 peers in the flow table.
+ * Whether a packet may come from its source address (`at` is the header's offset). Not from multicast, ::, ::1 (RFC
+ * 4291 §2.5, §2.7), nor from ::ffff:0:0/96: the kernel's ip6_rcv drops mapped addresses too, and they would alias real
+ * IPv4 peers in the flow table.
  */
 export const usableSource = (b: Uint8Array, at: number): boolean => {
   if (b[at + Offset.source] === 0xff) return false
@@ -104,8 +111,9 @@ export const usableSource = (b: Uint8Array, at: number): boolean => {
 }
 
 /**
- * Writes the 40-byte header (hop limit 64, class and flow label 0, next header TCP) and returns 40. `payloadLength` in bytes,
- * ≤ 65,535. Addresses are 4 words each from `source[sourceAt]` and `destination[destinationAt]`, most significant first, signed or not.
+ * Writes the 40-byte header (hop limit 64, class and flow label 0, next header TCP) and returns 40. `payloadLength` in
+ * bytes, ≤ 65,535. Addresses are 4 words each from `source[sourceAt]` and `destination[destinationAt]`, most
+ * significant first, signed or not.
  */
 export const emit = (
   b: Uint8Array,

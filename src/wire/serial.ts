@@ -1,6 +1,6 @@
 /**
- * Sequence number arithmetic modulo 2³² (RFC 1982, RFC 9293 §3.4). Arguments may be signed or unsigned, so words of an Int32Array
- * can be passed as they are.
+ * Sequence number arithmetic modulo 2³² (RFC 1982, RFC 9293 §3.4). Arguments may be signed or unsigned, so words of an
+ * Int32Array can be passed as they are.
  */
 
 /** Bytes from `from` forward to `to`, −2³¹ … 2³¹ − 1; negative when `to` lies behind. */

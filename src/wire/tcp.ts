@@ -34,7 +34,8 @@ const flagsAcceptable = (flags: number): boolean => {
   const control = flags & (Flag.fin | Flag.syn | Flag.rst | Flag.ack)
   // The common case first: ACK, with or without FIN.
   if (control === Flag.ack || control === (Flag.ack | Flag.fin)) return true
-  // SYN or RST, with or without ACK, but not both and not with FIN. Without any of them a segment has no meaning (null, FIN, PSH scans).
+  // SYN or RST, with or without ACK, but not both and not with FIN. Without any of them a segment has no meaning (null,
+  // FIN, PSH scans).
   const kind = control & ~Flag.ack
   return kind === Flag.syn || kind === Flag.rst
 }
@@ -58,8 +59,9 @@ const optionsWellFormed = (b: Uint8Array, from: number, to: number): boolean => 
 }
 
 /**
- * Header length in bytes (20 … 60), or a Fault. Call before any accessor; `end` is where the IP packet ends. The checksum is left to
- * `checksumValid`, since the kernel may vouch for it. The urgent pointer is ignored, payload on SYN, RST or FIN is not a fault.
+ * Header length in bytes (20 … 60), or a Fault. Call before any accessor; `end` is where the IP packet ends. The
+ * checksum is left to `checksumValid`, since the kernel may vouch for it. The urgent pointer is ignored, payload on
+ * SYN, RST or FIN is not a fault.
  */
 export const check = (b: Uint8Array, at: number, end: number): number => {
   const available = end - at
@@ -72,7 +74,10 @@ export const check = (b: Uint8Array, at: number, end: number): number => {
   return length
 }
 
-/** Whether the checksum of the segment `at` … `end` holds; `pseudo` comes from `pseudo4` or `pseudo6` over `end - at` bytes. */
+/**
+ * Whether the checksum of the segment `at` … `end` holds; `pseudo` comes from `pseudo4` or `pseudo6` over `end - at`
+ * bytes.
+ */
 export const checksumValid = (b: Uint8Array, at: number, end: number, pseudo: number): boolean =>
   sum(b, at, end - at, pseudo) === 0xffff
 
@@ -99,8 +104,8 @@ export const flagNames = (flags: number): string => {
 }
 
 /**
- * Writes the header and returns its length in bytes: 24 with SYN (options `01 03 03 0e`), else 20. Window 65535, urgent 0. The checksum
- * field is 0, ready to be summed over; then `setChecksum`.
+ * Writes the header and returns its length in bytes: 24 with SYN (options `01 03 03 0e`), else 20. Window 65535, urgent
+ * 0. The checksum field is 0, ready to be summed over; then `setChecksum`.
  */
 export const emit = (
   b: Uint8Array,

@@ -1,6 +1,6 @@
 /**
- * `struct virtio_net_hdr`, the header in front of every packet of a TUN queue with IFF_VNET_HDR. 10 bytes, or 12 with num_buffers.
- * Byte order is the host's: little-endian on every platform Node.js runs on here.
+ * `struct virtio_net_hdr`, the header in front of every packet of a TUN queue with IFF_VNET_HDR. 10 bytes, or 12 with
+ * num_buffers. Byte order is the host's: little-endian on every platform Node.js runs on here.
  */
 import { Fault } from './fault.js'
 
@@ -31,8 +31,8 @@ const setU16le = (b: Uint8Array, at: number, value: number): void => {
 }
 
 /**
- * `size` (10 or 12, what TUNSETVNETHDRSZ set) = the bytes to skip to the IP header, or a Fault. hdr_len isn't looked at: the kernel's
- * value is an estimate, the real headers decide.
+ * `size` (10 or 12, what TUNSETVNETHDRSZ set) = the bytes to skip to the IP header, or a Fault. hdr_len isn't looked
+ * at: the kernel's value is an estimate, the real headers decide.
  */
 export const check = (b: Uint8Array, at: number, end: number, size: number): number => {
   if (end - at < size) return Fault.frameTooShort

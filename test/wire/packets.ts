@@ -1,6 +1,6 @@
 /**
- * Packets for the tests of src/wire, built from plain arrays and without any code of src/wire: what these tests compare with has to be
- * independent of what they test. Every field can be set to nonsense; checksums are right unless set.
+ * Packets for the tests of src/wire, built from plain arrays and without any code of src/wire: what these tests compare
+ * with has to be independent of what they test. Every field can be set to nonsense; checksums are right unless set.
  */
 
 export const word = (n: number): number[] => [(n >>> 8) & 0xff, n & 0xff]
@@ -140,7 +140,10 @@ export const packet6 = (ip: Ip6Fields = {}, tcp: TcpFields = {}): number[] =>
     ]),
   )
 
-/** An extension header of `words * 8` bytes filled by one PadN option; `kind` 43 is a type-2 routing header without segments left. */
+/**
+ * An extension header of `words * 8` bytes filled by one PadN option; `kind` 43 is a type-2 routing header without
+ * segments left.
+ */
 export const extension = (kind: number, words = 1): { kind: number; bytes: number[] } => {
   const bytes = new Array<number>(words * 8).fill(0)
   bytes[1] = words - 1

@@ -1,19 +1,19 @@
 import { spawnSync } from 'node:child_process'
-import { readlinkSync } from 'node:fs'
-import { Child, type ChildOptions } from './processes.js'
+import { assertPrivate, namespaceOf } from './enter.js'
+import { Child, type ChildOptions } from './child.js'
 
 /**
- * Two network namespaces and a wire, all inside the private namespace that run.mjs put this process into:
+ * Two network namespaces and a wire, all inside the private namespace that `enter.ts` put this process into:
  *
  *     A (this process)                                              B (held by a child)
  *     TUN 192.168.200.0/24, fcc8::/64                               TUN 192.168.201.0/24, fcc9::/64
  *     veth 10.71.0.1, fd71::1  ──────────────────────────────────  veth 10.71.0.2, fd71::2
  *
- * Both forward, and know the way to the other's TUN: no NAT. Nothing has a name outside, and nothing outlives the processes.
+ * Both forward, and know the way to the other's TUN; with `nat` they don't, and translate instead. Nothing has a name outside, and nothing outlives the processes.
  */
 export const addresses = {
-  a: { veth: '10.71.0.1', veth6: 'fd71::1', tunLocal: '192.168.200.1', tunPeer: '192.168.200.2' },
-  b: { veth: '10.71.0.2', veth6: 'fd71::2', tunLocal: '192.168.201.1', tunPeer: '192.168.201.2' },
+  a: { veth: '10.71.0.1', veth6: 'fd71::1', tunLocal: '192.168.200.1', tunPeer: '192.168.200.2', tunPeer6: 'fcc8::2' },
+  b: { veth: '10.71.0.2', veth6: 'fd71::2', tunLocal: '192.168.201.1', tunPeer: '192.168.201.2', tunPeer6: 'fcc9::2' },
 } as const
 
 /**
@@ -24,12 +24,6 @@ export const addresses = {
  */
 export const shapes = ['plain', 'wire'] as const
 export type Shape = (typeof shapes)[number]
-
-/**
- * run.mjs sets this, for the process that it starts under `unshare --net`, to the namespace that it came from
- * (`net:[4026531840]`): being still in that one would mean to change the machine's own network.
- */
-export const INSIDE = 'FAKE_TCP_BENCH_NETNS'
 
 const SYSCTLS = [
   'net.ipv4.ip_forward=1',
@@ -68,6 +62,9 @@ export class Side {
 
 export interface Network {
   shape: Shape
+  /** Names of the wire's ends. */
+  vethA: string
+  vethB: string
   a: Side
   b: Side
   /** Ends the holder of B; the wire goes with it. */
@@ -80,8 +77,6 @@ export const unavailable = (shape: Shape): string | undefined =>
     ? 'ethtool is not installed (Debian: apt install ethtool), so the shape "wire" is skipped.'
     : undefined
 
-const namespaceOf = (pid: number | 'self'): string => readlinkSync(`/proc/${pid}/ns/net`)
-
 /** A child that does nothing but hold a fresh network namespace; it ends when our end of its stdin closes. */
 const holdNamespace = async (): Promise<Child> => {
   const holder = new Child(['unshare', '--net', 'cat'], { name: 'namespace B', seconds: 3600, stdin: true })
@@ -92,7 +87,7 @@ const holdNamespace = async (): Promise<Child> => {
 
 let networks = 0
 
-const configure = (side: Side, veth: string, own: 'a' | 'b'): void => {
+const configure = (side: Side, veth: string, own: 'a' | 'b', routed: boolean): void => {
   const other = own === 'a' ? 'b' : 'a'
   const theirs =
     own === 'a' ? { tun: '192.168.201.0/24', tun6: 'fcc9::/64' } : { tun: '192.168.200.0/24', tun6: 'fcc8::/64' }
@@ -101,16 +96,41 @@ const configure = (side: Side, veth: string, own: 'a' | 'b'): void => {
   side.command(['ip', 'address', 'add', `${addresses[own].veth}/24`, 'dev', veth])
   side.command(['ip', 'address', 'add', `${addresses[own].veth6}/64`, 'dev', veth, 'nodad'])
   side.command(['ip', 'link', 'set', veth, 'up'])
+  if (!routed) return
   side.command(['ip', 'route', 'add', theirs.tun, 'via', addresses[other].veth])
   side.command(['ip', '-6', 'route', 'add', theirs.tun6, 'via', addresses[other].veth6])
 }
 
-/** Makes namespace B and the wire. One network at a time: the addresses are always the same. */
-export const createNetwork = async (shape: Shape): Promise<Network> => {
-  const outside = process.env[INSIDE]
-  if (outside === undefined || outside === namespaceOf('self')) {
-    throw new Error('not in a private network namespace: start this with `npm run bench`')
+/**
+ * As a home router and a hosting provider would: A's side masquerades, B's passes the port on to the TUN. conntrack is strict: what it
+ * finds out of window is INVALID and dropped.
+ */
+const translate = (a: Side, b: Side, vethA: string, vethB: string, port: number): void => {
+  const rules = (side: Side, text: string) => {
+    side.command(['sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_be_liberal=0'])
+    side.command(['nft', text])
   }
+  const strict = 'chain strict { type filter hook forward priority 0; ct state invalid counter drop; }'
+  rules(
+    a,
+    `table inet lab { chain out { type nat hook postrouting priority 100; oifname "${vethA}" masquerade; } ${strict} }`,
+  )
+  rules(
+    b,
+    `table inet lab { chain in { type nat hook prerouting priority -100;
+      iifname "${vethB}" meta nfproto ipv4 tcp dport ${port} dnat ip to ${addresses.b.tunPeer};
+      iifname "${vethB}" meta nfproto ipv6 tcp dport ${port} dnat ip6 to fcc9::2; } ${strict} }`,
+  )
+}
+
+export interface NetworkOptions {
+  /** Translate addresses instead of routing: B's TUN is reached at B's veth address and this TCP port. Needs nft. */
+  readonly nat?: number
+}
+
+/** Makes namespace B and the wire. One network at a time: the addresses are always the same. */
+export const createNetwork = async (shape: Shape, options: NetworkOptions = {}): Promise<Network> => {
+  assertPrivate()
   const holder = await holdNamespace()
   const [vethA, vethB] = [`wa${networks}`, `wb${networks}`]
   networks++
@@ -118,8 +138,9 @@ export const createNetwork = async (shape: Shape): Promise<Network> => {
   const b = new Side(holder.pid)
   try {
     a.command(['ip', 'link', 'add', vethA, 'type', 'veth', 'peer', 'name', vethB, 'netns', String(holder.pid)])
-    configure(a, vethA, 'a')
-    configure(b, vethB, 'b')
+    configure(a, vethA, 'a', options.nat === undefined)
+    configure(b, vethB, 'b', options.nat === undefined)
+    if (options.nat !== undefined) translate(a, b, vethA, vethB, options.nat)
     if (shape === 'wire') {
       for (const [side, veth] of [
         [a, vethA],
@@ -137,5 +158,5 @@ export const createNetwork = async (shape: Shape): Promise<Network> => {
     a.command(['ip', 'link', 'delete', vethA])
     await holder.stop()
   }
-  return { shape, a, b, close }
+  return { shape, vethA, vethB, a, b, close }
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** The children of this harness: every one is bounded in time, and ends by its pid, whatever happens here. */
+/** The children of the lab: every one is bounded in time, and ends by its pid, whatever happens here. */
 const live = new Set<Child>()
 
 /** Kernel's clock ticks per second in /proc/PID/stat (always 100 for programs on Linux). */

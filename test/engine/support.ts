@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+import {
+  createVirtualLink,
+  type Listener,
+  type Socket,
+  Stack,
+  type StackOptions,
+  type VirtualLinkOptions,
+} from '../../src/index.js'
+
+export type Family = 4 | 6
+
+/** Addresses of the two ends of a virtual link. */
+export const addresses = {
+  a: { 4: '192.168.200.2', 6: 'fcc8::2' },
+  b: { 4: '192.168.201.2', 6: 'fcc9::2' },
+} as const
+
+/** Every shape of link on which results must be the same. */
+export const links: readonly Required<Pick<VirtualLinkOptions, 'queues' | 'offload'>>[] = [
+  { queues: 1, offload: true },
+  { queues: 1, offload: false },
+  { queues: 2, offload: true },
+  { queues: 2, offload: false },
+]
+export const linkName = (link: VirtualLinkOptions): string =>
+  `${link.queues ?? 1} queue(s), ${link.offload === false ? 'no offload' : 'offload'}`
+
+export interface Stacks {
+  readonly a: Stack
+  readonly b: Stack
+}
+
+/** Two stacks on one link, closed when the test ends. */
+export const openStacks = async (
+  t: Test,
+  link: VirtualLinkOptions = {},
+  options: { a?: StackOptions; b?: StackOptions } = {},
+): Promise<Stacks> => {
+  const [deviceA, deviceB] = createVirtualLink(link)
+  const [a, b] = await Promise.all([
+    Stack.open({ ...options.a, device: deviceA }),
+    Stack.open({ ...options.b, device: deviceB }),
+  ])
+  t.teardown(() => Promise.all([a.close(), b.close()]))
+  return { a, b }
+}
+
+export interface Pair {
+  readonly client: Socket
+  readonly server: Socket
+  readonly listener: Listener
+}
+
+/** A connection from stack `a` to a port of stack `b`. */
+export const connectPair = async (
+  { a, b }: Stacks,
+  port = 4567,
+  family: Family = 4,
+  listener = b.listen(port),
+): Promise<Pair> => {
+  const [client, server] = await Promise.all([a.connect(addresses.b[family], port), listener.accept()])
+  return { client, server, listener }
+}
+
+/** Resolves when `holds` does; fails naming `what` after `patience` milliseconds. */
+export const until = async (holds: () => boolean, what: string, patience = 10_000): Promise<void> => {
+  const end = performance.now() + patience
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`not within ${patience} ms: ${what}`)
+    await sleep(2)
+  }
+}
+
+/** `length` bytes that differ from those of every other `seed` and shift. */
+export const pattern = (length: number, seed: number): Uint8Array => {
+  const bytes = new Uint8Array(length)
+  let x = Math.imul(seed + 1, 0x9e3779b1)
+  for (let i = 0; i < length; i++) {
+    x = (Math.imul(x, 1_664_525) + 1_013_904_223) | 0
+    bytes[i] = x >>> 24
+  }
+  return bytes
+}
+
+export const text = (datagram: Uint8Array | undefined): string | undefined =>
+  datagram && Buffer.from(datagram).toString()
+
+/** The next `count` datagrams; fails when they do not come in time. */
+export const take = async (socket: Socket, count: number, patience = 10_000): Promise<Uint8Array[]> => {
+  const taken: Uint8Array[] = []
+  const signal = AbortSignal.timeout(patience)
+  while (taken.length < count) {
+    const datagram = await socket.recv({ signal }).catch((error: Error) => {
+      throw new Error(`${taken.length} of ${count} datagrams came`, { cause: error })
+    })
+    if (datagram === undefined) throw new Error(`closed after ${taken.length} of ${count} datagrams`)
+    taken.push(datagram)
+  }
+  return taken
+}
+
+/** Everything up to the end of the connection. */
+export const takeAll = async (socket: Socket): Promise<Uint8Array[]> => {
+  const taken: Uint8Array[] = []
+  for await (const datagram of socket) taken.push(datagram)
+  return taken
+}
+
+/** Whether two lists hold the same datagrams; quick, and says where they part. */
+export const difference = (found: readonly Uint8Array[], wanted: readonly Uint8Array[]): string | undefined => {
+  for (const [i, datagram] of wanted.entries()) {
+    if (i >= found.length) return `${found.length} instead of ${wanted.length} datagrams`
+    if (Buffer.compare(found[i], datagram) !== 0) {
+      return `datagram ${i} differs (${found[i].length} instead of ${datagram.length} bytes)`
+    }
+  }
+  return found.length === wanted.length ? undefined : `${found.length} instead of ${wanted.length} datagrams`
+}
+
+/** The counters of a stack that are not zero: `{ writeFull: 3 }`. */
+export const drops = (stack: Stack): Record<string, number> =>
+  Object.fromEntries(Object.entries(stack.stats().total.drops).filter(([, count]) => count !== 0))
