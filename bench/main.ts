@@ -1,14 +1,14 @@
 /** The harness itself. bench/run.mjs starts it in a private network namespace; options are described there. */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { MAX_SECONDS, number } from './load/options.js'
 import { killAll, stopAll } from '../src/lab/child.js'
+import { createNetwork, type Network, type Shape, shapes, unavailable } from '../src/lab/network.js'
+import { MAX_SECONDS, number } from './load/options.js'
 import { quiet } from './quiet.js'
 import { type Row, summarize, table, writeResults } from './report.js'
 import type { Peer, Scenario } from './scenario.js'
 import { libraryScenarios } from './scenarios/library.js'
 import { tunnelScenarios } from './scenarios/tunnel.js'
-import { createNetwork, type Network, type Shape, shapes, unavailable } from '../src/lab/network.js'
 
 /** Of all CPUs, in percent: what others may use while we measure, when `--quiet` asks for it. */
 const QUIET_PERCENT = 10

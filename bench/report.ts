@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
-import type { Metrics, Role } from './scenario.js'
 import type { Shape } from '../src/lab/network.js'
+import type { Metrics, Role } from './scenario.js'
 
 /** `busyBefore`: share of all CPUs that others used just before the run, in percent. */
 export type Run = Metrics & { busyBefore: number }

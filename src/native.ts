@@ -98,7 +98,16 @@ export interface Addon {
    * only while `room` bytes are free behind it. Pairs (byte offset, length) go to `vec`. Number of packets; 0 when nothing was
    * there (EAGAIN) or the room ended; -errno when the first read fails (-EPIPE when the other end of a pair is gone).
    */
-  readBatch(fd: number, memory: Memory, at: number, end: number, room: number, vec: number, vecAt: number, max: number): number
+  readBatch(
+    fd: number,
+    memory: Memory,
+    at: number,
+    end: number,
+    room: number,
+    vec: number,
+    vecAt: number,
+    max: number,
+  ): number
   /** One write of a header followed by `pieces` ranges of `body` (pairs in `vec`). Bytes or -errno. */
   writeGather(
     fd: number,
@@ -162,7 +171,11 @@ export interface Addon {
    * One epoll set whose descriptor libuv polls. `onReady(count)` is called with `count` pairs (token, events) at the start of
    * `vec` (at most `capacity` pairs); what was not taken comes again in the next turn of the loop.
    */
-  Poller: new (vec: number, capacity: number, onReady: (count: number) => void) => Poller
+  Poller: new (
+    vec: number,
+    capacity: number,
+    onReady: (count: number) => void,
+  ) => Poller
 }
 
 const require = createRequire(import.meta.url)

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { addresses, type Network } from '../../src/lab/network.js'
 import { absence, type Program, programs } from '../programs.js'
 import { type Arrived, type Metrics, metricsOf, type Peer, type Role, type Scenario, type Sent } from '../scenario.js'
-import { addresses, type Network } from '../../src/lab/network.js'
 
 /** One sender in A, one receiver in B, no UDP: the stack and its API alone, each implementation by its fastest one. */
 const PORT = 4567

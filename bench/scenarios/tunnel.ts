@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { addresses, type Network } from '../../src/lab/network.js'
 import { absence, type Program, programs } from '../programs.js'
 import { type Arrived, type Metrics, metricsOf, type Peer, type Role, type Scenario, type Sent } from '../scenario.js'
-import { addresses, type Network } from '../../src/lab/network.js'
 
 /**
  * UDP in, fake TCP over the wire, UDP out:

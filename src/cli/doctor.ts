@@ -17,7 +17,10 @@ export const examine = (): Finding[] => {
     { ok: native.clock() > 0, text: 'The addon is loaded.' },
     existsSync('/dev/net/tun')
       ? { ok: true, text: '/dev/net/tun is there.' }
-      : { ok: false, text: '/dev/net/tun is missing: load the module (modprobe tun), or give the container the device.' },
+      : {
+          ok: false,
+          text: '/dev/net/tun is missing: load the module (modprobe tun), or give the container the device.',
+        },
   ]
   try {
     // Documentation addresses (RFC 5737): nothing routes them, and the interface is gone at once.

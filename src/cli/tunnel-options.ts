@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import type { TunnelOptions } from '../tunnel/tunnel.js'
 import { defaults } from '../engine/options.js'
+import type { TunnelOptions } from '../tunnel/tunnel.js'
 import { levels } from './log.js'
 
 /** What commander makes of the flags that client and server share. */

@@ -322,7 +322,13 @@ export class Coordinator {
   #connectForService(queue: number, request: Extract<Report, { kind: 'connect' }>): void {
     const { service, token, family, port } = request
     const owner: Owner = { consumer: queue, service, token }
-    this.connect({ remote: fromWords(family, request.remote), port, owner, queue, timeout: defaults.connectTimeout }).then(
+    this.connect({
+      remote: fromWords(family, request.remote),
+      port,
+      owner,
+      queue,
+      timeout: defaults.connectTimeout,
+    }).then(
       id => this.#workers.post(queue, { kind: 'opened', ...id }),
       (error: FakeTcpError) => {
         this.#counters[Counter.connectFailed] += 1

@@ -74,7 +74,8 @@ export class QueueWorkers {
     this.#ports[queue] = port1
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} did not start in ${patienceMs} ms.`)),
+        () =>
+          reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} did not start in ${patienceMs} ms.`)),
         patienceMs,
       )
       port1.on('message', (report: Report) => {

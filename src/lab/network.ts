@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { assertPrivate, namespaceOf } from './enter.js'
 import { Child, type ChildOptions } from './child.js'
+import { assertPrivate, namespaceOf } from './enter.js'
 
 /**
  * Two network namespaces and a wire, all inside the private namespace that `enter.ts` put this process into:

@@ -102,8 +102,14 @@ export class TupleIndex {
     const at = this.#flows.base(slot)
     const remote = at + Field.remote
     return (
-      hash(this.#seed, words[at + Field.ports], words[remote], words[remote + 1], words[remote + 2], words[remote + 3]) &
-      this.#mask
+      hash(
+        this.#seed,
+        words[at + Field.ports],
+        words[remote],
+        words[remote + 1],
+        words[remote + 2],
+        words[remote + 3],
+      ) & this.#mask
     )
   }
 }

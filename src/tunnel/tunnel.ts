@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
 import { type Address, checkPort, endpoint, parseAddress } from '../engine/address.js'
 import { ErrorCode, FakeTcpError, invalid } from '../engine/errors.js'
 import type { StackOptions, TunOptions } from '../engine/options.js'
@@ -99,9 +99,12 @@ const readHandshake = (path: string): Uint8Array => {
     bytes = readFileSync(path)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    throw new FakeTcpError(ErrorCode.INVALID_ARGUMENT, `The handshake packet ${path} cannot be read (${code}).`, { cause })
+    throw new FakeTcpError(ErrorCode.INVALID_ARGUMENT, `The handshake packet ${path} cannot be read (${code}).`, {
+      cause,
+    })
   }
-  if (bytes.length === 0) throw invalid(`The handshake packet ${path} is empty: a connection cannot carry an empty datagram.`)
+  if (bytes.length === 0)
+    throw invalid(`The handshake packet ${path} is empty: a connection cannot carry an empty datagram.`)
   return new Uint8Array(bytes)
 }
 
@@ -110,7 +113,9 @@ export const parseEndpoint = (text: string, what: string): { host: string; port:
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/u.exec(text)
   const host = match?.[1] ?? match?.[2]
   if (match === null || host === undefined) {
-    throw invalid(`${what} must look like 192.0.2.1:4567, [2001:db8::1]:4567 or name:4567, not ${JSON.stringify(text)}.`)
+    throw invalid(
+      `${what} must look like 192.0.2.1:4567, [2001:db8::1]:4567 or name:4567, not ${JSON.stringify(text)}.`,
+    )
   }
   const port = Number(match[3])
   checkPort(port, `The port of ${what}`)
@@ -125,7 +130,9 @@ const resolve = async (text: string, ipv4Only: boolean): Promise<Endpoint> => {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const wanted = ipv4Only ? ' to an IPv4 address' : ''
-    throw new FakeTcpError(ErrorCode.RESOLVE, `The name ${host} of --remote does not resolve${wanted} (${code}).`, { cause })
+    throw new FakeTcpError(ErrorCode.RESOLVE, `The name ${host} of --remote does not resolve${wanted} (${code}).`, {
+      cause,
+    })
   }
   return { address: parseAddress(found.address, 'The address of --remote'), port }
 }

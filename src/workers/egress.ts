@@ -223,7 +223,18 @@ export class Egress {
   ): number {
     const { words } = this.#memory.flows
     const ports = words[base + Field.ports]
-    return this.#build(words[base + Field.family], ports, words, base + Field.remote, flags, seq, ack, id, payload, gsoSize)
+    return this.#build(
+      words[base + Field.family],
+      ports,
+      words,
+      base + Field.remote,
+      flags,
+      seq,
+      ack,
+      id,
+      payload,
+      gsoSize,
+    )
   }
 
   /**

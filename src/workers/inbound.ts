@@ -105,7 +105,13 @@ export class Inbound {
   }
 
   /** Payload held while the flow was opening, delivered as if it came now. */
-  replay(opening: Opening, slot: number, generation: number, now: number, restore: (held: Uint8Array, s: Segment) => void): void {
+  replay(
+    opening: Opening,
+    slot: number,
+    generation: number,
+    now: number,
+    restore: (held: Uint8Array, s: Segment) => void,
+  ): void {
     const s = this.#classifier.segment
     for (const held of opening.held) {
       s.family = opening.tuple.family

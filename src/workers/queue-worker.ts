@@ -3,8 +3,8 @@ import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field } from '../memory/flow-table.js'
 import type { PacketRing } from '../memory/packet-ring.js'
 import { Errno, native, type Poller, Ready } from '../native.js'
-import { Delivery } from './delivery.js'
 import { AckSchedule } from './ack-schedule.js'
+import { Delivery } from './delivery.js'
 import { Egress } from './egress.js'
 import { Inbound } from './inbound.js'
 import { Inbox } from './inbox.js'
@@ -130,16 +130,7 @@ class QueueWorker {
 
   #read(): void {
     const packets = this.#packets
-    const count = native.readBatch(
-      this.#fd,
-      this.#arena,
-      0,
-      readArena,
-      readRoom,
-      this.#packetsArena,
-      0,
-      readBudget,
-    )
+    const count = native.readBatch(this.#fd, this.#arena, 0, readArena, readRoom, this.#packetsArena, 0, readBudget)
     if (count < 0) {
       this.#readFailed(count)
       return
