@@ -110,16 +110,24 @@ const translate = (a: Side, b: Side, vethA: string, vethB: string, port: number)
     side.command(['sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_be_liberal=0'])
     side.command(['nft', text])
   }
-  const strict = 'chain strict { type filter hook forward priority 0; ct state invalid counter drop; }'
+  // Before any translation: what is INVALID isn't translated, and would else end at this machine's own TCP.
+  const strict = 'chain strict { type filter hook prerouting priority -150; ct state invalid counter drop; }'
   rules(
     a,
-    `table inet lab { chain out { type nat hook postrouting priority 100; oifname "${vethA}" masquerade; } ${strict} }`,
+    `table inet lab {
+      chain out { type nat hook postrouting priority 100; oifname "${vethA}" masquerade; }
+      ${strict}
+    }`,
   )
   rules(
     b,
-    `table inet lab { chain in { type nat hook prerouting priority -100;
-      iifname "${vethB}" meta nfproto ipv4 tcp dport ${port} dnat ip to ${addresses.b.tunPeer};
-      iifname "${vethB}" meta nfproto ipv6 tcp dport ${port} dnat ip6 to fcc9::2; } ${strict} }`,
+    `table inet lab {
+      chain in { type nat hook prerouting priority -100;
+        iifname "${vethB}" meta nfproto ipv4 tcp dport ${port} dnat ip to ${addresses.b.tunPeer};
+        iifname "${vethB}" meta nfproto ipv6 tcp dport ${port} dnat ip6 to ${addresses.b.tunPeer6};
+      }
+      ${strict}
+    }`,
   )
 }
 

@@ -43,7 +43,7 @@ export class PacketRing {
 
   /** Attaches to a ring at `byteOffset` (a multiple of 8); fresh zeroed memory is an empty ring. Throws RangeError on a bad capacity. */
   constructor(shared: SharedArrayBuffer, byteOffset: number, capacity: number) {
-    if (capacity < 64 || capacity > 2 ** 30 || (capacity & (capacity - 1)) !== 0) {
+    if (!Number.isInteger(capacity) || capacity < 64 || capacity > 2 ** 30 || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(`ring capacity must be a power of two from 64 bytes to 1 GiB, not ${capacity}`)
     }
     this.#control = new Int32Array(shared, byteOffset, Header.bytes / 4)
