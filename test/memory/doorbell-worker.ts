@@ -1,0 +1,87 @@
+/** A producer or a sleeping consumer in a thread of its own (doorbell.test.ts). */
+import { Doorbell } from '../../src/memory/doorbell.js'
+import { PacketRing } from '../../src/memory/packet-ring.js'
+import { native, Ready } from '../../src/native.js'
+import { randomNumbers } from '../native/support.js'
+import { answer, meet, threadData, waitUntil } from '../support/threads.js'
+
+export interface BellTask {
+  role: 'produce' | 'consume'
+  ring: SharedArrayBuffer
+  capacity: number
+  bell: SharedArrayBuffer
+  fd: number
+  /** Records taken so far; -1 tells the consumer to end. */
+  taken: Int32Array
+  rounds: number
+  /** Rounds stop after this time too, whichever comes first. */
+  budgetMs: number
+  ready: Int32Array
+}
+export interface BellAnswer {
+  /** Record that the consumer slept through, -1: none. */
+  lost: number
+  rounds: number
+  rings: number
+}
+
+const { role, ring: shared, capacity, bell: word, fd, taken, rounds, budgetMs, ready } = threadData<BellTask>()
+const ring = new PacketRing(shared, 0, capacity)
+const bell = new Doorbell(word, 0, fd, native.eventRing)
+
+const produce = (): void => {
+  const next = randomNumbers(1)
+  const result: BellAnswer = { lost: -1, rounds: 0, rings: 0 }
+  const until = performance.now() + budgetMs
+  meet(ready)
+  while (result.rounds < rounds && (result.rounds % 64 !== 0 || performance.now() < until)) {
+    if (ring.reserve(4) < 0) {
+      if (!waitUntil(() => Atomics.load(taken, 0) === result.rounds)) break
+      continue
+    }
+    ring.commit()
+    result.rounds++
+    if (bell.ring()) result.rings++
+    // Ping-pong most of the time: the next record comes while the consumer is about to sleep, at a random step.
+    if (next() % 4 !== 0) {
+      if (!waitUntil(() => Atomics.load(taken, 0) === result.rounds)) break
+      for (let spin = next() % 2000; spin > 0; spin--) Atomics.load(taken, 1)
+    }
+  }
+  if (!waitUntil(() => Atomics.load(taken, 0) === result.rounds)) result.lost = Atomics.load(taken, 0)
+  Atomics.store(taken, 1, 1)
+  native.eventRing(fd)
+  answer(result)
+}
+
+const consume = (): void => {
+  const events = new Int32Array(2)
+  let wakes = 0
+  const drain = () => {
+    while (ring.peek() >= 0) {
+      ring.release()
+      Atomics.add(taken, 0, 1)
+    }
+  }
+  const poller = new native.Poller(native.arenaOpen(new Uint8Array(events.buffer)), 1, () => {
+    wakes++
+    native.eventDrain(fd)
+    if (Atomics.load(taken, 1) === 1) {
+      poller.close()
+      answer(wakes)
+      return
+    }
+    for (;;) {
+      drain()
+      bell.arm()
+      if (ring.peek() < 0) return
+      bell.disarm()
+    }
+  })
+  poller.add(fd, 0, Ready.read)
+  bell.arm()
+  meet(ready)
+}
+
+if (role === 'produce') produce()
+else consume()
