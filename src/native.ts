@@ -226,6 +226,7 @@ export const Errno = {
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
   ENETDOWN: 100,
+  ECONNRESET: 104,
   ENOBUFS: 105,
   ECONNREFUSED: 111,
 } as const

@@ -1,17 +1,16 @@
-import { Counter, type CounterPage, type CounterReading, counterPageBytes, readCounters } from '../memory/counters.js'
-import { Doorbell } from '../memory/doorbell.js'
-import { Field, FlowTable, State } from '../memory/flow-table.js'
-import { TupleIndex } from '../memory/tuple-index.js'
-import { Errno, native, type Poller, Ready } from '../native.js'
+import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
+import { Field, type FlowTable, State } from '../memory/flow-table.js'
+import { native, type Poller, Ready } from '../native.js'
 import { Egress } from '../workers/egress.js'
 import { Inbox } from '../workers/inbox.js'
-import { End, type Report } from '../workers/messages.js'
-import { ports, type SharedStack, StackMemory } from '../workers/shared-stack.js'
+import { End, type Order, type Report } from '../workers/messages.js'
+import { ports, StackMemory } from '../workers/shared-stack.js'
 import { type Address, endpoint, fromWords } from './address.js'
+import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
 import { ErrorCode, FakeTcpError } from './errors.js'
 import { Handshakes } from './handshakes.js'
-import { defaults, type StackOptions, secretWord } from './options.js'
+import { defaults, type StackOptions } from './options.js'
 import { choosePort } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
 import { type FlowId, TupleTable } from './tuple-table.js'
@@ -62,13 +61,13 @@ export class Coordinator {
   readonly #handshakes = new Handshakes()
   readonly #inbox: Inbox
   readonly #poller: Poller
-  readonly #bellFds: number[]
   readonly #logger: StackOptions['logger']
   readonly #owners: (Owner | undefined)[] = []
   readonly #portOwners = new Map<number, Owner>()
   readonly #gone: number[] = []
   readonly #serving = new Map<number, { left: number; resolve: () => void; reject: (error: Error) => void }>()
-  #nextService = 0
+  /** What a replaced worker must run again; a service's number is its place here. */
+  readonly #services: Extract<Order, { kind: 'serve' }>[] = []
   #nextQueue = 0
 
   constructor(device: Device, address4: Address | undefined, address6: Address | undefined, options: StackOptions) {
@@ -76,29 +75,9 @@ export class Coordinator {
     this.address4 = address4
     this.address6 = address6
     this.#logger = options.logger
-    const queues = device.queues.length
-    const threads = queues + 1
-    this.thread = queues
-    this.flows = FlowTable.allocate(options.maxConnections ?? defaults.maxConnections)
-    const index = TupleIndex.allocate(this.flows, secretWord())
-    this.#bellFds = Array.from({ length: threads }, () => openEvent())
-    const ringCapacity = options.ringBytes ?? defaults.ringBytes
-    const shared: SharedStack = {
-      flows: this.flows.shared,
-      index: index.shared,
-      listening: new SharedArrayBuffer(ports.bytes),
-      counters: new SharedArrayBuffer(threads * counterPageBytes),
-      rings: new SharedArrayBuffer(StackMemory.ringBytes(threads, ringCapacity)),
-      ringCapacity,
-      bells: new SharedArrayBuffer(threads * Doorbell.bytes),
-      bellFds: this.#bellFds,
-      device: { queues: device.queues, virtioSize: device.virtioSize, mtu: device.mtu },
-      address4: Int32Array.from(address4?.words ?? [0, 0, 0, 0]),
-      address6: Int32Array.from(address6?.words ?? [0, 0, 0, 0]),
-      has4: address4 !== undefined,
-      has6: address6 !== undefined,
-      cookieKey: Int32Array.of(secretWord(), secretWord()),
-    }
+    this.thread = device.queues.length
+    const { shared, flows, index } = allocateStack(device, address4, address6, options)
+    this.flows = flows
     this.#memory = new StackMemory(shared)
     this.#counters = this.#memory.counters(this.thread)
     this.#table = new TupleTable(this.flows, index)
@@ -123,7 +102,10 @@ export class Coordinator {
     this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
     this.#workers = new QueueWorkers(shared, {
       report: (queue, report) => this.#reported(queue, report),
-      replaced: (queue, error) => this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced'),
+      replaced: (queue, error) => {
+        this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
+        for (const order of this.#services) this.#workers.post(queue, order)
+      },
     })
   }
 
@@ -160,10 +142,12 @@ export class Coordinator {
 
   /** Loads a service module into every worker; its number. Rejects with the module's own error. */
   serve(url: string, data: unknown): Promise<number> {
-    const id = this.#nextService++
+    const id = this.#services.length
+    const order = { kind: 'serve', id, url, data } as const
+    this.#services.push(order)
     return new Promise((resolve, reject) => {
       this.#serving.set(id, { left: this.queues, resolve: () => resolve(id), reject })
-      this.#workers.broadcast({ kind: 'serve', id, url, data })
+      this.#workers.broadcast(order)
     })
   }
 
@@ -228,7 +212,7 @@ export class Coordinator {
     this.#poller.close()
     this.#inbox.close()
     this.egress.close()
-    for (const fd of this.#bellFds.splice(0)) native.close(fd)
+    for (const fd of this.#memory.shared.bellFds) native.close(fd)
   }
 
   #reported(queue: number, report: Report): void {
@@ -404,14 +388,4 @@ export class Coordinator {
     this.#workers.broadcast({ kind: 'purge', gone: Int32Array.from(this.#gone) })
     this.#gone.length = 0
   }
-}
-
-const openEvent = (): number => {
-  const fd = native.eventOpen()
-  if (fd >= 0) return fd
-  const full = fd === -Errno.EMFILE || fd === -Errno.ENFILE
-  throw new FakeTcpError(
-    ErrorCode.DEVICE,
-    full ? 'No file descriptor is left: raise the limit (ulimit -n).' : 'The kernel refused an eventfd.',
-  )
 }

@@ -1,4 +1,3 @@
-import { End } from '../workers/messages.js'
 import { aborted, ErrorCode, FakeTcpError } from './errors.js'
 import type { Socket } from './socket.js'
 import { Waiters } from './waiters.js'
@@ -62,12 +61,5 @@ export class Listener implements AsyncIterable<Socket>, AsyncDisposable {
   /** @internal */
   offer(socket: Socket): void {
     if (!this.#waiting.resolveOne(socket)) this.#ready.push(socket)
-  }
-
-  /** @internal A connection that ended before anyone accepted it, and that brought nothing, need not be accepted. */
-  forget(socket: Socket, end: End): void {
-    if (end !== End.reset) return
-    const at = this.#ready.indexOf(socket)
-    if (at >= 0) this.#ready.splice(at, 1)
   }
 }

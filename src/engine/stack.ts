@@ -70,6 +70,8 @@ export class Stack implements AsyncDisposable {
       this.#resolveClosed = resolve
     })
     coordinator.onDeviceGone = error => {
+      // Every queue notices.
+      if (this.#closing !== undefined) return
       options.logger?.error({ err: error }, error.message)
       void this.close()
     }

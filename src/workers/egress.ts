@@ -18,6 +18,9 @@ const headRoom = virtio.Offset.numBuffers + 2 + ipv6.headerLength + tcp.synHeade
 /** Largest IP packet: both IPv4's total length and the kernel's super-packets end here. */
 const maxPacket = 65_535
 
+/** What a write answers once TUN is removed, or the other end of a virtual link closed. */
+const gone: ReadonlySet<number> = new Set([Errno.EBADFD, Errno.EBADF, Errno.ENODEV, Errno.EPIPE, Errno.ECONNRESET])
+
 /** Writes segments to TUN from the thread that owns it; any number of threads may write for the same flow. */
 export class Egress {
   readonly #memory: StackMemory
@@ -191,12 +194,10 @@ export class Egress {
   }
 
   #failed(result: number, datagrams: number): void {
-    const reason =
-      result === -Errno.EAGAIN || result === -Errno.ENOBUFS
-        ? Counter.writeFull
-        : result === -Errno.EBADFD || result === -Errno.EBADF || result === -Errno.ENODEV || result === -Errno.EPIPE
-          ? Counter.deviceGone
-          : Counter.writeFailed
+    const errno = -result
+    let reason: number = Counter.writeFailed
+    if (errno === Errno.EAGAIN || errno === Errno.ENOBUFS) reason = Counter.writeFull
+    else if (gone.has(errno)) reason = Counter.deviceGone
     this.#counters[reason] += datagrams
   }
 

@@ -57,14 +57,12 @@ t.test('a SYN each second until the timeout', async t => {
   )
 })
 
-t.test('the answer to a repeated SYN', async t => {
+t.test('a SYN that was lost is repeated', async t => {
   const { stack, peer } = await openRaw(t)
   const connecting = stack.connect(peerAddress[6], 4567)
-  await peer.next('SYN')
-  await peer.next('second SYN', s => s.flags === SYN)
-  const syn = { family: 6, sourcePort: 4567, destinationPort: 0 } as const
-  t.ok(syn)
+  const lost = await peer.next('SYN')
   const flow = await peer.accept(77)
+  t.equal(flow.tuple.destinationPort, lost.sourcePort)
   const socket = await connecting
   socket.send(Buffer.from('x'))
   t.match(await flow.next('data', s => s.payload.length > 0), { ack: 78 })

@@ -1,0 +1,64 @@
+import { counterPageBytes } from '../memory/counters.js'
+import { Doorbell } from '../memory/doorbell.js'
+import { FlowTable } from '../memory/flow-table.js'
+import { TupleIndex } from '../memory/tuple-index.js'
+import { Errno, native } from '../native.js'
+import { ports, type SharedStack, StackMemory } from '../workers/shared-stack.js'
+import type { Address } from './address.js'
+import type { Device } from './device.js'
+import { ErrorCode, FakeTcpError } from './errors.js'
+import { defaults, type StackOptions, secretWord } from './options.js'
+
+export interface AllocatedStack {
+  readonly shared: SharedStack
+  readonly flows: FlowTable
+  readonly index: TupleIndex
+}
+
+/** The shared memory and doorbells of a stack: one worker per queue, and the coordinator as the last thread. Throws DEVICE without descriptors. */
+export const allocateStack = (
+  device: Device,
+  address4: Address | undefined,
+  address6: Address | undefined,
+  options: StackOptions,
+): AllocatedStack => {
+  const threads = device.queues.length + 1
+  const ringCapacity = options.ringBytes ?? defaults.ringBytes
+  const flows = FlowTable.allocate(options.maxConnections ?? defaults.maxConnections)
+  const index = TupleIndex.allocate(flows, secretWord())
+  const shared: SharedStack = {
+    flows: flows.shared,
+    index: index.shared,
+    listening: new SharedArrayBuffer(ports.bytes),
+    counters: new SharedArrayBuffer(threads * counterPageBytes),
+    rings: new SharedArrayBuffer(StackMemory.ringBytes(threads, ringCapacity)),
+    ringCapacity,
+    bells: new SharedArrayBuffer(threads * Doorbell.bytes),
+    bellFds: openEvents(threads),
+    device: { queues: device.queues, virtioSize: device.virtioSize, mtu: device.mtu },
+    address4: Int32Array.from(address4?.words ?? [0, 0, 0, 0]),
+    address6: Int32Array.from(address6?.words ?? [0, 0, 0, 0]),
+    has4: address4 !== undefined,
+    has6: address6 !== undefined,
+    cookieKey: Int32Array.of(secretWord(), secretWord()),
+  }
+  return { shared, flows, index }
+}
+
+const openEvents = (count: number): number[] => {
+  const fds: number[] = []
+  while (fds.length < count) {
+    const fd = native.eventOpen()
+    if (fd >= 0) {
+      fds.push(fd)
+      continue
+    }
+    for (const open of fds) native.close(open)
+    const full = fd === -Errno.EMFILE || fd === -Errno.ENFILE
+    throw new FakeTcpError(
+      ErrorCode.DEVICE,
+      full ? 'No file descriptor is left: raise the limit (ulimit -n).' : 'The kernel refused an eventfd.',
+    )
+  }
+  return fds
+}

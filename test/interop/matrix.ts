@@ -1,0 +1,88 @@
+import t from 'tap'
+import { addresses, createNetwork, type Network } from '../../src/lab/network.js'
+import { connectionStates, invalidPackets } from '../system/support/conntrack.js'
+import {
+  type Family,
+  type Kind,
+  loopback,
+  ports,
+  startClient,
+  startServer,
+  stackOfB,
+  vethOfB,
+} from '../system/support/programs.js'
+import { exchange, randomDatagrams, startService, UdpSource } from '../system/support/udp.js'
+
+interface Pair {
+  readonly client: Kind
+  readonly server: Kind
+}
+
+export const pairs: readonly Pair[] = [
+  { client: 'ours', server: 'ours' },
+  { client: 'ours', server: 'phantun' },
+  { client: 'phantun', server: 'ours' },
+]
+
+const flows = 5
+/** MTU 1500, less the IP header and 20 bytes of TCP. */
+const largest = { 4: 1460, 6: 1440 } as const
+
+/** Every size once, spread over the sources; neighbours differ much, so that no two make a super-packet by chance alone. */
+const sizesOf = (flow: number, family: Family): number[] => {
+  const sizes = Array.from({ length: largest[family] }, (_, i) => i + 1).filter(size => size % flows === flow)
+  return sizes.map((_, i) => (i % 4 < 2 ? sizes[i] : sizes[sizes.length - i]))
+}
+
+/**
+ * A stock receiver's tasks hand the datagrams of one connection on in any order (HAZARDS.md, 17), so a flow has one datagram under
+ * way there; between ours, many.
+ */
+const windowOf = ({ client, server }: Pair): number => (client === 'ours' && server === 'ours' ? 16 : 1)
+
+export const matrix = (nat: boolean): void => {
+  const remoteOf = nat ? vethOfB : stackOfB
+  let network: Network
+  t.before(async () => {
+    network = await createNetwork(nat ? 'wire' : 'plain', nat ? { nat: ports.server } : {})
+  })
+  t.teardown(() => network?.close())
+  for (const pair of pairs) {
+    for (const family of [4, 6] as const) {
+      t.test(`${pair.client} client, ${pair.server} server, IPv${family}`, async t => {
+        const service = await startService(network.b, family)
+        const server = await startServer(network.b, {
+          kind: pair.server,
+          remote: `${loopback[family]}:${ports.service}`,
+        })
+        const client = await startClient(network.a, {
+          kind: pair.client,
+          local: `${loopback[family]}:${ports.client}`,
+          remote: `${remoteOf[family]}:${ports.server}`,
+        })
+        t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+        const sources = await Promise.all(Array.from({ length: flows }, () => UdpSource.open(family)))
+        t.teardown(() => sources.map(source => source.close()))
+        // One connection after the other is opened: a stock client does not keep the order of what comes meanwhile.
+        for (const source of sources) {
+          t.equal(await exchange([source], [randomDatagrams([100])], 1), undefined, 'first datagram')
+        }
+        const datagrams = sources.map((_, flow) => randomDatagrams(sizesOf(flow, family)))
+        t.equal(await exchange(sources, datagrams, windowOf(pair)), undefined, 'every size, all sources at once')
+        if (!nat) return
+        const states = async () => [
+          ...(await connectionStates(network.a, ports.server)),
+          ...(await connectionStates(network.b, ports.server)),
+        ]
+        t.equal((await states()).filter(state => state === 'ESTABLISHED').length, 2 * flows, 'conntrack follows')
+        // Ours says goodbye; a stock program just dies.
+        await (pair.client === 'ours' ? client : server).stop()
+        const left = (await states()).filter(state => state !== 'CLOSE')
+        t.same(left, [], 'conntrack lets go of closed connections')
+        t.equal(await invalidPackets(network.a), 0, "INVALID on the client's side")
+        t.equal(await invalidPackets(network.b), 0, "INVALID on the server's side")
+      })
+    }
+  }
+  void addresses
+}

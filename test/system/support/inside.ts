@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { TAP } from 'tap'
+import { enter, unavailable } from '../../../src/lab/enter.js'
+import { phantun } from './programs.js'
+
+const works = (program: string, ...args: string[]): boolean =>
+  spawnSync(program, args, { stdio: 'ignore', timeout: 10_000 }).status === 0
+
+const noTun = (): string | undefined => {
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK)
+    return undefined
+  } catch {
+    return '/dev/net/tun is missing'
+  }
+}
+
+/** Why something that a test needs is not to be had here, or undefined. */
+export const needs = {
+  nft: () => (works('nft', '--version') ? undefined : 'nft is missing (Debian: apt-get install nftables)'),
+  ethtool: () => (works('ethtool', '--version') ? undefined : 'ethtool is missing (Debian: apt-get install ethtool)'),
+  tshark: () =>
+    works('tshark', '--version') && works('tcpdump', '--version')
+      ? undefined
+      : 'tshark or tcpdump is missing (Debian: apt-get install tshark tcpdump)',
+  phantun: () =>
+    existsSync(phantun.client) && existsSync(phantun.server)
+      ? undefined
+      : 'phantun is not built (it needs cargo): run node bench/peers/install.mjs',
+} as const
+
+/** No file takes longer, on however slow a machine. */
+const limitMs = 150_000
+
+/**
+ * Runs the file beside `x.test.js` that is called `x.inside.js`, in a private network namespace, as a subtest; or skips it with
+ * the reason. `t` is tap itself, `url` the test's `import.meta.url`.
+ */
+export const runInside = (t: TAP, url: string, ...required: (keyof typeof needs)[]): void => {
+  t.setTimeout(limitMs)
+  const file = fileURLToPath(url).replace(/\.test\.js$/u, '.inside.js')
+  const reason = unavailable() ?? noTun() ?? required.map(need => needs[need]()).find(found => found !== undefined)
+  if (reason !== undefined) t.comment(`skipped: ${reason}`)
+  const { command, env } = enter()
+  const [program, ...args] = [...command, process.execPath, file]
+  t.spawn(program, args, { env: { ...process.env, ...env }, skip: reason ?? false, timeout: limitMs }, basename(file))
+}

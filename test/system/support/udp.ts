@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto'
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Child } from '../../../src/lab/child.js'
+import type { Side } from '../../../src/lab/network.js'
+import { type Family, loopback, ports, program } from './programs.js'
+
+/** A UDP application: sends from one port, keeps what comes back, in order. */
+export class UdpSource {
+  readonly received: Buffer[] = []
+  /** 'address port' of each datagram in `received`. */
+  readonly from: string[] = []
+  onDatagram: (datagram: Buffer) => void = () => {}
+  readonly #socket: Socket
+  readonly #port: number
+  readonly #host: string
+
+  private constructor(socket: Socket, host: string, port: number) {
+    this.#socket = socket
+    this.#host = host
+    this.#port = port
+    socket.on('message', (datagram, { address, port }) => {
+      this.received.push(datagram)
+      this.from.push(`${address} ${port}`)
+      this.onDatagram(datagram)
+    })
+    // ECONNREFUSED and the like: what is missing is noticed by the test.
+    socket.on('error', () => {})
+  }
+
+  /** `family` picks the loopback address; `host` and `bind` are for tests of addresses. */
+  static async open(family: Family = 4, port: number = ports.client, host?: string, bind?: string): Promise<UdpSource> {
+    const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6', recvBufferSize: 1 << 20 })
+    socket.bind(0, bind)
+    await once(socket, 'listening')
+    return new UdpSource(socket, host ?? (family === 4 ? '127.0.0.1' : '::1'), port)
+  }
+
+  get port(): number {
+    return this.#socket.address().port
+  }
+
+  send(datagram: Uint8Array | string): void {
+    this.#socket.send(datagram, this.#port, this.#host)
+  }
+
+  /** Waits until `count` datagrams have come in all; they are in `received`. */
+  async until(count: number, patience = 10_000): Promise<void> {
+    const end = performance.now() + patience
+    while (this.received.length < count) {
+      if (performance.now() > end) {
+        throw new Error(`${this.received.length} of ${count} datagrams came within ${patience} ms`)
+      }
+      await sleep(5)
+    }
+  }
+
+  get texts(): string[] {
+    return this.received.map(String)
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+}
+
+/** Starts `udp-service.js` on a side; it echoes unless told `--mute`. */
+export const startService = async (side: Side, family: Family, ...flags: string[]): Promise<Child> => {
+  const command = [...program('system/support/udp-service.js'), '--listen', `${loopback[family]}:${ports.service}`]
+  const service = side.run([...command, ...flags], { name: 'UDP service', seconds: 120 })
+  await service.until(() => service.stderr.includes('ready'), 'UDP socket')
+  return service
+}
+
+/** What a service with `--record` has written. */
+export const recorded = (service: Child): { from: string; data: Buffer }[] =>
+  service.stdout
+    .split('\n')
+    .slice(0, -1)
+    .map(line => {
+      const { from, data } = JSON.parse(line) as { from: string; data: string }
+      return { from, data: Buffer.from(data, 'base64') }
+    })
+
+/** One datagram of random content for each size. */
+export const randomDatagrams = (sizes: readonly number[]): Buffer[] => sizes.map(size => randomBytes(size))
+
+/**
+ * Sends each source's datagrams through a tunnel to an echo, at most `window` of one source under way at a time, so that no queue
+ * on the way can overflow. Answers what was wrong: a datagram that was altered, lost or out of order; or undefined.
+ */
+export const exchange = async (
+  sources: readonly UdpSource[],
+  datagrams: readonly (readonly Uint8Array[])[],
+  window: number,
+): Promise<string | undefined> => {
+  let faults = ''
+  const one = async (source: UdpSource, flow: number): Promise<void> => {
+    const sent = datagrams[flow]
+    let next = 0
+    let back = 0
+    const push = (): void => {
+      while (next < sent.length && next - back < window) source.send(sent[next++])
+    }
+    source.onDatagram = datagram => {
+      const wanted = sent[back] ?? new Uint8Array(0)
+      if (Buffer.compare(datagram, wanted) !== 0) {
+        const which = sent.findIndex(other => Buffer.compare(datagram, other) === 0)
+        faults += ` source ${flow}, datagram ${back} (${wanted.length} bytes): got ${which < 0 ? `${datagram.length} other bytes` : `number ${which}`};`
+      }
+      back++
+      push()
+    }
+    push()
+    let quietSince = performance.now()
+    for (let seen = 0; back < sent.length; seen = back) {
+      await sleep(5)
+      if (back > seen) quietSince = performance.now()
+      else if (performance.now() - quietSince > 3_000) {
+        faults += ` source ${flow}: ${back} of ${next} sent came back;`
+        break
+      }
+    }
+    source.onDatagram = () => {}
+  }
+  await Promise.all(sources.map(one))
+  return faults === '' ? undefined : faults.trim().slice(0, 2_000)
+}
