@@ -61,6 +61,7 @@ export class Coordinator {
   readonly #handshakes = new Handshakes()
   readonly #inbox: Inbox
   readonly #poller: Poller
+  readonly #events: number
   readonly #logger: StackOptions['logger']
   readonly #owners: (Owner | undefined)[] = []
   readonly #portOwners = new Map<number, Owner>()
@@ -97,8 +98,8 @@ export class Coordinator {
       },
     )
     const events = new Int32Array(2)
-    const vec = native.arenaOpen(new Uint8Array(events.buffer))
-    this.#poller = new native.Poller(vec, 1, () => this.#inbox.wake(inboxBudget))
+    this.#events = native.arenaOpen(new Uint8Array(events.buffer))
+    this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake(inboxBudget))
     this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
     this.#workers = new QueueWorkers(shared, {
       report: (queue, report) => this.#reported(queue, report),
@@ -210,6 +211,7 @@ export class Coordinator {
     this.#purge()
     await this.#workers.stop()
     this.#poller.close()
+    native.arenaClose(this.#events)
     this.#inbox.close()
     this.egress.close()
     for (const fd of this.#memory.shared.bellFds) native.close(fd)

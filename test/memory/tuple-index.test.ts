@@ -126,7 +126,7 @@ t.test('any sequence of insert, remove and find, as a Map would do it', async ()
 t.test('a reader while the writer churns: what stays is always found, nothing is found wrongly', async t => {
   const capacity = 32
   const stable = 10
-  const rounds = 300_000
+  const rounds = 200_000
   const { flows, index } = open(capacity)
   const tuples = crowd(40, i => i)
   const generations = rounds + 8
