@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { describe, startClient } from '../tunnel/tunnel.js'
+import { startClient } from '../tunnel/tunnel.js'
 import { openLog } from './log.js'
 import { runTunnel } from './run-tunnel.js'
 import { addTunnelOptions, type TunnelFlags, tunnelOptions } from './tunnel-options.js'
@@ -13,10 +13,6 @@ export const addClient = (program: Command): void => {
   addTunnelOptions(command, '200', 'fcc8').action(async (flags: TunnelFlags & { local: string }) => {
     const log = openLog(flags.logLevel)
     const tunnel = await startClient({ ...tunnelOptions(flags), local: flags.local, logger: log })
-    log.info(
-      { local: flags.local, remote: describe(tunnel.remote), tun: tunnel.stack.device, queues: flags.queues },
-      'client is ready',
-    )
-    runTunnel(tunnel, log)
+    runTunnel('client', flags.local, tunnel, log)
   })
 }

@@ -6,6 +6,7 @@ import { addDemo } from './demo.js'
 import { addDoctor } from './doctor.js'
 import { explain } from './explain.js'
 import { addServer } from './server.js'
+import { addStatus } from './status.js'
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
 
@@ -20,6 +21,7 @@ addClient(program)
 addServer(program)
 addDemo(program)
 addDoctor(program)
+addStatus(program)
 
 try {
   await program.parseAsync()

@@ -1,12 +1,28 @@
 import type { Logger } from 'pino'
-import type { Tunnel } from '../tunnel/tunnel.js'
+import { describe, type Tunnel } from '../tunnel/tunnel.js'
+import { offerStatus, type Status } from './status-socket.js'
 
 /** A close that takes longer is given up: the kernel frees what is left when the process ends. */
 const closeMs = 1_500
 
-/** Runs until SIGINT or SIGTERM, then closes every connection and exits 0 within two seconds. Exits 1 when the stack ends by itself. */
-export const runTunnel = (tunnel: Tunnel, log: Logger): void => {
+/**
+ * Says that the tunnel is ready and runs until SIGINT or SIGTERM, then closes every connection and exits 0 within two seconds. Exits 1
+ * when the stack ends by itself.
+ */
+export const runTunnel = (role: Status['role'], local: string, tunnel: Tunnel, log: Logger): void => {
   const { stack } = tunnel
+  const remote = describe(tunnel.remote)
+  const started = performance.now()
+  const withdrawStatus = offerStatus(() => ({
+    role,
+    pid: process.pid,
+    local,
+    remote,
+    uptime: (performance.now() - started) / 1_000,
+    stats: stack.stats(),
+  }))
+  process.on('exit', withdrawStatus)
+  log.info({ local, remote, tun: stack.device, queues: stack.stats().workers.length }, `${role} is ready`)
   let stopping = false
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) return
@@ -28,5 +44,5 @@ export const runTunnel = (tunnel: Tunnel, log: Logger): void => {
 const summary = ({ stack }: Tunnel) => {
   const { traffic, drops } = stack.stats().total
   const dropped = Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0))
-  return { in: traffic.datagramsIn, out: traffic.datagramsOut, dropped }
+  return { traffic, dropped }
 }

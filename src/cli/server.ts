@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { describe, startServer } from '../tunnel/tunnel.js'
+import { startServer } from '../tunnel/tunnel.js'
 import { openLog } from './log.js'
 import { runTunnel } from './run-tunnel.js'
 import { addTunnelOptions, type TunnelFlags, tunnelOptions, wholeNumber } from './tunnel-options.js'
@@ -13,10 +13,6 @@ export const addServer = (program: Command): void => {
   addTunnelOptions(command, '201', 'fcc9').action(async (flags: TunnelFlags & { local: number }) => {
     const log = openLog(flags.logLevel)
     const tunnel = await startServer({ ...tunnelOptions(flags), local: flags.local, logger: log })
-    log.info(
-      { local: flags.local, remote: describe(tunnel.remote), tun: tunnel.stack.device, queues: flags.queues },
-      'server is ready',
-    )
-    runTunnel(tunnel, log)
+    runTunnel('server', `port ${flags.local}`, tunnel, log)
   })
 }

@@ -1,0 +1,34 @@
+import type { Command } from 'commander'
+import { askStatus, type Status } from './status-socket.js'
+
+const number = (value: number | undefined): string => (value ?? 0).toLocaleString('en-US')
+
+/** One instance as a few lines of text; reasons why datagrams vanished are named only when there are any. */
+export const describeStatus = ({ role, pid, local, remote, uptime, stats }: Status): string => {
+  const { traffic, drops } = stats.total
+  const lost = Object.entries(drops).filter(([, count]) => count > 0)
+  const perPacket = (traffic.datagramsIn ?? 0) / Math.max(1, traffic.packetsIn ?? 0)
+  return [
+    `${role} ${pid} on ${stats.device}: ${local} -> ${remote}, up ${Math.round(uptime)} s, ${number(stats.connections)} connections`,
+    `  in   ${number(traffic.datagramsIn)} datagrams, ${number(traffic.bytesIn)} bytes, ${perPacket.toFixed(1)} datagrams per read`,
+    `  out  ${number(traffic.datagramsOut)} datagrams, ${number(traffic.bytesOut)} bytes`,
+    ...(lost.length > 0 ? [`  lost ${lost.map(([name, count]) => `${name} ${number(count)}`).join(', ')}`] : []),
+  ].join('\n')
+}
+
+export const addStatus = (program: Command): void => {
+  program
+    .command('status')
+    .description('show the clients and servers that run on this machine')
+    .option('--json', 'everything they count, as JSON')
+    .action(async (flags: { json?: boolean }) => {
+      const found = await askStatus()
+      if (flags.json) console.log(JSON.stringify(found, null, 2))
+      else
+        console.log(
+          found.length > 0
+            ? found.map(describeStatus).join('\n')
+            : 'No fake-tcp client or server of this user is running.',
+        )
+    })
+}
