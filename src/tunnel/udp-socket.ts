@@ -8,44 +8,37 @@ export interface UdpSocket {
   readonly family: 4 | 6
 }
 
-const familyOf = (address: Uint8Array): 4 | 6 => (address.length === 4 ? 4 : 6)
-
 /** A socket that takes datagrams from anyone; several share a port, and the kernel gives each source to one of them. Throws UDP. */
-export const bindUdp = (address: Uint8Array, port: number, flags: number): UdpSocket => {
-  const family = familyOf(address)
-  const what = `UDP ${endpoint(fromBytes(address).text, port)}`
-  const fd = opened(native.udpOpen(family, flags), what)
-  const result = native.udpBind(fd, address, port, 0)
-  if (result < 0) {
-    native.close(fd)
-    throw udpError(result, what)
-  }
-  native.socketBuffers(fd, udpBufferBytes, udpBufferBytes)
-  return { fd, family }
-}
+export const bindUdp = (address: Uint8Array, port: number, flags: number): UdpSocket =>
+  open('UDP', address, port, flags, native.udpBind)
 
 /** A socket with one peer. Throws UDP. */
-export const connectUdp = (address: Uint8Array, port: number): UdpSocket => {
-  const family = familyOf(address)
-  const what = `UDP to ${endpoint(fromBytes(address).text, port)}`
-  const fd = opened(native.udpOpen(family, UdpFlag.gro), what)
-  const result = native.udpConnect(fd, address, port, 0)
-  if (result < 0) {
-    native.close(fd)
-    throw udpError(result, what)
-  }
-  native.socketBuffers(fd, udpBufferBytes, udpBufferBytes)
-  return { fd, family }
-}
+export const connectUdp = (address: Uint8Array, port: number): UdpSocket =>
+  open('UDP to', address, port, UdpFlag.gro, native.udpConnect)
 
 /** Throws UDP when somebody else has the port: sockets that share a port would not notice. */
 export const claimUdpPort = (address: Uint8Array, port: number): void => {
   native.close(bindUdp(address, port, 0).fd)
 }
 
-const opened = (fd: number, what: string): number => {
+const open = (
+  verb: string,
+  address: Uint8Array,
+  port: number,
+  flags: number,
+  attach: (fd: number, address: Uint8Array, port: number, scope: number) => number,
+): UdpSocket => {
+  const what = `${verb} ${endpoint(fromBytes(address).text, port)}`
+  const family = address.length === 4 ? 4 : 6
+  const fd = native.udpOpen(family, flags)
   if (fd < 0) throw udpError(fd, what)
-  return fd
+  const result = attach(fd, address, port, 0)
+  if (result < 0) {
+    native.close(fd)
+    throw udpError(result, what)
+  }
+  native.socketBuffers(fd, udpBufferBytes, udpBufferBytes)
+  return { fd, family }
 }
 
 const udpError = (result: number, what: string): FakeTcpError => {
