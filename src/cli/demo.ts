@@ -1,3 +1,36 @@
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
+import { wholeNumber } from './tunnel-options.js'
 
-export const addDemo = (_program: Command): void => {}
+interface DemoFlags {
+  size: number
+  file?: string
+  /** false with --no-capture. */
+  capture: string | false
+}
+
+const maxMB = 16_384
+
+const megabytes = (text: string): number => {
+  const size = wholeNumber(text)
+  if (size < 1 || size > maxMB) throw new InvalidArgumentError(`It must be from 1 to ${maxMB}.`)
+  return size
+}
+
+export const addDemo = (program: Command): void => {
+  program
+    .command('demo')
+    .description('send a file through a tunnel between two private network namespaces, and show how that went')
+    .option('--size <MB>', 'size of the file that is made, in 10⁶ bytes', megabytes, 64)
+    .option('--file <PATH>', 'send this file instead')
+    .option('--capture <PATH>', 'where the packet capture goes', 'fake-tcp-demo.pcap')
+    .option('--no-capture', 'make no packet capture')
+    .action(async ({ size, file, capture }: DemoFlags) => {
+      // The lab looks for programs when it is loaded; the other commands don't need it.
+      const { runDemo } = await import('../demo/demo.js')
+      process.exitCode = await runDemo({
+        bytes: size * 1_000_000,
+        ...(file !== undefined && { file }),
+        ...(capture !== false && { capture }),
+      })
+    })
+}

@@ -1,3 +1,4 @@
+import { isIPv4, isIPv6 } from 'node:net'
 import { type Command, InvalidArgumentError } from 'commander'
 import { defaults } from '../engine/options.js'
 import type { TunnelOptions } from '../tunnel/tunnel.js'
@@ -25,6 +26,22 @@ export const wholeNumber = (text: string): number => {
   return Number(text)
 }
 
+const seconds = (text: string): number => {
+  const value = wholeNumber(text)
+  if (value === 0) throw new InvalidArgumentError('It must be at least 1.')
+  return value
+}
+
+const ipv4 = (text: string): string => {
+  if (!isIPv4(text)) throw new InvalidArgumentError('It must be an IPv4 address.')
+  return text
+}
+
+const ipv6 = (text: string): string => {
+  if (!isIPv6(text)) throw new InvalidArgumentError('It must be an IPv6 address.')
+  return text
+}
+
 const logLevel = (text: string): string => {
   if (!levels.includes(text)) throw new InvalidArgumentError(`It must be one of ${levels.join(', ')}.`)
   return text
@@ -34,16 +51,16 @@ const logLevel = (text: string): string => {
 export const addTunnelOptions = (command: Command, net: '200' | '201', six: 'fcc8' | 'fcc9'): Command =>
   command
     .option('--tun <tunX>', 'name of the TUN interface; without one the kernel chooses', '')
-    .option('--tun-local <IP>', "IPv4 address of the kernel's end of the TUN interface", `192.168.${net}.1`)
-    .option('--tun-peer <IP>', "IPv4 address of fake-tcp's end: the one to NAT from or to", `192.168.${net}.2`)
+    .option('--tun-local <IP>', "IPv4 address of the kernel's end of the TUN interface", ipv4, `192.168.${net}.1`)
+    .option('--tun-peer <IP>', "IPv4 address of fake-tcp's end: the one to NAT from or to", ipv4, `192.168.${net}.2`)
     .option('-4, --ipv4-only', 'use IPv4 only, and give the TUN interface no IPv6 address')
-    .option('--tun-local6 <IP>', "IPv6 address of the kernel's end", `${six}::1`)
-    .option('--tun-peer6 <IP>', "IPv6 address of fake-tcp's end", `${six}::2`)
+    .option('--tun-local6 <IP>', "IPv6 address of the kernel's end", ipv6, `${six}::1`)
+    .option('--tun-peer6 <IP>', "IPv6 address of fake-tcp's end", ipv6, `${six}::2`)
     .option('--handshake-packet <PATH>', 'file whose content is the first datagram of every connection')
     .option('--queues <N>', 'TUN queues, one worker thread each', wholeNumber, defaults.queues)
     .option('--mtu <BYTES>', 'MTU of the TUN interface', wholeNumber, defaults.mtu)
     .option('--no-offload', 'one packet per system call, for kernels and containers without virtio headers')
-    .option('--idle-timeout <SECONDS>', 'close a connection without traffic after this time', wholeNumber, 180)
+    .option('--idle-timeout <SECONDS>', 'close a connection without traffic after this time', seconds, 180)
     .option('--log-level <LEVEL>', `one of ${levels.join(', ')}`, logLevel, 'info')
 
 /** The flags as the tunnel's options, less what only one side has. */

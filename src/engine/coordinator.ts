@@ -70,6 +70,7 @@ export class Coordinator {
   /** What a replaced worker must run again; a service's number is its place here. */
   readonly #services: Extract<Order, { kind: 'serve' }>[] = []
   #nextQueue = 0
+  #closing = false
 
   constructor(device: Device, address4: Address | undefined, address6: Address | undefined, options: StackOptions) {
     this.device = device
@@ -127,11 +128,15 @@ export class Coordinator {
     return readCounters(pages.map(page => this.#memory.counters(page)))
   }
 
+  /** Throws PORT_TAKEN when somebody listens on `port`. */
+  checkFree(port: number): void {
+    if (!this.#portOwners.has(port)) return
+    throw new FakeTcpError(ErrorCode.PORT_TAKEN, `Port ${port} of this stack is taken: close its listener first.`)
+  }
+
   /** From now on handshakes on `port` end in connections of `owner`. Throws PORT_TAKEN. */
   listen(port: number, owner: Owner): void {
-    if (this.#portOwners.has(port)) {
-      throw new FakeTcpError(ErrorCode.PORT_TAKEN, `Port ${port} of this stack is taken: close its listener first.`)
-    }
+    this.checkFree(port)
     this.#portOwners.set(port, owner)
     ports.setListening(this.#memory.listening, port, true)
   }
@@ -199,8 +204,11 @@ export class Coordinator {
 
   /** Ends every connection, stops the workers, closes every descriptor but the device's. */
   async close(): Promise<void> {
+    this.#closing = true
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
+    for (const { reject } of this.#serving.values()) reject(closed())
+    this.#serving.clear()
     for (const port of [...this.#portOwners.keys()]) this.unlisten(port)
     for (let slot = 0; slot < this.flows.capacity && this.connections > 0; slot++) {
       const generation = this.flows.load(slot, Field.generation)
@@ -218,6 +226,8 @@ export class Coordinator {
   }
 
   #reported(queue: number, report: Report): void {
+    // Nothing may begin any more: its timers would write to descriptors that are closed, or somebody else's by then.
+    if (this.#closing && report.kind !== 'log') return
     switch (report.kind) {
       case 'open':
         this.#open(queue, report)
@@ -229,8 +239,8 @@ export class Coordinator {
         if (!this.#handshakes.refused(report.slot, report.generation)) this.#counters[Counter.strayHandshake] += 1
         break
       case 'reset':
-        // Datagrams that came before the RST are still in the ring.
-        this.#inbox.drain(Number.POSITIVE_INFINITY)
+        // Datagrams that came before the RST are still in the ring; a full ring holds all of them, and a flood must not keep us here.
+        this.#inbox.drain(this.#memory.shared.ringCapacity)
         this.end(report.slot, report.generation, End.reset, false)
         break
       case 'close':

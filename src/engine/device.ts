@@ -44,6 +44,8 @@ export const openTun = (options: TunOptions): Device => {
       // A kernel that cannot segment for us still takes our super-packets: only reads get smaller.
       native.tunOffload(queues[0], TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
     }
+    // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for good.
+    check(native.linkUp(name, mtu, txQueueLength), `bring ${name} up with MTU ${mtu}`)
     for (const pair of pairs) {
       if (pair === undefined) continue
       const prefix = pair.host.bytes.length * 8
@@ -52,7 +54,6 @@ export const openTun = (options: TunOptions): Device => {
         `give ${name} the address ${pair.host.text} (peer ${pair.stack.text})`,
       )
     }
-    check(native.linkUp(name, mtu, txQueueLength), `bring ${name} up with MTU ${mtu}`)
     return {
       name,
       queues: [...queues],

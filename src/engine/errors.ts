@@ -28,6 +28,8 @@ export const ErrorCode = {
   /** A UDP socket of the tunnel could not be opened. */
   UDP: 'ERR_FAKE_TCP_UDP',
   RESOLVE: 'ERR_FAKE_TCP_RESOLVE',
+  /** `fake-tcp demo` could not run to its end. */
+  DEMO: 'ERR_FAKE_TCP_DEMO',
 } as const
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]

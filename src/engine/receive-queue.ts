@@ -10,6 +10,9 @@ export interface DatagramBatch {
   readonly count: number
 }
 
+/** Entries read before the list is cut: rare enough to cost nothing. */
+const compactAt = 1024
+
 interface Entry {
   readonly chunk: Chunk
   readonly at: number
@@ -112,6 +115,10 @@ export class ReceiveQueue {
     this.#first++
     if (this.#first === this.#entries.length) {
       this.#entries.length = 0
+      this.#first = 0
+    } else if (this.#first === compactAt) {
+      // A reader that is always behind never empties the queue: what was read must go all the same.
+      this.#entries.splice(0, compactAt)
       this.#first = 0
     }
     this.#bytes -= entry.length

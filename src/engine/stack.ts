@@ -135,11 +135,14 @@ export class Stack implements AsyncDisposable {
 
   /**
    * Runs a module inside the queue workers, as `ServiceFactory` of workers/service.ts. With a port, that port's connections are
-   * its own. Rejects with what the module throws.
+   * its own. Rejects with what the module throws, PORT_TAKEN, INVALID_ARGUMENT or CLOSED.
    */
   async serve(port: number | undefined, url: URL, options: { workerData?: unknown } = {}): Promise<void> {
     this.#checkOpen()
-    if (port !== undefined) checkPort(port, 'port')
+    if (port !== undefined) {
+      checkPort(port, 'port')
+      this.#coordinator.checkFree(port)
+    }
     const service = await this.#coordinator.serve(url.href, options.workerData)
     if (port !== undefined) this.#coordinator.listen(port, { consumer: 0, service, token: 0 })
   }

@@ -91,7 +91,8 @@ const configure = (side: Side, veth: string, own: 'a' | 'b', routed: boolean): v
   const other = own === 'a' ? 'b' : 'a'
   const theirs =
     own === 'a' ? { tun: '192.168.201.0/24', tun6: 'fcc9::/64' } : { tun: '192.168.200.0/24', tun6: 'fcc8::/64' }
-  side.command(['sysctl', '-qw', ...SYSCTLS])
+  // Ours was made before `default` was set; without this its first IPv6 packets wait a second or two for its link-local address.
+  side.command(['sysctl', '-qw', ...SYSCTLS, `net.ipv6.conf.${veth}.accept_dad=0`])
   side.command(['ip', 'link', 'set', 'lo', 'up'])
   side.command(['ip', 'address', 'add', `${addresses[own].veth}/24`, 'dev', veth])
   side.command(['ip', 'address', 'add', `${addresses[own].veth6}/64`, 'dev', veth, 'nodad'])

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { type Address, checkPort, endpoint, parseAddress } from '../engine/address.js'
 import { ErrorCode, FakeTcpError, invalid } from '../engine/errors.js'
-import type { StackOptions, TunOptions } from '../engine/options.js'
+import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
 import { type ClientData, idleMs, type ServerData } from './options.js'
 import { claimUdpPort } from './udp-socket.js'
@@ -51,7 +51,7 @@ export const startClient = async (options: ClientOptions): Promise<Tunnel> => {
   const remote = await resolve(options.remote, options.ipv4Only === true)
   claimUdpPort(localAddress.bytes, local.port)
   return start(options, remote, undefined, 'client-service', {
-    ...common(options, remote),
+    ...common(options, remote, remote.address.family),
     local: localAddress.bytes,
     localPort: local.port,
   } satisfies ClientData)
@@ -61,7 +61,7 @@ export const startClient = async (options: ClientOptions): Promise<Tunnel> => {
 export const startServer = async (options: ServerOptions): Promise<Tunnel> => {
   checkPort(options.local, '--local')
   const remote = await resolve(options.remote, false)
-  return start(options, remote, options.local, 'server-service', common(options, remote) satisfies ServerData)
+  return start(options, remote, options.local, 'server-service', common(options, remote, 4) satisfies ServerData)
 }
 
 const start = async (
@@ -86,14 +86,20 @@ const start = async (
   }
 }
 
-const common = (options: TunnelOptions, remote: Endpoint): ServerData => ({
+/** `family`: that of the connections, as far as it is known. */
+const common = (options: TunnelOptions, remote: Endpoint, family: 4 | 6): ServerData => ({
   remote: remote.address.bytes,
   remotePort: remote.port,
   idleMs: options.idleMs ?? idleMs,
-  ...(options.handshakePacket !== undefined && { handshakePacket: readHandshake(options.handshakePacket) }),
+  ...(options.handshakePacket !== undefined && {
+    handshakePacket: readHandshake(options.handshakePacket, (options.tun?.mtu ?? defaults.mtu) - headers[family]),
+  }),
 })
 
-const readHandshake = (path: string): Uint8Array => {
+/** Bytes of the IP header and TCP's. */
+const headers = { 4: 40, 6: 60 } as const
+
+const readHandshake = (path: string, most: number): Uint8Array => {
   let bytes: Buffer
   try {
     bytes = readFileSync(path)
@@ -105,6 +111,8 @@ const readHandshake = (path: string): Uint8Array => {
   }
   if (bytes.length === 0)
     throw invalid(`The handshake packet ${path} is empty: a connection cannot carry an empty datagram.`)
+  if (bytes.length > most)
+    throw invalid(`The handshake packet ${path} has ${bytes.length} bytes: one datagram has at most ${most}.`)
   return new Uint8Array(bytes)
 }
 

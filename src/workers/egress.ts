@@ -102,10 +102,11 @@ export class Egress {
     Atomics.store(words, base + Field.lastSent, now | 0)
     const counters = this.#counters
     if (written !== 0) {
+      const writtenBytes = written === count ? bytes : written * segmentSize
       flows.bump(slot, Field.datagramsOut, written)
-      flows.bump(slot, Field.bytesOut, bytes)
+      flows.bump(slot, Field.bytesOut, writtenBytes)
       counters[Counter.datagramsOut] += written
-      counters[Counter.bytesOut] += bytes
+      counters[Counter.bytesOut] += writtenBytes
       if (count > 1 && this.#virtioSize !== 0) {
         counters[Counter.packetsOut] += 1
         counters[Counter.superPacketsOut] += 1

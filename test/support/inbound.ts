@@ -67,10 +67,14 @@ export class InboundUnderTest {
 
   /** One packet from the wire. */
   receive(fields: FrameFields): Outcome {
-    const bytes = frame({ virtioSize: this.stack.shared.device.virtioSize, ...fields })
+    this.packet(frame({ virtioSize: this.stack.shared.device.virtioSize, ...fields }))
+    return this.outcome()
+  }
+
+  /** The same without a look at what it causes. */
+  packet(bytes: Uint8Array): void {
     this.#bytes.set(bytes, at)
     this.inbound.packet(this.#bytes, this.#arena, at, bytes.length, this.now)
-    return this.outcome()
   }
 
   /** The coordinator's answer to an `open`: what was held comes as if it came now. */

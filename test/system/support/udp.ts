@@ -6,12 +6,19 @@ import type { Child } from '../../../src/lab/child.js'
 import type { Side } from '../../../src/lab/network.js'
 import { type Family, loopback, ports, program } from './programs.js'
 
+/** What `exchange` needs of an application's end. */
+export interface Source {
+  readonly received: Uint8Array[]
+  onDatagram: () => void
+  send(datagram: Uint8Array): void
+}
+
 /** A UDP application: sends from one port, keeps what comes back, in order. */
-export class UdpSource {
+export class UdpSource implements Source {
   readonly received: Buffer[] = []
   /** 'address port' of each datagram in `received`. */
   readonly from: string[] = []
-  onDatagram: (datagram: Buffer) => void = () => {}
+  onDatagram: () => void = () => {}
   readonly #socket: Socket
   readonly #port: number
   readonly #host: string
@@ -23,7 +30,7 @@ export class UdpSource {
     socket.on('message', (datagram, { address, port }) => {
       this.received.push(datagram)
       this.from.push(`${address} ${port}`)
-      this.onDatagram(datagram)
+      this.onDatagram()
     })
     // ECONNREFUSED and the like: what is missing is noticed by the test.
     socket.on('error', () => {})
@@ -86,44 +93,64 @@ export const recorded = (service: Child): { from: string; data: Buffer }[] =>
 /** One datagram of random content for each size. */
 export const randomDatagrams = (sizes: readonly number[]): Buffer[] => sizes.map(size => randomBytes(size))
 
+const keyOf = (datagram: Uint8Array): string => Buffer.from(datagram.subarray(0, 16)).toString('latin1')
+
+/** Place within `sent` of each datagram in `got`, -1 for one that was never sent. They differ within their first 16 bytes. */
+export const numbers = (got: readonly Uint8Array[], sent: readonly Uint8Array[]): number[] => {
+  const known = new Map(sent.map((datagram, i) => [keyOf(datagram), i]))
+  return got.map(datagram => {
+    const place = known.get(keyOf(datagram)) ?? -1
+    return place >= 0 && Buffer.compare(datagram, sent[place]) === 0 ? place : -1
+  })
+}
+
+/** Milliseconds without any progress after which what is missing is lost. */
+const patience = 3_000
+
 /**
  * Sends each source's datagrams through a tunnel to an echo, at most `window` of one source under way at a time, so that no queue
- * on the way can overflow. Answers what was wrong: a datagram that was altered, lost or out of order; or undefined.
+ * on the way can overflow. Answers what was wrong: a datagram that was altered, lost or (unless `anyOrder`) out of order; or undefined.
  */
 export const exchange = async (
-  sources: readonly UdpSource[],
+  sources: readonly Source[],
   datagrams: readonly (readonly Uint8Array[])[],
   window: number,
+  anyOrder = false,
 ): Promise<string | undefined> => {
-  let faults = ''
-  const one = async (source: UdpSource, flow: number): Promise<void> => {
+  const faults: string[] = []
+  const one = async (source: Source, flow: number): Promise<void> => {
     const sent = datagrams[flow]
+    const before = source.received.length
     let next = 0
     let back = 0
     const push = (): void => {
       while (next < sent.length && next - back < window) source.send(sent[next++])
     }
-    source.onDatagram = datagram => {
-      const wanted = sent[back] ?? new Uint8Array(0)
-      if (Buffer.compare(datagram, wanted) !== 0) {
-        const which = sent.findIndex(other => Buffer.compare(datagram, other) === 0)
-        faults += ` source ${flow}, datagram ${back} (${wanted.length} bytes): got ${which < 0 ? `${datagram.length} other bytes` : `number ${which}`};`
-      }
+    source.onDatagram = () => {
       back++
       push()
     }
     push()
     let quietSince = performance.now()
-    for (let seen = 0; back < sent.length; seen = back) {
-      await sleep(5)
+    for (let seen = -1; back < sent.length; await sleep(5)) {
       if (back > seen) quietSince = performance.now()
-      else if (performance.now() - quietSince > 3_000) {
-        faults += ` source ${flow}: ${back} of ${next} sent came back;`
-        break
-      }
+      else if (performance.now() - quietSince > patience) break
+      seen = back
     }
     source.onDatagram = () => {}
+    const got = source.received.slice(before)
+    if (back < sent.length) faults.push(`source ${flow}: ${back} of ${next} sent came back`)
+    if (anyOrder) {
+      const found = new Set(numbers(got, sent))
+      if (found.has(-1) || found.size < got.length) faults.push(`source ${flow}: altered or duplicated`)
+      return
+    }
+    const wrong = got.findIndex((datagram, i) => Buffer.compare(datagram, sent[i] ?? new Uint8Array(0)) !== 0)
+    if (wrong >= 0) {
+      const came = numbers(got.slice(wrong, wrong + 8), sent).join(', ')
+      faults.push(`source ${flow}: instead of number ${wrong} came ${came}`)
+    }
   }
   await Promise.all(sources.map(one))
-  return faults === '' ? undefined : faults.trim().slice(0, 2_000)
+  return faults.length === 0 ? undefined : faults.join('; ')
 }

@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, closeSync, constants, mkdtempSync, openSync, rmSync, statSync } from 'node:fs'
+import { constants as os, tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ErrorCode, FakeTcpError, invalid } from '../engine/errors.js'
+import { enter, unavailable } from '../lab/enter.js'
+import type { DemoJob } from './jobs.js'
+import { demoError } from './part.js'
+
+export interface DemoOptions {
+  /** Bytes of the file that is made. */
+  readonly bytes: number
+  /** A file to send instead. */
+  readonly file?: string
+  /** Where the packet capture goes; undefined: none is made. */
+  readonly capture?: string
+}
+
+const tun = '/dev/net/tun'
+/** After a signal the demo has this long to end by itself, in milliseconds. */
+const graceMs = 4_000
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Runs the demo in private network namespaces and prints what came of it. Answers the exit code: 0, 1 when the files differ or
+ * the demo failed (it has said why), 128 + the signal's number when it was interrupted. Throws FakeTcpError when it can't start.
+ */
+export const runDemo = async (options: DemoOptions): Promise<number> => {
+  checkMachine()
+  const { file, capture } = options
+  const bytes = file === undefined ? options.bytes : fileSize(file)
+  if (capture !== undefined) checkWritable(capture)
+  const directory = mkdtempSync(join(tmpdir(), 'fake-tcp-demo-'))
+  try {
+    return await runInside({
+      directory,
+      bytes,
+      ...(file !== undefined && { file: resolve(file) }),
+      ...(capture !== undefined && { capture: resolve(capture) }),
+    })
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** Throws when TUN interfaces or network namespaces can't be made. */
+const checkMachine = (): void => {
+  try {
+    closeSync(openSync(tun, 'r+'))
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES' || code === 'EPERM') {
+      throw new FakeTcpError(
+        ErrorCode.PERMISSION,
+        `This user may not open ${tun}: run the demo as root, or let users open it (chmod 666 ${tun}).`,
+        { cause: error },
+      )
+    }
+    throw new FakeTcpError(
+      ErrorCode.NO_TUN,
+      `${tun} cannot be opened (${code}): load the module (modprobe tun), or give the container the device.`,
+      { cause: error },
+    )
+  }
+  const reason = unavailable()
+  if (reason !== undefined) throw demoError(reason)
+}
+
+const fileSize = (file: string): number => {
+  try {
+    accessSync(file, constants.R_OK)
+    const stat = statSync(file)
+    if (stat.isFile() && stat.size > 0) return stat.size
+  } catch (error) {
+    throw invalid(`--file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`)
+  }
+  throw invalid(`--file ${file} must be a regular file with content.`)
+}
+
+const checkWritable = (capture: string): void => {
+  try {
+    const stat = statSync(capture, { throwIfNoEntry: false })
+    if (stat?.isDirectory()) throw invalid(`--capture ${capture} is a directory.`)
+    accessSync(stat === undefined ? dirname(resolve(capture)) : capture, constants.W_OK)
+  } catch (error) {
+    if (error instanceof FakeTcpError) throw error
+    const { code } = error as NodeJS.ErrnoException
+    throw invalid(`--capture ${capture} cannot be written (${code}): name another path, or use --no-capture.`)
+  }
+}
+
+/**
+ * Runs `inside.ts` in a private network namespace, and in a session of its own: so a Ctrl-C reaches this process only, and the
+ * children end in order. A pipe to its stdin tells it when this process is gone, however that came.
+ */
+const runInside = async (job: DemoJob): Promise<number> => {
+  const entry = enter()
+  const [program, ...args] = entry.command
+  const inside = fileURLToPath(new URL('inside.js', import.meta.url))
+  const child = spawn(program, [...args, process.execPath, inside, JSON.stringify(job)], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+    env: { ...process.env, ...entry.env },
+    detached: true,
+  })
+  let stoppedBy: NodeJS.Signals | undefined
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stoppedBy !== undefined) return
+    stoppedBy = signal
+    child.kill('SIGTERM')
+    setTimeout(() => child.kill('SIGKILL'), graceMs).unref()
+  }
+  for (const signal of signals) process.on(signal, stop)
+  try {
+    const [code] = (await once(child, 'exit')) as [number | null]
+    return stoppedBy === undefined ? (code ?? 1) : 128 + os.signals[stoppedBy]
+  } catch (error) {
+    throw demoError(`${program} could not be started: ${(error as Error).message}`, error)
+  } finally {
+    for (const signal of signals) process.off(signal, stop)
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The demo, inside its own network namespace:
+ *
+ *     A: file-sender → 127.0.0.1 → client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1 → file-receiver :B
+ *                                              └ capture
+ *
+ * It ends its children, whatever happens: when it is done, on SIGTERM, and when `demo.ts` is gone (then its stdin ends).
+ */
+import { copyFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Child, killAll, stopAll } from '../lab/child.js'
+import { createNetwork } from '../lab/network.js'
+import { makeFile, sha256 } from './file.js'
+import type { CaptureResult, DemoJob, ReceiverResult, SenderProgress, SenderResult } from './jobs.js'
+import { asSentence, demoError, runPart } from './part.js'
+import { datagramsPerPacket, finished, Programs, started, stopped, window } from './programs.js'
+import { progressLine, StatusLine } from './progress.js'
+import { matches, type Outcome, summary } from './summary.js'
+
+/** No demo takes longer, in seconds: all but the transfer, and that for every megabyte. */
+const slackSeconds = 20
+const secondsPerMB = 0.2
+const pings = 1_000
+/** Children that are told to end get this time, in milliseconds. */
+const graceMs = 1_500
+const progressMs = 100
+
+/** Shows the sender's progress until it ends. */
+const follow = (sender: Child, total: number, status: StatusLine): void => {
+  const start = performance.now()
+  const timer = setInterval(() => {
+    // The last line may not be complete yet.
+    const line = sender.stdout.split('\n').at(-2)
+    if (line === undefined) return
+    const { bytes } = JSON.parse(line) as SenderProgress
+    if (bytes < total) status.show(progressLine(bytes, total, (performance.now() - start) / 1000))
+    else status.show('Measuring round trips …')
+  }, progressMs)
+  void sender.ended.then(() => clearInterval(timer))
+}
+
+const run = async (job: DemoJob, seconds: number, status: StatusLine): Promise<Outcome> => {
+  status.show('Making two network namespaces …')
+  const network = await createNetwork('plain')
+  const programs = new Programs(network, seconds)
+  const source = job.file ?? join(job.directory, 'sent')
+  const pcap = join(job.directory, 'capture')
+  const size = window()
+
+  status.show('Starting server and client …')
+  const receiver = programs.receiver({ file: join(job.directory, 'received'), reportEvery: Math.ceil(size / 8) })
+  const capture = job.capture === undefined ? undefined : programs.capture(pcap)
+  const server = programs.server()
+  const client = programs.client()
+  if (job.file === undefined) await makeFile(source, job.bytes)
+  await Promise.all([
+    started(receiver, 'ready'),
+    ...(capture ? [started(capture, 'ready')] : []),
+    started(server, 'server is ready'),
+    started(client, 'client is ready'),
+  ])
+
+  const sender = programs.sender({ file: source, window: size, pings })
+  follow(sender, job.bytes, status)
+  const sent = await finished<SenderResult>(sender, [client, server, receiver, ...(capture ? [capture] : [])])
+
+  status.show('Comparing the files …')
+  const [hash, received] = await Promise.all([
+    sha256(source),
+    stopped<ReceiverResult>(receiver),
+    client.stop(graceMs).then(() => server.stop(graceMs)),
+  ])
+  // The client has said goodbye by now (RST), and the capture has it.
+  const captured = capture && (await stopped<CaptureResult>(capture))
+  if (captured && job.capture !== undefined) copyFileSync(pcap, job.capture)
+  await network.close()
+  return {
+    sent,
+    sha256: { sent: hash, received: received.sha256 },
+    damaged: received.foreign,
+    datagramsPerPacket: datagramsPerPacket(client, sent.control + sent.pings),
+    capture: captured && job.capture !== undefined ? { ...captured, path: job.capture } : undefined,
+  }
+}
+
+await runPart(async (job: DemoJob) => {
+  const status = new StatusLine(process.stdout)
+  // Whoever read our output may have left: no reason to leave something behind.
+  process.stdout.on('error', () => {})
+  process.on('exit', killAll)
+  const seconds = Math.ceil(slackSeconds + (job.bytes / 1e6) * secondsPerMB)
+  let orphaned = false
+  const stop = new Promise<never>((_, reject) => {
+    const interrupted = (): void => reject(demoError('The demo was interrupted; everything it had made is gone again.'))
+    process.once('SIGTERM', interrupted)
+    process.stdin.once('close', () => {
+      orphaned = true
+      interrupted()
+    })
+    process.stdin.resume()
+    setTimeout(() => reject(demoError(`The demo was not done within ${seconds} s.`)), seconds * 1000)
+  })
+  try {
+    const outcome = await Promise.race([run(job, seconds, status), stop])
+    status.clear()
+    console.log(summary(outcome))
+    process.exitCode = matches(outcome) ? 0 : 1
+  } catch (error) {
+    status.clear()
+    throw asSentence(error)
+  } finally {
+    await stopAll(graceMs)
+    if (orphaned) rmSync(job.directory, { recursive: true, force: true })
+  }
+  process.exit()
+})

@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Child } from '../lab/child.js'
+import { addresses, type Network, type Side } from '../lab/network.js'
+import type { CaptureJob, ReceiverJob, SenderJob } from './jobs.js'
+import { ports } from './jobs.js'
+import { demoError } from './part.js'
+
+const node = (file: string): string[] => [process.execPath, fileURLToPath(new URL(file, import.meta.url))]
+
+/** Starts the demo's processes, each on its side of the network and for `seconds` at most. */
+export class Programs {
+  readonly #network: Network
+  readonly #seconds: number
+
+  constructor(network: Network, seconds: number) {
+    this.#network = network
+    this.#seconds = seconds
+  }
+
+  server(): Child {
+    const { tunLocal, tunPeer } = addresses.b
+    const flags = ['--local', String(ports.server), '--remote', `127.0.0.1:${ports.receiver}`]
+    return this.#tunnel(this.#network.b, 'server', [...flags, '--tun-local', tunLocal, '--tun-peer', tunPeer])
+  }
+
+  client(): Child {
+    const { tunLocal, tunPeer } = addresses.a
+    const flags = ['--local', `127.0.0.1:${ports.client}`, '--remote', `${addresses.b.tunPeer}:${ports.server}`]
+    return this.#tunnel(this.#network.a, 'client', [...flags, '--tun-local', tunLocal, '--tun-peer', tunPeer])
+  }
+
+  sender(job: SenderJob): Child {
+    return this.#part(this.#network.a, 'sender', 'send.js', job)
+  }
+
+  receiver(job: ReceiverJob): Child {
+    return this.#part(this.#network.b, 'receiver', 'receive.js', job)
+  }
+
+  capture(file: string): Child {
+    const job: CaptureJob = { interface: this.#network.vethA, file }
+    return this.#part(this.#network.a, 'capture', 'capture.js', job)
+  }
+
+  #tunnel(side: Side, name: string, flags: readonly string[]): Child {
+    return side.run([...node('../cli/main.js'), name, ...flags, '--ipv4-only'], { name, seconds: this.#seconds })
+  }
+
+  #part(side: Side, name: string, file: string, job: object): Child {
+    return side.run([...node(file), JSON.stringify(job)], { name, seconds: this.#seconds })
+  }
+}
+
+/** Waits until the child has written `text` to its stderr. */
+export const started = async (child: Child, text: string): Promise<void> => {
+  const written = child.until(() => child.stderr.includes(text), 'being ready')
+  await written.catch(async (error: unknown) => {
+    throw child.running ? demoError(`The ${child.name} was not ready within 10 s.`, error) : await early(child)
+  })
+}
+
+/** Waits for the child's answer. Throws when it fails, or one of `needed` ends before. */
+export const finished = async <T>(child: Child, needed: readonly Child[]): Promise<T> => {
+  const others = needed.map(other => other.ended.then(() => early(other)).then(error => Promise.reject(error)))
+  await Promise.race([child.ended, ...others])
+  return answerOf<T>(child)
+}
+
+/** Asks the child to end, and waits for its answer. */
+export const stopped = async <T>(child: Child): Promise<T> => {
+  child.process.kill('SIGTERM')
+  await child.ended
+  return answerOf<T>(child)
+}
+
+const answerOf = async <T>(child: Child): Promise<T> => {
+  if ((await child.ended) !== 0) throw await early(child)
+  return child.json<T>()
+}
+
+/** Why a child has ended: its own sentence, if it had one. */
+const early = async (child: Child): Promise<Error> => {
+  const end = await child.ended
+  const sentence = /^fake-tcp: (.*)$/m.exec(child.stderr)?.[1]
+  return demoError(`The ${child.name} ended early (${end})${sentence === undefined ? '.' : `: ${sentence}`}`)
+}
+
+/** Datagrams per packet that a tunnel's end sent, from the last line of its log; `single` datagrams, sent one by one, don't count. */
+export const datagramsPerPacket = (tunnel: Child, single: number): number | undefined => {
+  for (const line of tunnel.stderr.trim().split('\n').reverse()) {
+    try {
+      const { traffic } = JSON.parse(line) as { traffic?: Record<string, number> }
+      if (traffic === undefined) continue
+      const { datagramsOut = 0, packetsOut = 0, acksOut = 0, challengesOut = 0, resetsOut = 0 } = traffic
+      // One more packet was the SYN.
+      const packets = packetsOut - acksOut - challengesOut - resetsOut - 1 - single
+      return packets > 0 ? (datagramsOut - single) / packets : undefined
+    } catch {
+      // A line that is not JSON.
+    }
+  }
+  return undefined
+}
+
+/** Datagrams that may be under way without filling a socket's buffer, at whichever place they wait. */
+export const window = (): number => (ownsMachine() ? 1_024 : 96)
+
+/** Only in the machine's own user namespace may a process make socket buffers larger than the default. */
+const ownsMachine = (): boolean => {
+  const [inside, outside, count] = readFileSync('/proc/self/uid_map', 'latin1').trim().split(/\s+/).map(Number)
+  return inside === 0 && outside === 0 && count === 0xffffffff
+}

@@ -1,0 +1,133 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { ErrorCode } from '../../src/index.js'
+import type { EchoData } from './echo-service.js'
+import { Do, Event, type ObedientData, obedientData } from './obedient-service.js'
+import { openRaw, RST } from './raw-peer.js'
+import { addresses, difference, drops, linkName, links, openStacks, pattern, take, text, until } from './support.js'
+
+const module = (name: string) => new URL(`./${name}.js`, import.meta.url)
+
+for (const link of links) {
+  t.test(`an echo inside the workers: ${linkName(link)}`, async t => {
+    const { a, b } = await openStacks(t, link)
+    await b.serve(7, module('echo-service'))
+    for (const family of [4, 6] as const) {
+      const sockets = await Promise.all(Array.from({ length: 4 }, () => a.connect(addresses.b[family], 7)))
+      const size = fc.integer({ min: 1, max: family === 4 ? 1460 : 1440 })
+      await fc.assert(
+        fc.asyncProperty(fc.array(size, { minLength: 1, maxLength: 30 }), fc.nat(3), async (sizes, which) => {
+          const datagrams = sizes.map(pattern)
+          for (const datagram of datagrams) sockets[which].send(datagram)
+          const wrong = difference(await take(sockets[which], sizes.length), datagrams)
+          if (wrong !== undefined) throw new Error(wrong)
+        }),
+        { numRuns: 50 },
+      )
+      const bytes = pattern(60_000, family)
+      for (const socket of sockets) {
+        socket.sendBatch(bytes, 1400)
+        t.equal(Buffer.compare(Buffer.concat(await take(socket, 43)), bytes), 0)
+      }
+      await Promise.all(sockets.map(socket => socket.close()))
+    }
+    await until(() => b.stats().connections === 0, 'all closed')
+    t.same(drops(a), {})
+    t.same(drops(b), {})
+  })
+}
+
+t.test('workerData, several services, and ports', async t => {
+  const { a, b } = await openStacks(t, { queues: 2 })
+  await b.serve(1, module('echo-service'), { workerData: { greeting: 'one' } satisfies EchoData })
+  await b.serve(2, module('echo-service'), { workerData: { greeting: 'two' } satisfies EchoData })
+  for (const [port, word] of [
+    [1, 'one'],
+    [2, 'two'],
+    [1, 'one'],
+  ] as const) {
+    const socket = await a.connect(addresses.b[4], port)
+    t.match(text((await take(socket, 1))[0]), new RegExp(`^${word} from queue [01] of 2$`))
+    socket.send(Buffer.from('again'))
+    t.equal(text((await take(socket, 1))[0]), 'again')
+  }
+  const taken = { code: ErrorCode.PORT_TAKEN }
+  t.throws(() => b.listen(1), taken)
+  await t.rejects(b.serve(2, module('echo-service')), taken)
+  const listener = b.listen(3)
+  await t.rejects(b.serve(3, module('echo-service')), taken)
+  await listener.close()
+  await b.serve(3, module('echo-service'))
+})
+
+t.test('a service that cannot start', async t => {
+  const { b } = await openStacks(t, { queues: 2 })
+  const workerError = { name: 'FakeTcpError', code: ErrorCode.WORKER }
+  await t.rejects(b.serve(1, module('bad-service')), { ...workerError, message: 'it will not start' })
+  await t.rejects(b.serve(1, module('bad-service'), { workerData: ErrorCode.UDP }), { code: ErrorCode.UDP })
+  await t.rejects(b.serve(1, module('no-such-service')), workerError)
+  for (const port of [0, 65_536]) {
+    await t.rejects(b.serve(port, module('echo-service')), { code: ErrorCode.INVALID_ARGUMENT })
+  }
+  b.listen(1)
+  const pending = t.rejects(b.serve(2, module('slow-service')), { code: ErrorCode.CLOSED })
+  await b.close()
+  await pending
+  await t.rejects(b.serve(2, module('echo-service')), { code: ErrorCode.CLOSED })
+})
+
+t.test('a service that connects, closes, logs and stops', async t => {
+  const logged: unknown[] = []
+  const log = (fields: unknown, message: string) => logged.push({ fields, message })
+  const logger = { debug: log, info: log, warn: log, error: log } as never
+  const stacks = await openStacks(t, { queues: 2 }, { a: { logger } })
+  const { a, b } = stacks
+  const listener = b.listen(80)
+  const data: ObedientData = { ...obedientData(2), remote: Uint8Array.of(192, 168, 201, 2), port: 80 }
+  const { orders, events } = data
+  const count = (event: number) => Atomics.load(events, event)
+  await a.serve(undefined, module('obedient-service'), { workerData: data })
+  t.equal(count(Event.started), 2)
+
+  for (const queue of [0, 1]) Atomics.store(orders, queue, Do.connect)
+  const sockets = [await listener.accept(), await listener.accept()]
+  await until(() => count(Event.opened) === 2, 'both were told')
+  for (const socket of sockets) for (let i = 0; i < 5; i++) socket.send(pattern(10, i).fill(i, 0, 1))
+  await until(() => count(Event.received) === 10, 'both received')
+
+  Atomics.store(orders, 0, Do.closeAll)
+  t.match(await Promise.race(sockets.map(({ closed }) => closed)), { reason: 'reset' })
+  t.equal(count(Event.closed), 1)
+  await Promise.all(sockets.map(socket => socket.close()))
+  await until(() => count(Event.closed) === 2, 'and the one whose peer ended it')
+
+  await listener.close()
+  for (const queue of [0, 1]) Atomics.store(orders, queue, Do.connect)
+  await until(() => count(Event.connectFailed) === 2, 'both were refused')
+  t.equal(drops(a).connectFailed, 2)
+
+  Atomics.store(orders, 1, Do.log)
+  await until(() => logged.length > 0, 'a line')
+  t.same(logged, [{ fields: { queue: 1 }, message: 'logged by order' }])
+  await a.close()
+  t.equal(count(Event.stopped), 2)
+})
+
+t.test('a connection of a service ends with the peer’s RST, and with the stack', async t => {
+  const { stack, peer } = await openRaw(t)
+  const data = obedientData(1)
+  const count = (event: number) => Atomics.load(data.events, event)
+  await stack.serve(80, module('obedient-service'), { workerData: data })
+  const flow = await peer.connect(80)
+  flow.data('hello')
+  await until(() => count(Event.received) === 1, 'received')
+  flow.data('last')
+  flow.send({ flags: RST })
+  await until(() => count(Event.closed) === 1, 'closed')
+  t.equal(count(Event.received), 2)
+  await peer.connect(80, 40_001)
+  await until(() => count(Event.opened) === 2, 'another one')
+  await stack.close()
+  t.equal(count(Event.closed), 2)
+  t.equal(count(Event.stopped), 1)
+})

@@ -1,0 +1,140 @@
+/**
+ * The sequence numbers of a connection pass 2^32, in either direction, and nobody notices.
+ *
+ * Our server begins a connection at a number of its own choice, a cookie: connections are opened until one begins just below the
+ * end. Our client must begin at 0, so it sends 4 GiB, of which a rule in the kernel lets only one super-packet in 512 through.
+ */
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { type Socket, Stack } from '../../src/index.js'
+import { addresses, createNetwork } from '../../src/lab/network.js'
+import { native } from '../../src/native.js'
+import { type Kind, ports, startClient, startServer, tuns } from '../system/support/programs.js'
+import { exchange, randomDatagrams, type Source, startService, UdpSource } from '../system/support/udp.js'
+
+const end = 2 ** 32
+const megabyte = 2 ** 20
+const size = 1_400
+const datagramsOf = (bytes: number): Buffer[] => randomDatagrams(Array(Math.ceil(bytes / size)).fill(size))
+
+const network = await createNetwork('plain')
+t.teardown(() => network.close())
+
+/** Sequence numbers of the IPv4 segments with exactly these flags that reach A's TUN interface from now on. */
+class SeqCapture {
+  readonly #fd = native.captureOpen(tuns.a, megabyte)
+  readonly #bytes = Buffer.alloc(70_000)
+
+  /** The newest one, or undefined. */
+  latest(flags: number): number | undefined {
+    let seq: number | undefined
+    for (let length = 1; length > 0; ) {
+      length = native.read(this.#fd, this.#bytes, 0, this.#bytes.length)
+      const toStack = length >= 40 && this.#bytes.readUInt16BE(20) === ports.server
+      if (toStack && this.#bytes[33] === flags) seq = this.#bytes.readUInt32BE(24)
+    }
+    return seq
+  }
+
+  close(): void {
+    native.close(this.#fd)
+  }
+}
+
+/** Opens connections until our server's first sequence number is so near the end that little is to be sent. */
+const sourceNearTheEnd = async (): Promise<{ source: UdpSource; left: number }> => {
+  const capture = new SeqCapture()
+  try {
+    for (let i = 0; i < 1_500; i++) {
+      const source = await UdpSource.open()
+      source.send('x')
+      await source.until(1)
+      const left = end - (capture.latest(0x12) ?? Number.NaN)
+      if (!(left > 0)) throw new Error('no SYN+ACK was captured')
+      if (left > megabyte && left < 40 * megabyte) return { source, left }
+      source.close()
+    }
+  } finally {
+    capture.close()
+  }
+  throw new Error('no connection began near the end')
+}
+
+for (const kind of ['ours', 'phantun'] as const) {
+  t.test(`our server sends past the end to ${kind} client`, async t => {
+    const service = await startService(network.b, 4)
+    const server = await startServer(network.b)
+    const client = await startClient(network.a, { kind })
+    t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+    const { source, left } = await sourceNearTheEnd()
+    t.teardown(() => source.close())
+    const datagrams = datagramsOf(left + 2 * megabyte)
+    t.comment(`${datagrams.length} datagrams; the end is ${left} bytes away`)
+    t.equal(await exchange([source], [datagrams], 24, kind === 'phantun'), undefined)
+    const capture = new SeqCapture()
+    t.equal(await exchange([source], [datagramsOf(1)], 1), undefined)
+    const seq = capture.latest(0x10) ?? Number.NaN
+    capture.close()
+    t.ok(seq >= megabyte && seq < 4 * megabyte, `the sequence number is past the end: ${seq}`)
+  })
+}
+
+/** A socket of the library as an application's end. */
+class LibrarySource implements Source {
+  readonly received: Uint8Array[] = []
+  onDatagram: () => void = () => {}
+  readonly #socket: Socket
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    void this.#read()
+  }
+
+  send(datagram: Uint8Array): void {
+    this.#socket.send(datagram)
+  }
+
+  async #read(): Promise<void> {
+    for await (const datagram of this.#socket) {
+      this.received.push(datagram)
+      this.onDatagram()
+    }
+  }
+}
+
+/** Sends in super-packets until so many bytes were sent in all. */
+const sendUpTo = async (socket: Socket, bytes: number): Promise<void> => {
+  const batch = new Uint8Array(46 * size)
+  while (socket.stats().bytesOut < bytes) {
+    for (let i = 0; i < 64; i++) socket.sendBatch(batch, size)
+    await turn()
+  }
+}
+
+const clientWraps = (kind: Kind): void => {
+  t.test(`our client sends past the end to ${kind} server`, async t => {
+    const service = await startService(network.b, 4)
+    const server = await startServer(network.b, { kind })
+    const { tunLocal, tunPeer } = addresses.a
+    const stack = await Stack.open({ tun: { name: tuns.a, hostAddress: tunLocal, stackAddress: tunPeer } })
+    t.teardown(() => Promise.all([stack.close(), server.stop(), service.stop()]))
+    const socket = await stack.connect(addresses.b.tunPeer, ports.server)
+    const source = new LibrarySource(socket)
+    const anyOrder = kind === 'phantun'
+    t.equal(await exchange([source], [datagramsOf(megabyte)], 16, anyOrder), undefined, 'before')
+
+    const drop = `iifname "${tuns.a}" numgen inc mod 512 != 0 drop`
+    const rule = `table inet hole { chain hole { type filter hook prerouting priority 0; ${drop}; }; }`
+    network.a.command(['nft', rule])
+    await sendUpTo(socket, end - 12 * megabyte)
+    network.a.command(['nft', 'delete table inet hole'])
+    for (let seen = -1; seen < source.received.length; await sleep(300)) seen = source.received.length
+    t.ok(socket.stats().bytesOut < end, `${socket.stats().bytesOut} bytes sent`)
+
+    t.equal(await exchange([source], [datagramsOf(16 * megabyte)], 16, anyOrder), undefined, 'past the end')
+    t.ok(socket.stats().bytesOut > end, `${socket.stats().bytesOut} bytes sent`)
+    await socket.close()
+  })
+}
+clientWraps('ours')
+clientWraps('phantun')
