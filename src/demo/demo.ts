@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, closeSync, constants, mkdtempSync, openSync, rmSync, statSync } from 'node:fs'
 import { constants as os, tmpdir } from 'node:os'
@@ -32,16 +32,31 @@ export const runDemo = async (options: DemoOptions): Promise<number> => {
   const { file, capture } = options
   const bytes = file === undefined ? options.bytes : fileSize(file)
   if (capture !== undefined) checkWritable(capture)
+  let stoppedBy: NodeJS.Signals | undefined
+  let inside: ChildProcess | undefined
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stoppedBy !== undefined) return
+    stoppedBy = signal
+    inside?.kill('SIGTERM')
+    setTimeout(() => inside?.kill('SIGKILL'), graceMs).unref()
+  }
+  // Before anything is made that must be removed.
+  for (const signal of signals) process.on(signal, stop)
   const directory = mkdtempSync(join(tmpdir(), 'fake-tcp-demo-'))
   try {
-    return await runInside({
+    inside = startInside({
       directory,
       bytes,
       ...(file !== undefined && { file: resolve(file) }),
       ...(capture !== undefined && { capture: resolve(capture) }),
     })
+    const [code] = (await once(inside, 'exit')) as [number | null]
+    return stoppedBy === undefined ? (code ?? 1) : 128 + os.signals[stoppedBy]
+  } catch (error) {
+    throw demoError(`The demo could not be started: ${(error as Error).message}.`, error)
   } finally {
     rmSync(directory, { recursive: true, force: true })
+    for (const signal of signals) process.off(signal, stop)
   }
 }
 
@@ -95,29 +110,13 @@ const checkWritable = (capture: string): void => {
  * Runs `inside.ts` in a private network namespace, and in a session of its own: so a Ctrl-C reaches this process only, and the
  * children end in order. A pipe to its stdin tells it when this process is gone, however that came.
  */
-const runInside = async (job: DemoJob): Promise<number> => {
+const startInside = (job: DemoJob): ChildProcess => {
   const entry = enter()
   const [program, ...args] = entry.command
-  const inside = fileURLToPath(new URL('inside.js', import.meta.url))
-  const child = spawn(program, [...args, process.execPath, inside, JSON.stringify(job)], {
+  const script = fileURLToPath(new URL('inside.js', import.meta.url))
+  return spawn(program, [...args, process.execPath, script, JSON.stringify(job)], {
     stdio: ['pipe', 'inherit', 'inherit'],
     env: { ...process.env, ...entry.env },
     detached: true,
   })
-  let stoppedBy: NodeJS.Signals | undefined
-  const stop = (signal: NodeJS.Signals): void => {
-    if (stoppedBy !== undefined) return
-    stoppedBy = signal
-    child.kill('SIGTERM')
-    setTimeout(() => child.kill('SIGKILL'), graceMs).unref()
-  }
-  for (const signal of signals) process.on(signal, stop)
-  try {
-    const [code] = (await once(child, 'exit')) as [number | null]
-    return stoppedBy === undefined ? (code ?? 1) : 128 + os.signals[stoppedBy]
-  } catch (error) {
-    throw demoError(`${program} could not be started: ${(error as Error).message}`, error)
-  } finally {
-    for (const signal of signals) process.off(signal, stop)
-  }
 }

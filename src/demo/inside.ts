@@ -27,13 +27,12 @@ const progressMs = 100
 
 /** Shows the sender's progress until it ends. */
 const follow = (sender: Child, total: number, status: StatusLine): void => {
-  const start = performance.now()
   const timer = setInterval(() => {
     // The last line may not be complete yet.
     const line = sender.stdout.split('\n').at(-2)
     if (line === undefined) return
-    const { bytes } = JSON.parse(line) as SenderProgress
-    if (bytes < total) status.show(progressLine(bytes, total, (performance.now() - start) / 1000))
+    const { bytes, seconds } = JSON.parse(line) as SenderProgress
+    if (bytes < total) status.show(progressLine(bytes, total, seconds))
     else status.show('Measuring round trips …')
   }, progressMs)
   void sender.ended.then(() => clearInterval(timer))

@@ -21,8 +21,10 @@ export interface SenderJob {
 
 /** Now and then while it sends; one JSON line. */
 export interface SenderProgress {
-  /** Of the file, at the other side. */
+  /** Of the file, at the other side; all of it once the transfer is over. */
   readonly bytes: number
+  /** Since the first datagram. */
+  readonly seconds: number
 }
 
 export interface SenderResult {

@@ -18,20 +18,21 @@ export const progressLine = (bytes: number, total: number, seconds: number): str
 /** A line that is written over, on a terminal only; elsewhere nothing of it appears. */
 export class StatusLine {
   readonly #out: NodeJS.WriteStream
-  #shown = false
+  /** What stands there; empty: nothing. */
+  #text = ''
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
   }
 
   show(text: string): void {
-    if (!this.#out.isTTY) return
-    this.#shown = true
-    this.#out.write(`${startOfLine}${text.slice(0, Math.max(1, this.#out.columns - 1))}`)
+    if (!this.#out.isTTY || text === this.#text) return
+    this.#text = text
+    this.#out.write(`${startOfLine}${text.slice(0, (this.#out.columns || 80) - 1)}`)
   }
 
   clear(): void {
-    if (this.#shown) this.#out.write(startOfLine)
-    this.#shown = false
+    if (this.#text !== '') this.#out.write(startOfLine)
+    this.#text = ''
   }
 }

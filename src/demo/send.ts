@@ -20,15 +20,18 @@ await runPart(async (job: SenderJob) => {
   port.connect(ports.client)
   const sender = new FileSender(port, file, layout, job.window)
   await sender.hello()
-  const progress = setInterval(() => {
-    const line: SenderProgress = { bytes: sender.bytesThrough }
-    console.log(JSON.stringify(line))
-  }, progressMs)
   const start = performance.now()
+  const elapsed = (): number => (performance.now() - start) / 1000
+  const progress = (): void => {
+    const line: SenderProgress = { bytes: sender.bytesThrough, seconds: elapsed() }
+    console.log(JSON.stringify(line))
+  }
+  const timer = setInterval(progress, progressMs)
   await sender.stream()
   const lost = await sender.repair()
-  const seconds = (performance.now() - start) / 1000
-  clearInterval(progress)
+  const seconds = elapsed()
+  clearInterval(timer)
+  progress()
   await sleep(restMs)
   const roundTrips = await measureRoundTrips(port, job.pings)
   port.close()

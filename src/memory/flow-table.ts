@@ -37,7 +37,7 @@ export const Field = {
   // receiver: written by whichever worker read the packet
   nextAck: 16,
   lastSeen: 17,
-  /** A far-off segment ended here; the next one that starts here moves the window (resynchronisation). */
+  /** A far-off segment ended here; the next one that starts here moves the window (resynchronisation). 0: there was none. */
   resync: 18,
   lastChallenge: 19,
   datagramsIn: 20,

@@ -142,7 +142,10 @@ const resolve = async (text: string, ipv4Only: boolean): Promise<Endpoint> => {
       cause,
     })
   }
-  return { address: parseAddress(found.address, 'The address of --remote'), port }
+  const address = parseAddress(found.address, 'The address of --remote')
+  // A literal address comes back as it is, whatever family was asked for.
+  if (ipv4Only && address.family !== 4) throw invalid(`--remote is an IPv6 address, and --ipv4-only leaves no way to it.`)
+  return { address, port }
 }
 
 export const describe = ({ address, port }: Endpoint): string => endpoint(address.text, port)

@@ -112,6 +112,13 @@ export class Inbound {
     now: number,
     restore: (held: Uint8Array, s: Segment) => void,
   ): void {
+    if (!this.#memory.flows.alive(slot, generation)) {
+      // It ended meanwhile, and its slot may be another connection's by now.
+      for (const held of opening.held) {
+        this.#counters[Counter.flowGone] += Math.ceil(held.bytes.length / held.segmentSize)
+      }
+      return
+    }
     const s = this.#classifier.segment
     for (const held of opening.held) {
       s.family = opening.tuple.family
@@ -142,12 +149,16 @@ export class Inbound {
     const end = (s.seq + s.payloadLength) | 0
     if (offset > window || offset < -window) {
       // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in sequence settle it.
-      if (s.payloadLength === 0 || Atomics.load(words, base + Field.resync) !== (s.seq | 0)) {
+      const expected = Atomics.load(words, base + Field.resync)
+      if (s.payloadLength === 0 || expected === 0 || expected !== (s.seq | 0)) {
         if (s.payloadLength > 0) Atomics.store(words, base + Field.resync, end)
         this.#counters[Counter.seqOutOfWindow] += 1
         return
       }
+      Atomics.store(words, base + Field.resync, 0)
       Atomics.store(words, base + Field.nextAck, end)
+      // At once: by serial arithmetic a jump beyond 2^31 owes nothing.
+      this.#egress.ack(slot, now)
     } else if (offset + s.payloadLength > 0) {
       flows.advance(slot, Field.nextAck, end)
     }

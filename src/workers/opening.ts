@@ -21,7 +21,9 @@ export interface HeldPayload {
 }
 
 const maxOpenings = 1024
-const maxHeldBytes = 256 * 1024
+/** A flow at full rate fills this in the milliseconds the coordinator takes. */
+const maxHeldBytes = 1024 * 1024
+const maxHeldInAll = 16 * 1024 * 1024
 /** An answer that takes longer is not coming: the coordinator's queue lost it or the thread is stuck. */
 const patienceMs = 5_000
 
@@ -31,6 +33,7 @@ const patienceMs = 5_000
  */
 export class Openings {
   readonly #waiting = new Map<string, Opening>()
+  #heldInAll = 0
 
   get size(): number {
     return this.#waiting.size
@@ -57,26 +60,29 @@ export class Openings {
   /** Keeps a copy of the segment's payload; false when there is no room for it. */
   hold(opening: Opening, s: Segment, bytes: Uint8Array): boolean {
     if (s.payloadLength === 0) return true
-    if (opening.bytes + s.payloadLength > maxHeldBytes) return false
+    const { payloadLength } = s
+    if (opening.bytes + payloadLength > maxHeldBytes || this.#heldInAll + payloadLength > maxHeldInAll) return false
     opening.held.push({
       bytes: bytes.slice(s.payloadAt, s.payloadAt + s.payloadLength),
       segmentSize: s.segmentSize,
       seq: s.seq,
       ack: s.ack,
     })
-    opening.bytes += s.payloadLength
+    opening.bytes += payloadLength
+    this.#heldInAll += payloadLength
     return true
   }
 
   finish(key: string): Opening | undefined {
     const opening = this.#waiting.get(key)
+    if (opening !== undefined) this.#heldInAll -= opening.bytes
     this.#waiting.delete(key)
     return opening
   }
 
   #expire(now: number): void {
     for (const [key, opening] of this.#waiting) {
-      if (now - opening.since > patienceMs) this.#waiting.delete(key)
+      if (now - opening.since > patienceMs) this.finish(key)
     }
   }
 }

@@ -120,6 +120,7 @@ t.test('a datagram that its service cannot bear kills it once', async t => {
     flow.data('poison', { queue })
     await until(() => errors.length === queue + 1, 'a new worker')
     await until(() => Atomics.load(data.events, Event.started) === 3 + queue, 'its service')
+    await new Promise(resolve => setTimeout(resolve, 50))
     flow.data('good', { queue })
     await until(() => Atomics.load(data.events, Event.received) === queue + 1, 'the flow lives on')
   }
@@ -144,6 +145,7 @@ t.test('a stack closes while a worker dies', async t => {
     stacks.order(0)
     if (i % 2 === 0) await new Promise(resolve => setTimeout(resolve, i))
     await stacks.b.close()
-    t.same(await client.closed, { reason: 'reset' })
+    // The RST and the end of the link come on two queues: either may be seen first.
+    t.match((await client.closed).reason, /^(reset|stack)$/)
   }
 })

@@ -31,7 +31,7 @@ t.test('the third packet asks for a connection; nothing is answered yet', async 
   for (const family of [4, 6] as const) {
     const { under, cookie, receive } = open(t, family)
     const remote = family === 4 ? [remote4 | 0, 0, 0, 0] : remote6.map(word => word | 0)
-    const tuple = { family, ports, remote } as Open['tuple']
+    const tuple = { family, ports, remote } as unknown as Open['tuple']
     const key = `${ports},${remote},${family}`
     const report: Open = { kind: 'open', tuple, key, seq: 1, ack: cookie + 1 }
     t.strictSame(receive({}), { reports: [report] })
@@ -168,6 +168,6 @@ t.test('a connection that ended before its held payload was replayed', async t =
   under.stack.end(flow)
   const { flows } = under.stack.memory
   t.strictSame(under.opened(report.key, flow.slot, flow.generation), { raised: { flowGone: 1 } })
-  t.equal(flows.load(flow.slot, Field.nextAck), 1, 'the slot, which may be a successor\'s, is untouched')
+  t.equal(flows.load(flow.slot, Field.nextAck), 1, "the slot, which may be a successor's, is untouched")
   t.equal(flows.count(flow.slot, Field.datagramsIn), 0)
 })

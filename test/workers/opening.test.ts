@@ -42,21 +42,30 @@ t.test('holds payload in order, as copies', async t => {
   t.equal(openings.size, 0)
 })
 
-t.test('bounded in bytes', async t => {
+t.test('bounded in bytes, each and in all', async t => {
+  const mebibyte = 1024 * 1024
   const openings = new Openings()
   const s = segment({ payloadLength: 65_000, segmentSize: 1000 })
   const opening = openings.begin('a', s, 0)!
-  const other = openings.begin('b', s, 0)!
-  for (let i = 0; i < 4; i++) t.ok(openings.hold(opening, s, bytes))
+  for (let i = 0; i < 16; i++) t.ok(openings.hold(opening, s, bytes))
   t.notOk(openings.hold(opening, s, bytes))
-  t.ok(openings.hold(opening, segment({ payloadLength: 256 * 1024 - 4 * 65_000 }), bytes), 'to the last byte')
+  t.ok(openings.hold(opening, segment({ payloadLength: mebibyte - 16 * 65_000 }), bytes), 'to the last byte')
   t.notOk(openings.hold(opening, segment({ payloadLength: 1 }), bytes))
-  t.equal(opening.bytes, 256 * 1024)
+  t.equal(opening.bytes, mebibyte)
   t.equal(
     opening.held.reduce((sum, held) => sum + held.bytes.length, 0),
     opening.bytes,
   )
-  t.ok(openings.hold(other, s, bytes), 'each for itself')
+  const half = segment({ payloadLength: 32 * 1024 })
+  for (let i = 0; i < 15; i++) {
+    const other = openings.begin(`b${i}`, s, 0)!
+    while (openings.hold(other, half, bytes));
+    t.equal(other.bytes, mebibyte, 'each for itself')
+  }
+  const late = openings.begin('late', s, 0)!
+  t.notOk(openings.hold(late, half, bytes), '16 MiB in all')
+  openings.finish('a')
+  t.ok(openings.hold(late, half, bytes), 'until one is answered')
 })
 
 t.test('bounded in number; those that nobody answered give way', async t => {

@@ -72,9 +72,10 @@ export class UdpSource implements Source {
   }
 }
 
-/** Starts `udp-service.js` on a side; it echoes unless told `--mute`. */
-export const startService = async (side: Side, family: Family, ...flags: string[]): Promise<Child> => {
-  const command = [...program('system/support/udp-service.js'), '--listen', `${loopback[family]}:${ports.service}`]
+/** Starts `udp-service.js` on a side, at its loopback or another address; it echoes unless told `--mute`. */
+export const startService = async (side: Side, where: Family | string, ...flags: string[]): Promise<Child> => {
+  const host = typeof where === 'string' ? where : loopback[where]
+  const command = [...program('system/support/udp-service.js'), '--listen', `${host}:${ports.service}`]
   const service = side.run([...command, ...flags], { name: 'UDP service', seconds: 120 })
   await service.until(() => service.stderr.includes('ready'), 'UDP socket')
   return service

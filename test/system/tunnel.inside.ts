@@ -1,0 +1,149 @@
+/** The tunnel as its users see it: many sources at once, every kind of address, every option of its engine. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { Child } from '../../src/lab/child.js'
+import { createNetwork } from '../../src/lab/network.js'
+import { needs } from './support/inside.js'
+import { type Family, loopback, ports, startClient, startServer } from './support/programs.js'
+import { exchange, randomDatagrams, recorded, startService, UdpSource } from './support/udp.js'
+
+const network = await createNetwork('plain')
+t.teardown(() => network.close())
+
+const count = (child: Child, words: string): number => child.stderr.split(words).length - 1
+const openSources = (n: number): Promise<UdpSource[]> => Promise.all(Array.from({ length: n }, () => UdpSource.open()))
+/** 'source:datagram' */
+const word = (source: number, datagram: number): string => `${source}:${datagram}`
+const words = (source: number): string[] => [0, 1, 2].map(datagram => word(source, datagram))
+/** What the service got from each source. */
+const perSource = (service: Child, sources: number): string[][] => {
+  const texts = recorded(service).map(({ data }) => String(data))
+  return Array.from({ length: sources }, (_, i) => texts.filter(text => text.startsWith(`${i}:`)))
+}
+
+t.test('new sources, all at once', async t => {
+  const service = await startService(network.b, 4, '--record')
+  const server = await startServer(network.b)
+  const client = await startClient(network.a)
+  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+  const sources = await openSources(200)
+  t.teardown(() => sources.map(source => source.close()))
+  for (const [i, source] of sources.entries()) for (const text of words(i)) source.send(text)
+  await Promise.all(sources.map(source => source.until(3)))
+  const wanted = sources.map((_, i) => words(i))
+  t.same(perSource(service, 200), wanted, 'everything came to the service, in order')
+  t.same(sources.map(source => source.texts), wanted, 'and back')
+  t.equal(new Set(recorded(service).map(({ from }) => from)).size, 200, 'from one port each')
+  t.equal(count(client, '"new UDP client"'), 200)
+  t.equal(count(server, '"connection accepted"'), 200)
+})
+
+t.test('handshakes do not wait for each other', { skip: needs.nft() ?? false }, async t => {
+  const service = await startService(network.b, 4, '--record')
+  const server = await startServer(network.b)
+  const client = await startClient(network.a)
+  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+  // Every second local port has no way to the server.
+  const drop = 'tcp flags & (syn | ack) == syn tcp sport & 1 == 1 drop'
+  network.a.command(['nft', `table inet odd { chain odd { type filter hook prerouting priority 0; ${drop}; }; }`])
+  const sources = await openSources(60)
+  t.teardown(() => sources.map(source => source.close()))
+  const start = performance.now()
+  for (const [i, source] of sources.entries()) for (const text of words(i)) source.send(text)
+  await sleep(800)
+  const early = sources.filter(source => source.received.length === 3)
+  t.ok(early.length >= 10 && early.length <= 50, `${early.length} of 60 are open after 0.8 s`)
+  t.equal(sources.filter(source => source.received.length === 0).length, 60 - early.length, 'the others are not')
+  network.a.command(['nft', 'delete table inet odd'])
+  await Promise.all(sources.map(source => source.until(3)))
+  const took = performance.now() - start
+  t.ok(took < 4_000, `all after ${took.toFixed()} ms`)
+  t.same(perSource(service, 60), sources.map((_, i) => words(i)), 'what waited came in order')
+})
+
+t.test('options of the engine', async t => {
+  const service = await startService(network.b, 4)
+  t.teardown(() => service.stop())
+  const cases = [['--queues', '1'], ['--queues', '2'], ['--queues', '4'], ['--no-offload'], ['--no-offload', '--queues', '1']]
+  for (const flags of [...cases, ['--mtu', '1280'], ['--ipv4-only']]) {
+    await t.test(flags.join(' '), async t => {
+      const server = await startServer(network.b, { flags })
+      const client = await startClient(network.a, { flags })
+      t.teardown(() => Promise.all([client.stop(), server.stop()]))
+      const sources = await openSources(3)
+      t.teardown(() => sources.map(source => source.close()))
+      const largest = flags.includes('1280') ? 1_240 : 1_460
+      const sizes = Array.from({ length: 400 }, (_, i) => 16 + ((i * 811) % (largest - 15)))
+      const mixed = sources.map(() => randomDatagrams([largest, ...sizes, ...Array(200).fill(1_200)]))
+      t.equal(await exchange(sources, mixed, 48), undefined, 'mixed sizes in bursts')
+    })
+  }
+})
+
+t.test('addresses', async t => {
+  const cases: { name: string; service: string; remote: string; local: string; family: Family; hosts: string[] }[] = [
+    {
+      name: 'two addresses of one client',
+      service: loopback[4],
+      remote: `127.0.0.1:${ports.service}`,
+      local: '0.0.0.0',
+      family: 4,
+      hosts: ['127.0.0.1', '127.0.0.2', '10.71.0.1'],
+    },
+    {
+      name: 'two IPv6 addresses of one client',
+      service: loopback[6],
+      remote: `[::1]:${ports.service}`,
+      local: '[::]',
+      family: 6,
+      hosts: ['::1', 'fd71::1'],
+    },
+    {
+      name: 'a host name, and IPv6 into IPv4',
+      service: '[::]',
+      remote: `localhost:${ports.service}`,
+      local: '[::1]',
+      family: 6,
+      hosts: ['::1'],
+    },
+  ]
+  for (const { name, service: listen, remote, local, family, hosts } of cases) {
+    await t.test(name, async t => {
+      const service = await startService(network.b, listen)
+      const server = await startServer(network.b, { remote })
+      const client = await startClient(network.a, { local: `${local}:${ports.client}` })
+      t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+      for (const host of hosts) {
+        const source = await UdpSource.open(family, ports.client, host)
+        t.teardown(() => source.close())
+        for (const text of words(0)) source.send(text)
+        await source.until(3)
+        t.same(source.texts, words(0))
+        t.same([...new Set(source.from)], [`${host} ${ports.client}`], `answers leave from ${host}`)
+      }
+    })
+  }
+})
+
+t.test('datagrams that no segment can carry', async t => {
+  const service = await startService(network.b, 4, '--record')
+  const server = await startServer(network.b)
+  const client = await startClient(network.a)
+  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+  const [first, second] = await openSources(2)
+  t.teardown(() => [first.close(), second.close()])
+  const big = (size: number) => Buffer.alloc(size, 7)
+  // Before the connection is open, after it, and as the first one of all.
+  for (const datagram of [big(1_461), 'one', big(1_460), '']) first.send(datagram)
+  await first.until(2)
+  for (const datagram of [big(1_461), big(65_507), '', 'two']) first.send(datagram)
+  await first.until(3)
+  second.send(big(5_000))
+  second.send('three')
+  await second.until(1)
+  t.same(first.received, [Buffer.from('one'), big(1_460), Buffer.from('two')])
+  t.same(second.texts, ['three'])
+  await client.stop()
+  const { dropped } = JSON.parse(client.stderr.trim().split('\n').at(-1) ?? '') as { dropped: unknown }
+  t.same(dropped, { oversizeDatagram: 4, emptyDatagram: 2 }, 'what was dropped is counted')
+})
