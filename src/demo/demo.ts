@@ -42,7 +42,7 @@ export const runDemo = async (options: DemoOptions): Promise<number> => {
   }
   // Before anything is made that must be removed.
   for (const signal of signals) process.on(signal, stop)
-  const directory = mkdtempSync(join(tmpdir(), 'fake-tcp-demo-'))
+  const directory = makeDirectory()
   try {
     inside = startInside({
       directory,
@@ -50,13 +50,21 @@ export const runDemo = async (options: DemoOptions): Promise<number> => {
       ...(file !== undefined && { file: resolve(file) }),
       ...(capture !== undefined && { capture: resolve(capture) }),
     })
-    const [code] = (await once(inside, 'exit')) as [number | null]
-    return stoppedBy === undefined ? (code ?? 1) : 128 + os.signals[stoppedBy]
-  } catch (error) {
-    throw demoError(`The demo could not be started: ${(error as Error).message}.`, error)
+    const [code, signal] = await ended(inside)
+    if (stoppedBy !== undefined) return 128 + os.signals[stoppedBy]
+    if (code === null) throw demoError(`The demo was ended by ${signal}.`)
+    return code
   } finally {
     rmSync(directory, { recursive: true, force: true })
     for (const signal of signals) process.off(signal, stop)
+  }
+}
+
+const ended = async (child: ChildProcess): Promise<[number | null, string | null]> => {
+  try {
+    return (await once(child, 'exit')) as [number | null, string | null]
+  } catch (error) {
+    throw demoError(`The demo could not be started: ${(error as Error).message}.`, error)
   }
 }
 
@@ -92,6 +100,14 @@ const fileSize = (file: string): number => {
     throw invalid(`--file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`)
   }
   throw invalid(`--file ${file} must be a regular file with content.`)
+}
+
+const makeDirectory = (): string => {
+  try {
+    return mkdtempSync(join(tmpdir(), 'fake-tcp-demo-'))
+  } catch (error) {
+    throw demoError(`No temporary directory could be made (${(error as Error).message}).`, error)
+  }
 }
 
 const checkWritable = (capture: string): void => {

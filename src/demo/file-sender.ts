@@ -17,7 +17,7 @@ import type { UdpPort } from './udp-port.js'
 
 /** A question is asked again after this time, and given up after that, in milliseconds. */
 const askAgainMs = 250
-const giveUpMs = 8_000
+const defaultPatienceMs = 8_000
 /** How often progress is told, and a silent receiver asked. */
 const tickMs = 100
 
@@ -31,6 +31,7 @@ export class FileSender {
   readonly #file: PieceReader
   readonly #layout: Layout
   readonly #window: number
+  readonly #patienceMs: number
   /** Next datagram to send for the first time; all before `#acknowledged` have arrived or are lost. */
   #next = 0
   #acknowledged = 0
@@ -44,11 +45,12 @@ export class FileSender {
   resent = 0
   control = 0
 
-  constructor(port: UdpPort, file: PieceReader, layout: Layout, window: number) {
+  constructor(port: UdpPort, file: PieceReader, layout: Layout, window: number, patienceMs = defaultPatienceMs) {
     this.#port = port
     this.#file = file
     this.#layout = layout
     this.#window = window
+    this.#patienceMs = patienceMs
     port.listen((b, at, length) => {
       if (kindAt(b, at, length) === Kind.report) this.#take(reportAt(b, at, length))
     })
@@ -105,8 +107,8 @@ export class FileSender {
     let giveUp: NodeJS.Timeout | undefined
     try {
       return await new Promise<Report>((resolve, reject) => {
-        const error = demoError(`Nothing has come back through the tunnel for ${giveUpMs / 1000} s.`)
-        giveUp = setTimeout(() => reject(error), giveUpMs)
+        const error = demoError(`Nothing has come back through the tunnel for ${this.#patienceMs / 1000} s.`)
+        giveUp = setTimeout(() => reject(error), this.#patienceMs)
         this.#onAnswer = resolve
         ask()
       })

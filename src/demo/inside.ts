@@ -1,8 +1,8 @@
 /**
  * The demo, inside its own network namespace:
  *
- *     A: file-sender → 127.0.0.1 → client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1 → file-receiver :B
- *                                              └ capture
+ *     A: send → 127.0.0.1 → client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1 → receive :B
+ *                                           └ capture
  *
  * It ends its children, whatever happens: when it is done, on SIGTERM, and when `demo.ts` is gone (then its stdin ends).
  */
@@ -13,7 +13,7 @@ import { createNetwork } from '../lab/network.js'
 import { makeFile, sha256 } from './file.js'
 import type { CaptureResult, DemoJob, ReceiverResult, SenderProgress, SenderResult } from './jobs.js'
 import { asSentence, demoError, runPart } from './part.js'
-import { datagramsPerPacket, finished, Programs, started, stopped, window } from './programs.js'
+import { datagramsPerPacket, finished, Programs, started, stopped, windowSize } from './programs.js'
 import { progressLine, StatusLine } from './progress.js'
 import { matches, type Outcome, summary } from './summary.js'
 
@@ -44,13 +44,14 @@ const run = async (job: DemoJob, seconds: number, status: StatusLine): Promise<O
   const programs = new Programs(network, seconds)
   const source = job.file ?? join(job.directory, 'sent')
   const pcap = join(job.directory, 'capture')
-  const size = window()
+  const window = windowSize()
 
   status.show('Starting server and client …')
-  const receiver = programs.receiver({ file: join(job.directory, 'received'), reportEvery: Math.ceil(size / 8) })
+  const receiver = programs.receiver({ file: join(job.directory, 'received'), reportEvery: Math.ceil(window / 8) })
   const capture = job.capture === undefined ? undefined : programs.capture(pcap)
   const server = programs.server()
   const client = programs.client()
+  if (job.file === undefined && job.bytes > 1e9) status.show('Making the file …')
   if (job.file === undefined) await makeFile(source, job.bytes)
   await Promise.all([
     started(receiver, 'ready'),
@@ -59,7 +60,7 @@ const run = async (job: DemoJob, seconds: number, status: StatusLine): Promise<O
     started(client, 'client is ready'),
   ])
 
-  const sender = programs.sender({ file: source, window: size, pings })
+  const sender = programs.sender({ file: source, window, pings })
   follow(sender, job.bytes, status)
   const sent = await finished<SenderResult>(sender, [client, server, receiver, ...(capture ? [capture] : [])])
 

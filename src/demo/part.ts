@@ -15,7 +15,7 @@ export const demoError = (message: string, cause?: unknown): FakeTcpError =>
 export const asSentence = (error: unknown): FakeTcpError => {
   if (error instanceof FakeTcpError) return error
   const message = error instanceof Error ? error.message : String(error)
-  return demoError(message.trim().split('\n')[0], error)
+  return demoError(message.trim().replace(/\s+/g, ' '), error)
 }
 
 /** The body of one of the demo's processes. Its job is the command line's only argument; a failure ends it with a sentence and a code. */

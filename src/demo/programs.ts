@@ -86,6 +86,9 @@ const early = async (child: Child): Promise<Error> => {
   return demoError(`The ${child.name} ended early (${end})${sentence === undefined ? '.' : `: ${sentence}`}`)
 }
 
+/** A mean of fewer says nothing. */
+const leastPackets = 100
+
 /** Datagrams per packet that a tunnel's end sent, from the last line of its log; `single` datagrams, sent one by one, don't count. */
 export const datagramsPerPacket = (tunnel: Child, single: number): number | undefined => {
   for (const line of tunnel.stderr.trim().split('\n').reverse()) {
@@ -95,7 +98,7 @@ export const datagramsPerPacket = (tunnel: Child, single: number): number | unde
       const { datagramsOut = 0, packetsOut = 0, acksOut = 0, challengesOut = 0, resetsOut = 0 } = traffic
       // One more packet was the SYN.
       const packets = packetsOut - acksOut - challengesOut - resetsOut - 1 - single
-      return packets > 0 ? (datagramsOut - single) / packets : undefined
+      return packets > leastPackets ? (datagramsOut - single) / packets : undefined
     } catch {
       // A line that is not JSON.
     }
@@ -104,7 +107,7 @@ export const datagramsPerPacket = (tunnel: Child, single: number): number | unde
 }
 
 /** Datagrams that may be under way without filling a socket's buffer, at whichever place they wait. */
-export const window = (): number => (ownsMachine() ? 1_024 : 96)
+export const windowSize = (): number => (ownsMachine() ? 1_024 : 96)
 
 /** Only in the machine's own user namespace may a process make socket buffers larger than the default. */
 const ownsMachine = (): boolean => {

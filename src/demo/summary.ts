@@ -52,8 +52,7 @@ export const summary = (outcome: Outcome): string => {
       : ['SHA-256', `DIFFERENT: sent ${sha256.sent}, received ${sha256.received}`],
   )
   if (capture !== undefined) {
-    const gaps =
-      capture.gaps === 0 ? 'no gap' : `${whole(capture.gaps)} gaps: this machine was too busy to see every packet`
+    const gaps = capture.gaps === 0 ? 'no gap' : `${whole(capture.gaps)} gaps in the stream`
     rows.push(['capture', `${capture.path} (${whole(capture.packets)} TCP packets, ${gaps})`])
   }
   return rows.map(([name, text]) => `${name.padEnd(15)}${text}`).join('\n')

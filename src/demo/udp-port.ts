@@ -52,8 +52,10 @@ export class UdpPort {
     succeeded(this.#poller.add(this.#fd, 0, Ready.read), 'epoll')
   }
 
-  bind(port: number): void {
+  /** Answers the port; with 0 the kernel chooses one. */
+  bind(port: number): number {
     succeeded(native.udpBind(this.#fd, loopback, port, 0), `UDP port ${port}`)
+    return native.udpPort(this.#fd)
   }
 
   /** From now on `flush` sends there, and only what comes from there is received. */

@@ -104,7 +104,7 @@ export class Inbound {
     } else this.#halfOpen(s, slot, generation)
   }
 
-  /** Payload held while the flow was opening, delivered as if it came now. */
+  /** What was held while the flow was opening, as if it came now. */
   replay(
     opening: Opening,
     slot: number,
@@ -120,9 +120,9 @@ export class Inbound {
       return
     }
     const s = this.#classifier.segment
+    s.family = opening.tuple.family
+    s.ports = opening.tuple.ports
     for (const held of opening.held) {
-      s.family = opening.tuple.family
-      s.ports = opening.tuple.ports
       s.flags = Flag.ack
       s.seq = held.seq
       s.ack = held.ack
@@ -131,6 +131,11 @@ export class Inbound {
       restore(held.bytes, s)
       this.#established(s, slot, generation, now)
     }
+    if (opening.reset === undefined) return
+    s.flags = Flag.rst
+    s.seq = opening.reset
+    s.payloadLength = 0
+    this.#established(s, slot, generation, now)
   }
 
   #established(s: Segment, slot: number, generation: number, now: number): void {
@@ -222,7 +227,8 @@ export class Inbound {
   }
 
   #hold(opening: Opening, s: Segment, bytes: Uint8Array): void {
-    if ((s.flags & kinds) !== Flag.ack) this.#counters[Counter.unexpectedFlags] += 1
+    if ((s.flags & Flag.rst) !== 0) opening.reset = s.seq
+    else if ((s.flags & kinds) !== Flag.ack) this.#counters[Counter.unexpectedFlags] += 1
     else if (!this.openings.hold(opening, s, bytes)) this.#counters[Counter.openingFull] += 1
   }
 

@@ -30,6 +30,8 @@ export class Inbox {
     this.#sources = rings.map(ring => ({ ring, arena: native.arenaOpen(ring.bytes) }))
     this.#deliver = deliver
     bell.arm()
+    // Whoever takes the place of a worker that died finds records that nobody rings for again.
+    if (this.#waiting()) bell.ring()
   }
 
   /** Call when the doorbell's descriptor is readable: takes about `budget` bytes from each ring, and comes again if there are more. */

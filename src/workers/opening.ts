@@ -1,3 +1,4 @@
+import { add, after } from '../wire/serial.js'
 import type { Tuple } from './messages.js'
 import type { Segment } from './segment.js'
 
@@ -11,6 +12,8 @@ export interface Opening {
   readonly ack: number
   readonly held: HeldPayload[]
   bytes: number
+  /** Sequence number of a RST: the peer has closed before the connection exists. */
+  reset?: number
 }
 
 export interface HeldPayload {
@@ -52,15 +55,18 @@ export class Openings {
     if (this.#waiting.size >= maxOpenings) this.#expire(now)
     if (this.#waiting.size >= maxOpenings) return undefined
     const tuple: Tuple = { family: s.family, ports: s.ports, remote: [s.r0, s.r1, s.r2, s.r3] }
-    const opening: Opening = { key, tuple, since: now, seq: s.seq, ack: s.ack, held: [], bytes: 0 }
+    const { seq, ack } = s
+    const opening: Opening = { key, tuple, since: now, seq, ack, held: [], bytes: 0, next: seq, reset: false }
     this.#waiting.set(key, opening)
     return opening
   }
 
   /** Keeps a copy of the segment's payload; false when there is no room for it. */
   hold(opening: Opening, s: Segment, bytes: Uint8Array): boolean {
-    if (s.payloadLength === 0) return true
     const { payloadLength } = s
+    const end = add(s.seq, payloadLength)
+    if (after(end, opening.next)) opening.next = end
+    if (payloadLength === 0) return true
     if (opening.bytes + payloadLength > maxHeldBytes || this.#heldInAll + payloadLength > maxHeldInAll) return false
     opening.held.push({
       bytes: bytes.slice(s.payloadAt, s.payloadAt + s.payloadLength),
@@ -78,6 +84,14 @@ export class Openings {
     if (opening !== undefined) this.#heldInAll -= opening.bytes
     this.#waiting.delete(key)
     return opening
+  }
+
+  /** All of them, for good. */
+  finishAll(): Opening[] {
+    const openings = [...this.#waiting.values()]
+    this.#waiting.clear()
+    this.#heldInAll = 0
+    return openings
   }
 
   #expire(now: number): void {

@@ -255,6 +255,10 @@ class QueueWorker {
 
   #stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
+    // No answer comes any more: these peers take their connection for open, and must hear that it isn't.
+    for (const { tuple, seq, ack } of this.#inbound.openings.finishAll()) {
+      this.#egress.refuse(this.#queue, tuple, ack, seq)
+    }
     this.#host.stop()
     this.#poller.close()
     this.#inbox.close()

@@ -86,7 +86,9 @@ export class ServiceHost {
 
   closed(slot: number, generation: number, end: End): void {
     const flow = this.#flows[slot]
-    if (flow?.generation === generation) this.#end(flow, end)
+    if (flow?.generation !== generation) return
+    this.#end(flow, end)
+    this.#flows[slot] = undefined
   }
 
   /** Datagrams for one of this worker's flows; they reach the service at the latest with `settle`. */
@@ -101,8 +103,8 @@ export class ServiceHost {
   ): void {
     let flow = this.#flows[slot]
     if (flow === undefined || flow.generation !== generation) flow = this.opened(slot, generation)
-    if (flow === undefined) {
-      this.#worker.counters[Counter.flowGone] += 1
+    if (flow === undefined || !flow.open) {
+      this.#worker.counters[Counter.flowGone] += Math.ceil(length / segmentSize)
       return
     }
     if (flow === this.#flow && memory === this.#memory && this.#run.add(at, length, segmentSize)) return
@@ -131,10 +133,10 @@ export class ServiceHost {
     if (flow.open) flow.service.received(flow, { memory: this.#memory, bytes: this.#bytes, run: this.#run })
   }
 
+  /** The flow stays known until the purge: datagrams that still come must not open it again. */
   #end(flow: Flow, end: End): void {
     if (!flow.open) return
     flow.open = false
-    this.#flows[flow.slot] = undefined
     flow.service.closed(flow, end)
   }
 

@@ -13,7 +13,7 @@ export interface ObedientData {
   /** Where `Do.connect` goes. */
   readonly remote?: Uint8Array
   readonly port?: number
-  /** Asks for a connection each millisecond. */
+  /** Asks for many connections each millisecond. */
   readonly storm?: boolean
 }
 
@@ -37,7 +37,7 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
   }
   note(Event.started)
   context.every(2, act)
-  if (storm) context.every(1, connect)
+  if (storm) context.every(1, () => Array.from({ length: 20 }, connect))
   return {
     opened(flow) {
       flows.add(flow)

@@ -1,4 +1,4 @@
-/** A producer or a sleeping consumer in a thread of its own (doorbell.test.ts). */
+/** A producer or a sleeping consumer in a thread of its own (doorbell.test.ts, inbox.test.ts). */
 import { Doorbell } from '../../src/memory/doorbell.js'
 import { PacketRing } from '../../src/memory/packet-ring.js'
 import { native, Ready } from '../../src/native.js'
@@ -8,8 +8,10 @@ import { answer, meet, threadData, waitUntil } from '../support/threads.js'
 export interface BellTask {
   role: 'produce' | 'consume'
   ring: SharedArrayBuffer
+  ringAt: number
   capacity: number
   bell: SharedArrayBuffer
+  bellAt: number
   fd: number
   /** Records taken so far; -1 tells the consumer to end. */
   taken: Int32Array
@@ -25,9 +27,9 @@ export interface BellAnswer {
   rings: number
 }
 
-const { role, ring: shared, capacity, bell: word, fd, taken, rounds, budgetMs, ready } = threadData<BellTask>()
-const ring = new PacketRing(shared, 0, capacity)
-const bell = new Doorbell(word, 0, fd, native.eventRing)
+const { role, capacity, fd, taken, rounds, budgetMs, ready, ...at } = threadData<BellTask>()
+const ring = new PacketRing(at.ring, at.ringAt, capacity)
+const bell = new Doorbell(at.bell, at.bellAt, fd, native.eventRing)
 
 const produce = (): void => {
   const next = randomNumbers(1)
@@ -35,7 +37,7 @@ const produce = (): void => {
   const until = performance.now() + budgetMs
   meet(ready)
   while (result.rounds < rounds && (result.rounds % 64 !== 0 || performance.now() < until)) {
-    if (ring.reserve(4) < 0) {
+    if (ring.reserve(16) < 0) {
       if (!waitUntil(() => Atomics.load(taken, 0) === result.rounds)) break
       continue
     }

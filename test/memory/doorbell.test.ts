@@ -32,8 +32,10 @@ t.test('two threads: no wake-up is lost', async t => {
   const capacity = 512
   const task = {
     ring: new SharedArrayBuffer(PacketRing.bytesFor(capacity)),
+    ringAt: 0,
     capacity,
     bell: new SharedArrayBuffer(Doorbell.bytes),
+    bellAt: 0,
     fd,
     taken: new Int32Array(new SharedArrayBuffer(8)),
     rounds: 50_000,

@@ -145,5 +145,5 @@ t.test('datagrams that no segment can carry', async t => {
   t.same(second.texts, ['three'])
   await client.stop()
   const { dropped } = JSON.parse(client.stderr.trim().split('\n').at(-1) ?? '') as { dropped: unknown }
-  t.same(dropped, { oversizeDatagram: 4, emptyDatagram: 2 }, 'what was dropped is counted')
+  t.match(dropped, { oversizeDatagram: 4, emptyDatagram: 2 }, 'what was dropped is counted')
 })

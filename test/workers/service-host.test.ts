@@ -1,0 +1,247 @@
+import t, { type Test } from 'tap'
+import { Field } from '../../src/memory/flow-table.js'
+import { native } from '../../src/native.js'
+import { Egress } from '../../src/workers/egress.js'
+import { End, type Report } from '../../src/workers/messages.js'
+import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../../src/workers/service.js'
+import { openVector, ServiceHost } from '../../src/workers/service-host.js'
+import { counting, ports, summary } from '../support/frames.js'
+import { type FlowId, MemoryStack } from '../support/memory-stack.js'
+
+/** A module whose service is made by the function that comes as its data. */
+const module = 'data:text/javascript,export default context => context.data(context)'
+
+/** A host with one service that notes what happens to it: 'opened 0', '0: 100 100 40' (datagrams of flow 0) … */
+const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Service> = () => ({})) => {
+  const stack = new MemoryStack()
+  const { flows } = stack.memory
+  const counters = stack.memory.counters(0)
+  const egress = new Egress(stack.memory, counters)
+  const reports: Report[] = []
+  const notes: string[] = []
+  const polled: number[] = []
+  const host = new ServiceHost({
+    queue: 0,
+    queues: 3,
+    flows,
+    counters,
+    egress,
+    now: () => 123,
+    poll: fd => polled.push(fd) && 0,
+    unpoll: fd => polled.splice(polled.indexOf(fd), 1),
+    every: ms => notes.push(`every ${ms}`),
+    report: report => reports.push(report),
+  })
+  t.teardown(() => {
+    egress.close()
+    stack.close()
+  })
+  let context!: ServiceContext
+  const seen: ServiceFlow[] = []
+  const factory: ServiceFactory = given => {
+    context = given
+    return {
+      opened: flow => {
+        seen[flow.slot] = flow
+        notes.push(`opened ${flow.slot}`)
+      },
+      received: ({ slot }, { bytes, run }) => {
+        const lengths: number[] = []
+        for (let piece = 0; piece < run.pieces; piece++) {
+          const [at, length] = run.vec.subarray(run.vecAt + 2 * piece, run.vecAt + 2 * piece + 2)
+          for (let i = 0; i < length; i += run.segmentSize) lengths.push(Math.min(run.segmentSize, length - i))
+          if (bytes[at] !== (at & 0xff)) notes.push(`wrong bytes at ${at}`)
+        }
+        notes.push(`${slot}: ${lengths.join(' ')}`)
+      },
+      closed: ({ slot }, end) => notes.push(`closed ${slot} ${end}`),
+      settle: () => notes.push('settle'),
+      stop: () => notes.push('stop'),
+      ...overrides(given),
+    }
+  }
+  await host.serve(0, module, factory)
+  const bytes = Uint8Array.from(counting(70_000))
+  return {
+    stack,
+    flows,
+    host,
+    reports,
+    polled,
+    seen,
+    context: () => context,
+    bytes,
+    add: (remote = 1) => stack.add({ service: 0, consumer: 0, token: remote * 10, ports: ports + (remote << 16) }),
+    deliver: ({ slot, generation }: FlowId, at: number, length: number, segmentSize = length, memory = bytes) =>
+      host.deliver(slot, generation, memory, memory, at, length, segmentSize),
+    /** What happened since the last look. */
+    happened: () => notes.splice(0),
+  }
+}
+
+t.test('a flow from its opening to its end', async t => {
+  const { host, add, deliver, happened, seen } = await open(t)
+  const flow = add(5)
+  host.opened(flow.slot, flow.generation)
+  t.match(seen[0], { ...flow, token: 50, maxDatagram: 1460, open: true, state: undefined })
+  t.strictSame(seen[0].tuple, { family: 4, ports: ports + (5 << 16), remote: [0xc0a8c901 | 0, 0, 0, 0] })
+  host.opened(flow.slot, flow.generation)
+  deliver(flow, 7, 100)
+  t.strictSame(happened(), ['opened 0'], 'once; datagrams wait for more of their kind')
+  host.settle()
+  host.closed(flow.slot, flow.generation + 2, End.reset)
+  t.ok(seen[0].open, 'not this connection')
+  host.closed(flow.slot, flow.generation, End.reset)
+  t.notOk(seen[0].open)
+  host.closed(flow.slot, flow.generation, End.reset)
+  host.stop()
+  t.strictSame(happened(), ['0: 100', 'settle', `closed 0 ${End.reset}`, 'stop'])
+})
+
+t.test('first datagrams may overtake the word that the flow exists', async t => {
+  const { host, add, deliver, happened } = await open(t)
+  const flow = add()
+  deliver(flow, 0, 10)
+  host.settle()
+  host.opened(flow.slot, flow.generation)
+  t.strictSame(happened(), ['opened 0', '0: 10', 'settle'])
+})
+
+t.test('datagrams of one flow gather, their order stays', async t => {
+  const { host, add, deliver, happened } = await open(t)
+  const [a, b] = [add(1), add(2)]
+  deliver(a, 0, 100)
+  deliver(a, 300, 250, 100)
+  deliver(a, 900, 100)
+  deliver(b, 2000, 7)
+  deliver(a, 1200, 30)
+  deliver(a, 1300, 31)
+  host.settle()
+  host.settle()
+  t.strictSame(happened(), [
+    'opened 0',
+    '0: 100 100 100 50',
+    'opened 1',
+    '0: 100',
+    '1: 7',
+    '0: 30',
+    '0: 31',
+    'settle',
+    'settle',
+  ])
+})
+
+t.test('pieces of different memory do not mix', async t => {
+  const { host, add, deliver, happened } = await open(t)
+  const flow = add()
+  deliver(flow, 0, 10)
+  deliver(flow, 10, 10, 10, Uint8Array.from(counting(100)))
+  host.settle()
+  t.strictSame(happened(), ['opened 0', '0: 10', '0: 10', 'settle'])
+})
+
+t.test('datagrams of nobody are counted', async t => {
+  const { stack, add, deliver, happened } = await open(t)
+  const flow = add()
+  stack.end(flow)
+  deliver(flow, 0, 350, 100)
+  t.strictSame(stack.raised(), { flowGone: 4 }, 'each of them')
+  const socket = stack.add({ service: -1, ports: 99 << 16 })
+  deliver(socket, 0, 10)
+  const unserved = stack.add({ service: 3, ports: 98 << 16 })
+  deliver(unserved, 0, 10)
+  t.strictSame(stack.raised(), { flowGone: 2 })
+  t.strictSame(happened(), [])
+})
+
+t.test('a slot with another connection: the old one ends first', async t => {
+  const { stack, flows, host, add, deliver, happened } = await open(t)
+  const flow = add()
+  host.opened(flow.slot, flow.generation)
+  stack.end(flow)
+  const generation = flows.publish(flow.slot)
+  deliver({ slot: flow.slot, generation }, 0, 10)
+  host.settle()
+  host.closed(flow.slot, flow.generation, End.timeout)
+  t.strictSame(happened(), ['opened 0', `closed 0 ${End.reset}`, 'opened 0', '0: 10', 'settle'], 'a late purge changes nothing')
+})
+
+t.test('a connection that the service closed stays closed, whatever still comes', async t => {
+  const { stack, host, add, deliver, happened, context, seen, reports } = await open(t)
+  const flow = add()
+  host.opened(flow.slot, flow.generation)
+  context().close(seen[0], End.timeout)
+  context().close(seen[0])
+  t.strictSame(reports, [{ kind: 'close', ...flow, end: End.timeout }], 'told once')
+  t.strictSame(happened(), ['opened 0', `closed 0 ${End.timeout}`], 'closed follows at once')
+  // The coordinator has not ended it yet.
+  deliver(flow, 0, 200, 100)
+  host.opened(flow.slot, flow.generation)
+  host.settle()
+  t.strictSame(happened(), ['settle'])
+  t.strictSame(stack.raised(), { flowGone: 2 })
+  t.equal(context().send(seen[0], new Uint8Array(10), 0, 0, 1, 10, 10), 0)
+  host.closed(flow.slot, flow.generation, End.timeout)
+  t.strictSame(happened(), [])
+})
+
+t.test('a service may close a connection as soon as it opens', async t => {
+  const { stack, host, add, deliver, happened, reports } = await open(t, context => ({
+    opened: flow => context.close(flow),
+  }))
+  const flow = add()
+  for (let at = 0; at < 300; at += 100) deliver(flow, at, 100)
+  host.settle()
+  t.equal(reports.length, 1)
+  t.strictSame(happened(), [`closed 0 ${End.local}`, 'settle'])
+  t.strictSame(stack.raised(), { flowGone: 3 })
+})
+
+t.test('what a service can do', async t => {
+  const { stack, flows, host, add, happened, context, seen, reports, polled } = await open(t)
+  const given = context()
+  t.match(given, { queue: 0, queues: 3 })
+  t.equal(given.now(), 123)
+  t.equal(given.maxPayload(6), Egress.maxPayload(6))
+  given.every(50, () => {})
+  t.equal(given.poll(9, 1, () => {}), 0)
+  t.strictSame([polled, happened()], [[9], ['every 50']])
+  given.unpoll(9)
+  t.strictSame(polled, [])
+
+  given.connect(7, Uint8Array.of(0xc0, 0, 2, 1), 80)
+  given.connect(8, Uint8Array.from([0, ...counting(16, 0xf0)]).subarray(1), 81)
+  given.log('warn', 'text', { a: 1 })
+  const text = { kind: 'log', level: 'warn', text: 'text', fields: { a: 1 } }
+  const six = [0xf0f1f2f3 | 0, 0xf4f5f6f7 | 0, 0xf8f9fafb | 0, 0xfcfdfeff | 0]
+  t.strictSame(reports.splice(0), [
+    { kind: 'connect', service: 0, token: 7, family: 4, port: 80, remote: [0xc0000201 | 0, 0, 0, 0] },
+    { kind: 'connect', service: 0, token: 8, family: 6, port: 81, remote: six },
+    text,
+  ])
+  given.count('emptyDatagram')
+  given.count('heldFull', 5)
+  t.strictSame(stack.raised(), { emptyDatagram: 1, heldFull: 5 })
+
+  const flow = add(0)
+  host.opened(flow.slot, flow.generation)
+  const { vec, arena } = openVector(4)
+  vec.set([10, 100, 500, 50])
+  t.equal(given.send(seen[0], Uint8Array.from(counting(600)), arena, 0, 2, 150, 100), 2)
+  native.arenaClose(arena)
+  t.strictSame(stack.emitted().map(summary), ['ACK 1000 5000 +100', 'ACK 1100 5000 +50'])
+  t.equal(flows.load(0, Field.lastSent), 123)
+})
+
+t.test('failures reach whoever asked', async t => {
+  const failed: unknown[] = []
+  const { host } = await open(t, () => ({ connectFailed: (token, error) => failed.push(token, error.code) }))
+  host.connectFailed(0, 7, { code: 'ERR_FAKE_TCP_CONNECT_TIMEOUT', message: '' })
+  host.connectFailed(5, 8, { code: 'x', message: 'no such service' })
+  t.strictSame(failed, [7, 'ERR_FAKE_TCP_CONNECT_TIMEOUT'])
+  await t.rejects(host.serve(1, 'data:text/javascript,throw new RangeError("at load")', undefined), /at load/)
+  const failing = () => Promise.reject(new Error('at start'))
+  await t.rejects(host.serve(1, module, failing), /at start/)
+  host.settle()
+  host.stop()
+})
