@@ -1,5 +1,5 @@
 /**
- * The datagrams of every load tool here, in TypeScript, C (`udp-plain.c`) and Rust (`peers/crate`).
+ * The datagrams of every load tool here, in TypeScript, C (`load.h`), Rust and Go (`peers/`).
  *
  * | bytes | what |
  * |---|---|
@@ -15,7 +15,8 @@ export const SLOTS = 256
 export const WARMUP = 0xffffffff
 /** UDP over IPv4: 65,535 − 20 − 8. */
 export const MAX_DATAGRAM = 65_507
-export const MAX_FLOWS = 1024
+/** A flow number has 16 bits; more sockets than this need a raised limit of descriptors. */
+export const MAX_FLOWS = 16_384
 
 const tagOf = (flow: number, sequence: number): number => (sequence ^ (sequence >>> 16) ^ flow ^ 0x9e37) & 0xffff
 

@@ -20,6 +20,9 @@ const BATCH = 64
 const MAX_SEGMENTS = 64
 /** A paced sender wakes this often, in milliseconds. */
 const TICK = 0.2
+/** Flows are opened this many at a time, with a pause of so many milliseconds: who accepts them is measured elsewhere. */
+const WARMUP_BURST = 16
+const WARMUP_PAUSE = 4
 /** Words per piece: byte offset and length. */
 const PIECE = 2
 
@@ -133,7 +136,10 @@ const main = (): void => {
 
   const sleeper = new Int32Array(new SharedArrayBuffer(4))
   if (warmup > 0) {
-    for (const flow of flows) sender.warmup(flow)
+    for (const flow of flows) {
+      sender.warmup(flow)
+      if (flow.number % WARMUP_BURST === WARMUP_BURST - 1) Atomics.wait(sleeper, 0, 0, WARMUP_PAUSE)
+    }
     Atomics.wait(sleeper, 0, 0, warmup)
   }
   const most = sender.segments * sender.messages

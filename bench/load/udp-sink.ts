@@ -1,8 +1,8 @@
 /**
  * UDP sink: `udp-sink --listen IP:PORT [--seconds 7]`
  *
- * Takes datagrams (UDP_GRO: up to 64 KiB of them per read) and counts them. Writes `ready` to stderr once it is bound; prints one
- * JSON line (`Received` and cpuSeconds) after `--seconds`, or on SIGTERM.
+ * Takes datagrams (UDP_GRO: up to 64 KiB of them per read) and counts them. Writes `ready` to stderr once it is bound; prints a
+ * JSON line (`Received` and cpuSeconds, from the start on) at each SIGUSR2, and at its end: after `--seconds`, or on SIGTERM.
  */
 import { parseArgs } from 'node:util'
 import { errnoName, Message, native, Ready, UdpFlag } from '../../src/native.js'
@@ -56,13 +56,17 @@ const main = (): void => {
   check(poller.add(fd, 0, Ready.read), 'poller')
   console.error('ready')
 
-  const finish = (): void => {
+  const print = (): void => {
     drain()
+    console.log(JSON.stringify({ ...tally.result(), cpuSeconds: cpuSeconds() }))
+  }
+  const finish = (): void => {
+    print()
     poller.close()
     native.close(fd)
-    console.log(JSON.stringify({ ...tally.result(), cpuSeconds: cpuSeconds() }))
     process.exit(0)
   }
+  process.on('SIGUSR2', print)
   setTimeout(finish, seconds * 1000)
   process.once('SIGTERM', finish)
 }

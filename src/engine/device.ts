@@ -45,7 +45,7 @@ export const openTun = (options: TunOptions): Device => {
       native.tunOffload(queues[0], TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
     }
     // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for good.
-    check(native.linkUp(name, mtu, txQueueLength), `bring ${name} up with MTU ${mtu}`)
+    check(bringUp(name, mtu, txQueueLength), `bring ${name} up with MTU ${mtu}`)
     for (const pair of pairs) {
       if (pair === undefined) continue
       const prefix = pair.host.bytes.length * 8
@@ -140,6 +140,12 @@ const openQueues = (wanted: string, count: number, headers: boolean, queues: num
     if (i === 0) name = String(native.tunName(fd))
   }
   return name
+}
+
+/** In a user namespace the kernel lets nobody set the queue length: its default must do there. */
+const bringUp = (name: string, mtu: number, txQueueLength: number): number => {
+  const result = native.linkUp(name, mtu, txQueueLength)
+  return result === -Errno.EPERM ? native.linkUp(name, mtu, 0) : result
 }
 
 const tunError = (result: number, name: string): FakeTcpError => {

@@ -1,4 +1,3 @@
-import { add, after } from '../wire/serial.js'
 import type { Tuple } from './messages.js'
 import type { Segment } from './segment.js'
 
@@ -55,8 +54,7 @@ export class Openings {
     if (this.#waiting.size >= maxOpenings) this.#expire(now)
     if (this.#waiting.size >= maxOpenings) return undefined
     const tuple: Tuple = { family: s.family, ports: s.ports, remote: [s.r0, s.r1, s.r2, s.r3] }
-    const { seq, ack } = s
-    const opening: Opening = { key, tuple, since: now, seq, ack, held: [], bytes: 0, next: seq, reset: false }
+    const opening: Opening = { key, tuple, since: now, seq: s.seq, ack: s.ack, held: [], bytes: 0 }
     this.#waiting.set(key, opening)
     return opening
   }
@@ -64,8 +62,6 @@ export class Openings {
   /** Keeps a copy of the segment's payload; false when there is no room for it. */
   hold(opening: Opening, s: Segment, bytes: Uint8Array): boolean {
     const { payloadLength } = s
-    const end = add(s.seq, payloadLength)
-    if (after(end, opening.next)) opening.next = end
     if (payloadLength === 0) return true
     if (opening.bytes + payloadLength > maxHeldBytes || this.#heldInAll + payloadLength > maxHeldInAll) return false
     opening.held.push({

@@ -6,13 +6,13 @@ import {
   type Family,
   loopback,
   ports,
+  stackOfB,
   startClient,
   startServer,
-  stackOfB,
   vethOfB,
 } from '../system/support/programs.js'
-import { type Pair, pairName, pairs } from './pairs.js'
 import { exchange, numbers, randomDatagrams, recorded, startService, UdpSource } from '../system/support/udp.js'
+import { type Pair, pairName, pairs } from './pairs.js'
 
 const flows = 5
 /** MTU 1500, less the IP header and 20 bytes of TCP. */

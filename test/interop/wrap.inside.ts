@@ -4,13 +4,13 @@
  * Our server begins a connection at a number of its own choice, a cookie: connections are opened until one begins just below the
  * end. Our client must begin at 0, so it sends 4 GiB, of which a rule in the kernel lets only one super-packet in 512 through.
  */
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { type Socket, Stack } from '../../src/index.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
 import { native } from '../../src/native.js'
-import { type Kind, ports, startClient, startServer, tuns } from '../system/support/programs.js'
 import { LibrarySource } from '../system/support/library.js'
+import { type Kind, ports, startClient, startServer, tuns } from '../system/support/programs.js'
 import { exchange, randomDatagrams, startService, UdpSource } from '../system/support/udp.js'
 
 const end = 2 ** 32

@@ -113,7 +113,11 @@ for (const { name, client: clientKind, server: serverKind, family, flags = [] } 
 
     // The kernel writes 0xffff for 0 (CSUM_MANGLED_0), which is the same number in ones' complement, and which tshark calls bad.
     const bad = '(tcp.checksum.status == "Bad" && tcp.checksum != 0xffff) || ip.checksum.status == "Bad"'
-    t.same(await capture.filtered(`${bad} || _ws.malformed || icmp || icmpv6.type < 128`), [], 'bad, malformed or refused')
+    t.same(
+      await capture.filtered(`${bad} || _ws.malformed || icmp || icmpv6.type < 128`),
+      [],
+      'bad, malformed or refused',
+    )
     const packets = await capture.packets()
     const good = await capture.filtered('tcp.checksum.status == "Good" || tcp.checksum == 0xffff')
     t.equal(good.length, packets.length, `${packets.length} valid checksums`)

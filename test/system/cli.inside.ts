@@ -69,9 +69,18 @@ t.test('flags', async t => {
     [client('--nope'), /^error: unknown option '--nope'\n/u],
     [['nope'], /^error: unknown command 'nope'\n/u],
     [client('surplus'), /^error: too many arguments for 'client'/u],
-    [['server', '--local', 'x', ...remote], /^error: option '-l, --local <PORT>' argument 'x' is invalid\. It must be/u],
-    [client('--tun-local', '1.2.3'), /^error: option '--tun-local <IP>' argument '1\.2\.3' is invalid\. It must be an IPv4/u],
-    [client('--tun-peer6', '1.2.3.4'), /^error: option '--tun-peer6 <IP>' argument '1\.2\.3\.4' is invalid\. It must be an IPv6/u],
+    [
+      ['server', '--local', 'x', ...remote],
+      /^error: option '-l, --local <PORT>' argument 'x' is invalid\. It must be/u,
+    ],
+    [
+      client('--tun-local', '1.2.3'),
+      /^error: option '--tun-local <IP>' argument '1\.2\.3' is invalid\. It must be an IPv4/u,
+    ],
+    [
+      client('--tun-peer6', '1.2.3.4'),
+      /^error: option '--tun-peer6 <IP>' argument '1\.2\.3\.4' is invalid\. It must be an IPv6/u,
+    ],
     [client('--queues', '-1'), /^error: option '--queues <N>' argument '-1' is invalid\. It must be/u],
     [client('--idle-timeout', '0'), /^error: option '--idle-timeout <SECONDS>' argument '0' is invalid\. It must be/u],
     [client('--log-level', 'loud'), /^error: option '--log-level <LEVEL>' argument 'loud' is invalid\. It must be/u],

@@ -46,7 +46,12 @@ const open = async (t: Test, options: TunOptions = {}, ...flags: string[]): Prom
 }
 
 /** Sends batches, and takes as many bytes back. Answers whether they are the same. */
-const batchesComeBack = async (socket: Socket, segmentSize: number, segments: number, rounds: number): Promise<boolean> => {
+const batchesComeBack = async (
+  socket: Socket,
+  segmentSize: number,
+  segments: number,
+  rounds: number,
+): Promise<boolean> => {
   for (let round = 0; round < rounds; round++) {
     const sent = randomBytes(segmentSize * segments - (round % 3))
     if (socket.sendBatch(sent, segmentSize) !== segments) return false
@@ -132,7 +137,10 @@ t.test('ends', async t => {
   await stack.close()
   t.same(await last.closed, { reason: 'stack' })
   await echo.until(() => endings(echo).length === 3, 'news')
-  t.same(endings(echo).map(({ reason }) => reason), ['reset', 'local', 'reset'])
+  t.same(
+    endings(echo).map(({ reason }) => reason),
+    ['reset', 'local', 'reset'],
+  )
   t.notMatch(readFileSync('/proc/net/dev', 'latin1'), tuns.a, 'the interface is gone')
   await t.rejects(stack.connect(remote[4], port), { code: ErrorCode.CLOSED })
 })

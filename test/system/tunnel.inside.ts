@@ -32,7 +32,11 @@ t.test('new sources, all at once', async t => {
   await Promise.all(sources.map(source => source.until(3)))
   const wanted = sources.map((_, i) => words(i))
   t.same(perSource(service, 200), wanted, 'everything came to the service, in order')
-  t.same(sources.map(source => source.texts), wanted, 'and back')
+  t.same(
+    sources.map(source => source.texts),
+    wanted,
+    'and back',
+  )
   t.equal(new Set(recorded(service).map(({ from }) => from)).size, 200, 'from one port each')
   t.equal(count(client, '"new UDP client"'), 200)
   t.equal(count(server, '"connection accepted"'), 200)
@@ -58,13 +62,23 @@ t.test('handshakes do not wait for each other', { skip: needs.nft() ?? false }, 
   await Promise.all(sources.map(source => source.until(3)))
   const took = performance.now() - start
   t.ok(took < 4_000, `all after ${took.toFixed()} ms`)
-  t.same(perSource(service, 60), sources.map((_, i) => words(i)), 'what waited came in order')
+  t.same(
+    perSource(service, 60),
+    sources.map((_, i) => words(i)),
+    'what waited came in order',
+  )
 })
 
 t.test('options of the engine', async t => {
   const service = await startService(network.b, 4)
   t.teardown(() => service.stop())
-  const cases = [['--queues', '1'], ['--queues', '2'], ['--queues', '4'], ['--no-offload'], ['--no-offload', '--queues', '1']]
+  const cases = [
+    ['--queues', '1'],
+    ['--queues', '2'],
+    ['--queues', '4'],
+    ['--no-offload'],
+    ['--no-offload', '--queues', '1'],
+  ]
   for (const flags of [...cases, ['--mtu', '1280'], ['--ipv4-only']]) {
     await t.test(flags.join(' '), async t => {
       const server = await startServer(network.b, { flags })

@@ -125,20 +125,43 @@ t.test('waits for the word of the coordinator, even when the flow can be found a
   t.match(receive({ seq: 7, payload: [7] }), { delivered: [{ payload: [7] }] })
 })
 
-t.test('anything but data and ACKs is not held', async t => {
+t.test('flags that mean nothing here', async t => {
   const { receive, third } = open(t)
   third()
   const raised = { unexpectedFlags: 1 }
-  for (const flags of [SYN, SYN | ACK, ACK | FIN, RST, RST | ACK]) t.strictSame(receive({ flags, payload }), { raised })
+  for (const flags of [SYN, SYN | ACK, ACK | FIN]) t.strictSame(receive({ flags, payload }), { raised })
+})
+
+t.test('a peer that closes at once: first its data, then its RST, once the connection exists', async t => {
+  const reports = [{ kind: 'reset', slot: 0, generation: 2 }]
+  for (const flags of [RST, RST | ACK]) {
+    const { receive, third, opened } = open(t)
+    const report = third()
+    t.strictSame(receive({ payload }), {})
+    t.strictSame(receive({ seq: 6, flags }), {})
+    t.match(opened(report), { delivered: [{ payload }], reports })
+    const bare = open(t)
+    const bareReport = bare.third()
+    t.strictSame(bare.receive({ flags }), {}, 'without any data')
+    t.strictSame(bare.opened(bareReport), { reports })
+  }
+  const { receive, third, opened, cookie } = open(t)
+  const report = third({ payload })
+  t.strictSame(receive({ seq: 7, flags: RST, ack: 0 }), {})
+  const { reports: none, sent, raised } = opened(report)
+  t.equal(none, undefined, 'a RST that is not exact is asked about, now as later')
+  t.strictSame(sent, [`ACK ${cookie} 6`])
+  t.match(raised, { resetNotExact: 1, challengesOut: 1 })
 })
 
 t.test('held payload is bounded', async t => {
   const { receive, third, opened } = open(t)
   const report = third()
   const most = counting(60_000)
-  for (let i = 0; i < 4; i++) t.strictSame(receive({ seq: 1 + i * 60_000, payload: most }), {})
-  t.strictSame(receive({ seq: 240_001, payload: most }), { raised: { openingFull: 1 } })
-  t.equal(opened(report).delivered?.length, 4)
+  const room = Math.floor((1024 * 1024) / most.length)
+  for (let i = 0; i < room; i++) t.strictSame(receive({ seq: 1 + i * most.length, payload: most }), {})
+  t.strictSame(receive({ seq: 1 + room * most.length, payload: most }), { raised: { openingFull: 1 } })
+  t.equal(opened(report).delivered?.length, room)
 })
 
 t.test('openings are bounded in number', async t => {

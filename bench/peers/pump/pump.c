@@ -93,9 +93,12 @@ static double cpu_seconds(void) {
 }
 
 static void report(uint64_t datagrams, uint64_t bytes, double seconds, uint64_t calls, uint64_t errors) {
-  printf("{\"datagrams\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"calls\":%llu,\"errors\":%llu,\"cpuSeconds\":%.3f}\n",
+  struct rusage u;
+  getrusage(RUSAGE_SELF, &u);
+  printf("{\"datagrams\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"calls\":%llu,\"errors\":%llu,\"cpuSeconds\":%.3f,"
+         "\"memoryMB\":%.1f}\n",
          (unsigned long long)datagrams, (unsigned long long)bytes, seconds, (unsigned long long)calls,
-         (unsigned long long)errors, cpu_seconds());
+         (unsigned long long)errors, cpu_seconds(), (double)u.ru_maxrss / 1000);
 }
 
 static void send_all(const struct options *o) {

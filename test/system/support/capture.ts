@@ -29,7 +29,16 @@ export type Packet = Record<(typeof fields)[number], string>
  * Checksums are verified, not taken on trust: tshark leaves that to the network card else. Datagrams of random bytes are just data:
  * sooner or later they look like a malformed packet of some protocol.
  */
-const strict = ['-d', `tcp.port==${ports.server},data`, '-o', 'ip.check_checksum:TRUE', '-o', 'tcp.check_checksum:TRUE', '-o', 'udp.check_checksum:TRUE']
+const strict = [
+  '-d',
+  `tcp.port==${ports.server},data`,
+  '-o',
+  'ip.check_checksum:TRUE',
+  '-o',
+  'tcp.check_checksum:TRUE',
+  '-o',
+  'udp.check_checksum:TRUE',
+]
 
 /** tcpdump on one interface, into a file. */
 export class Capture {

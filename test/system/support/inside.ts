@@ -46,5 +46,8 @@ export const runInside = (t: TAP, url: string, ...required: (keyof typeof needs)
   if (reason !== undefined) t.comment(`skipped: ${reason}`)
   const { command, env } = enter()
   const [program, ...args] = [...command, process.execPath, file]
-  t.spawn(program, args, { env: { ...process.env, ...env }, skip: reason ?? false, timeout: limitMs }, basename(file))
+  // tap in the child has a limit of its own, 30 s unless told otherwise.
+  const limits = { TAP_TIMEOUT: String(limitMs / 1_000) }
+  const options = { env: { ...process.env, ...limits, ...env }, skip: reason ?? false, timeout: limitMs }
+  t.spawn(program, args, options, basename(file))
 }

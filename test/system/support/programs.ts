@@ -6,7 +6,10 @@ import { addresses, type Side } from '../../../src/lab/network.js'
 const root = fileURLToPath(new URL('../../../..', import.meta.url))
 
 export const cli = [process.execPath, `${root}dist/src/cli/main.js`] as const
-export const phantun = { client: `${root}.peers/phantun/bin/client`, server: `${root}.peers/phantun/bin/server` } as const
+export const phantun = {
+  client: `${root}.peers/phantun/bin/client`,
+  server: `${root}.peers/phantun/bin/server`,
+} as const
 /** A program of the tests, compiled: `program('system/support/udp-service.js')`. */
 export const program = (path: string): string[] => [process.execPath, `${root}dist/test/${path}`]
 

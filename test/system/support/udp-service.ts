@@ -14,7 +14,8 @@ const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d+)$/u.exec(values.listen ?? ''
 
 const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 })
 socket.on('message', (datagram, { address, port }) => {
-  if (values.record === true) console.log(JSON.stringify({ from: `${address} ${port}`, data: datagram.toString('base64') }))
+  if (values.record === true)
+    console.log(JSON.stringify({ from: `${address} ${port}`, data: datagram.toString('base64') }))
   if (values.mute !== true) socket.send(datagram, port, address)
 })
 socket.bind(Number(port), host, () => console.error('ready'))
