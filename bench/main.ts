@@ -1,21 +1,28 @@
 /** The harness itself. bench/run.mjs starts it in a private network namespace; options are described there. */
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { killAll, stopAll } from '../src/lab/child.js'
-import { createNetwork, type Network, type Shape, shapes, unavailable } from '../src/lab/network.js'
+import { createNetwork, type Network, shapes, unavailable } from '../src/lab/network.js'
 import { MAX_SECONDS, number } from './load/options.js'
+import { Clock, plan, type Step, timeText } from './plan.js'
+import { root } from './programs.js'
 import { quiet } from './quiet.js'
-import { type Row, summarize, table, writeResults } from './report.js'
-import type { Peer, Scenario } from './scenario.js'
+import { docs } from './report/docs.js'
+import { html } from './report/html.js'
+import { collect, type Results, read, write } from './results.js'
 import { libraryScenarios } from './scenarios/library.js'
 import { tunnelScenarios } from './scenarios/tunnel.js'
+import type { Row, Run } from './summary.js'
+import { table } from './table.js'
 
 /** Of all CPUs, in percent: what others may use while we measure, when `--quiet` asks for it. */
 const QUIET_PERCENT = 10
-const RESULTS = fileURLToPath(new URL('../../bench/results/latest.json', import.meta.url))
+/** `--quick` ends within three minutes, on a slow machine too: what doesn't fit is left out. Reports take some seconds of it. */
+const QUICK_BUDGET = 165
+const LATEST = 'bench/results/latest.json'
+const REPORT = 'bench/results/report.html'
+const DOCS = 'docs/benchmarks.md'
 
 const say = (text: string): void => console.error(text)
-
 const list = (text: string | undefined): string[] | undefined => text?.split(',').map(item => item.trim())
 
 const { values } = parseArgs({
@@ -27,67 +34,103 @@ const { values } = parseArgs({
     peers: { type: 'string' },
     shapes: { type: 'string' },
     quiet: { type: 'string', default: '0' },
+    budget: { type: 'string' },
+    from: { type: 'string' },
+    'write-docs': { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
   },
 })
 const rounds = number(values.rounds ?? (values.quick ? '1' : '3'), '--rounds', 1, 100)
-const seconds = number(values.seconds ?? (values.quick ? '2' : '4'), '--seconds', 0.1, MAX_SECONDS / 2)
+const seconds = number(values.seconds ?? (values.quick ? '1' : '4'), '--seconds', 0.1, MAX_SECONDS / 4)
 const patience = number(values.quiet, '--quiet', 0, 600)
-const only = list(values.only)
-const onlyPeers = list(values.peers)
-const onlyShapes = list(values.shapes) ?? shapes
+const budget = number(values.budget ?? (values.quick ? String(QUICK_BUDGET) : '86400'), '--budget', 1, 86_400)
 
-const chosen = [...tunnelScenarios, ...libraryScenarios].filter(
-  scenario => only?.some(name => scenario.name === name || scenario.name.startsWith(`${name}/`)) ?? true,
-)
-if (chosen.length === 0) throw new Error(`--only ${values.only} names no scenario`)
-
-const one = async (network: Network, scenario: Scenario, peer: Peer, row: Row, label: string): Promise<void> => {
-  if (peer.absent !== undefined) {
-    row.absent = peer.absent
-    return
-  }
-  const where = `${label} ${scenario.name} ${network.shape} ${peer.name}`
+const measureOnce = async (network: Network, step: Step, row: Row): Promise<string> => {
   try {
     const busyBefore = await quiet(QUIET_PERCENT, patience)
-    const run = await peer.run(network, seconds)
-    row.runs.push({ ...run, busyBefore })
-    const rate = Math.round(run.datagramsPerSecond).toLocaleString('en-US')
-    say(
-      `${where}: ${rate}/s, ${run.lossPercent.toFixed(1)} % lost, ${run.cpuSecondsPerGB.toFixed(2)} CPU s/GB (${busyBefore.toFixed(0)} % busy before)`,
-    )
+    const run: Run = { ...(await step.peer.run(network, seconds)), busyBefore }
+    row.runs.push(run)
+    const figures = [
+      `${Math.round(run.datagramsPerSecond).toLocaleString('en-US')}/s`,
+      `${run.lossPercent.toFixed(1)} % lost`,
+      ...(run.cpuSecondsPerGB > 0 ? [`${run.cpuSecondsPerGB.toFixed(2)} CPU s/GB`] : []),
+      ...(run.latencyP50 > 0 ? [`p50 ${Math.round(run.latencyP50)} µs, p99 ${Math.round(run.latencyP99)} µs`] : []),
+    ]
+    return `${figures.join(', ')} (${busyBefore.toFixed(0)} % busy before)`
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     row.failures.push(reason)
-    say(`${where}: ${reason}`)
+    return `failed: ${reason}`
   }
 }
 
-/** Peers take turns within a round, and another one begins each time: what the machine does besides hits all alike. */
-const runShape = async (shape: Shape, rows: Map<string, Row>): Promise<void> => {
-  const reason = unavailable(shape)
-  if (reason !== undefined) return say(reason)
-  const network = await createNetwork(shape)
+/** Makes all runs; one network at a time, made anew where the shape changes. */
+const measureAll = async (steps: readonly Step[]): Promise<Row[]> => {
+  const rows = new Map<string, Row>()
+  const clock = new Clock(steps, seconds)
+  let network: Network | undefined
   try {
-    for (let round = 0; round < rounds; round++) {
-      for (const scenario of chosen) {
-        const peers = scenario.peers.filter(peer => onlyPeers?.some(name => peer.name.startsWith(name)) ?? true)
-        for (const peer of peers) {
-          const key = `${scenario.name} ${shape} ${peer.name}`
-          const { name, title } = scenario
-          if (!rows.has(key)) {
-            rows.set(key, { scenario: name, title, shape, peer: peer.name, role: peer.role, runs: [], failures: [] })
-          }
-        }
-        for (let i = 0; i < peers.length; i++) {
-          const peer = peers[(i + round) % peers.length]
-          const row = rows.get(`${scenario.name} ${shape} ${peer.name}`)!
-          await one(network, scenario, peer, row, `[${round + 1}/${rounds}]`)
-        }
+    for (const [index, step] of steps.entries()) {
+      const { scenario, shape, peer } = step
+      const key = `${scenario.name} ${shape} ${peer.name}`
+      const { name, title, figure, size, flows } = scenario
+      const row: Row = rows.get(key) ?? {
+        ...{ scenario: name, title, figure, size, flows, shape },
+        ...{ peer: peer.name, role: peer.role, runs: [], failures: [] },
       }
+      rows.set(key, row)
+      const where = `[${index + 1}/${steps.length}, ${timeText(clock.remaining(index))} left] ${key}: `
+      const absent =
+        peer.absent ??
+        unavailable(shape) ??
+        (clock.elapsed + clock.estimate(step) > budget ? `left out: no time left (--budget ${budget})` : undefined)
+      if (absent !== undefined) {
+        if (row.runs.length === 0) row.absent = absent
+        if (step.round === 0) say(where + absent)
+        continue
+      }
+      if (network?.shape !== shape) {
+        await network?.close()
+        network = undefined
+        network = await createNetwork(shape)
+      }
+      process.stderr.write(where)
+      const began = performance.now()
+      say(await measureOnce(network, step, row))
+      clock.took(step, (performance.now() - began) / 1000)
     }
   } finally {
-    await network.close()
+    await network?.close()
   }
+  return [...rows.values()]
+}
+
+const measure = async (): Promise<Results> => {
+  const choice = { rounds, shapes: shapes.filter(shape => list(values.shapes)?.includes(shape) ?? true) }
+  const steps = plan([...tunnelScenarios, ...libraryScenarios], {
+    ...choice,
+    only: list(values.only),
+    peers: list(values.peers),
+    quick: values.quick,
+  })
+  if (steps.length === 0) throw new Error('--only, --peers and --shapes leave nothing to run')
+  const began = performance.now()
+  const rows = await measureAll(steps)
+  const took = Math.round((performance.now() - began) / 1000)
+  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
+  const results = collect(rows, { command, rounds, seconds, took })
+  write(root + LATEST, `${JSON.stringify(results, null, 2)}\n`)
+  say(`\nEvery run is in ${LATEST}`)
+  return results
+}
+
+const report = async (results: Results): Promise<void> => {
+  console.log(table(results))
+  write(root + REPORT, await html(results))
+  say(`Tables and charts are in ${REPORT}`)
+  if (!values['write-docs']) return
+  write(root + DOCS, docs(results))
+  say(`${DOCS} is written`)
 }
 
 process.on('exit', killAll)
@@ -100,13 +143,16 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 try {
-  const rows = new Map<string, Row>()
-  for (const shape of shapes) if (onlyShapes.includes(shape)) await runShape(shape, rows)
-  const summaries = summarize([...rows.values()])
-  writeResults(RESULTS, summaries, { rounds, seconds })
-  console.log(table(summaries))
-  say('Every run is in bench/results/latest.json')
-  if (summaries.some(row => row.failures.length > 0)) process.exitCode = 1
+  if (values.list) {
+    for (const { name, title, shapes } of [...tunnelScenarios, ...libraryScenarios]) {
+      console.log(`${name.padEnd(24)} ${shapes.join(',').padEnd(11)} ${title}`)
+    }
+  } else {
+    const results = values.from === undefined ? await measure() : read(values.from)
+    await report(results)
+    // A peer that breaks under load is a result; ours isn't.
+    if (results.rows.some(row => row.role === 'ours' && row.failures.length > 0)) process.exitCode = 1
+  }
 } finally {
   await stopAll()
 }

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /** The package's root: this file runs as dist/bench/programs.js. */
-const root = fileURLToPath(new URL('../..', import.meta.url))
+export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** A program of ours, compiled: `node('bench/load/udp-sink.js')`. */
 const node = (path: string): string[] => [process.execPath, `${root}dist/${path}`]
@@ -17,16 +17,31 @@ export const programs = {
   phantunClient: [`${root}.peers/phantun/bin/client`],
   phantunServer: [`${root}.peers/phantun/bin/server`],
   crate: [`${root}.peers/crate/release/fake-tcp-crate-peer`],
+  tcpraw: [`${root}.peers/bin/tcpraw-peer`],
   pump: [`${root}.peers/bin/pump`],
   udpPlain: [`${root}.peers/bin/udp-plain`],
+  udpLatency: [`${root}.peers/bin/udp-latency`],
+  udpDuplex: [`${root}.peers/bin/udp-duplex`],
   udpSend: node('bench/load/udp-send.js'),
   udpSink: node('bench/load/udp-sink.js'),
 } as const
 
 export type Program = keyof typeof programs
 
-/** Why these programs can't run, or undefined. */
-export const absence = (...names: Program[]): string | undefined => {
+/** Why something was not built, as bench/peers/install.mjs left it: program file → sentence. */
+const reasons = (): Record<string, string> => {
+  try {
+    return JSON.parse(readFileSync(`${root}.peers/absent.json`, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+/** Why these programs can't run, in one sentence, or undefined. */
+export const absence = (...names: readonly Program[]): string | undefined => {
   const missing = names.map(name => programs[name].at(-1) ?? '').filter(path => !existsSync(path))
-  return missing.length > 0 ? `not built: ${missing.map(path => path.slice(root.length)).join(', ')}` : undefined
+  if (missing.length === 0) return undefined
+  const known = reasons()
+  const path = missing[0].slice(root.length)
+  return known[path] ?? `${path} is not built.`
 }

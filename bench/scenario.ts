@@ -1,6 +1,9 @@
-import type { Network } from '../src/lab/network.js'
+import type { Network, Shape } from '../src/lab/network.js'
 
-/** What one run of one peer showed. Rates are of datagrams that arrived, from the first to the last one. */
+/**
+ * What one run of one peer showed. Rates are of datagrams that arrived, from the first to the last one; 0 stands for "not
+ * measured". CPU time is user and system time of the programs under test, not that of load tools and interrupts.
+ */
 export interface Metrics {
   datagramsPerSecond: number
   /** Payload only, in 10⁹ bit/s. */
@@ -10,14 +13,26 @@ export interface Metrics {
   /** Datagrams that came behind a later one. */
   reordered: number
   corrupted: number
-  /** User and system time of both programs under test per 10⁹ bytes of delivered payload. */
+  /** CPU time of both programs under test per 10⁹ bytes of delivered payload … */
   cpuSecondsPerGB: number
-  /** Peak resident memory of both programs under test together, in MB; 0: not measured. */
+  /** … of the one that sends (tunnel: the client) … */
+  senderCpuPerGB: number
+  /** … and of the one that receives (tunnel: the server). */
+  receiverCpuPerGB: number
+  /** CPU time of both per delivered datagram, in microseconds. */
+  cpuMicrosPerDatagram: number
+  /** Peak resident memory of both programs under test together, in MB. */
   memoryMB: number
+  /** Round trip in microseconds. */
+  latencyP50: number
+  latencyP99: number
 }
 
-/** `ours` is divided by `reference`; `limit` is context: what the kernel could do. */
-export type Role = 'ours' | 'reference' | 'limit'
+/** What a scenario is about: the figure of its `ratio` and its first column. */
+export type Figure = 'datagramsPerSecond' | 'cpuSecondsPerGB' | 'latencyP50'
+
+/** `ours` is divided by `reference`; `mixed` is one end of each; `other` and `limit` are context: a third peer, and what the kernel could do. */
+export type Role = 'ours' | 'mixed' | 'reference' | 'other' | 'limit'
 
 export interface Peer {
   name: string
@@ -31,27 +46,56 @@ export interface Scenario {
   /** `group/name`; `--only` takes either. */
   name: string
   title: string
-  peers: Peer[]
+  figure: Figure
+  shapes: readonly Shape[]
+  /** Shapes that `--quick` keeps. */
+  quick: readonly Shape[]
+  /** Bytes per datagram and number of flows. */
+  size: number
+  flows: number
+  /** About how long one run takes when its load takes `seconds`. */
+  duration(seconds: number): number
+  peers: readonly Peer[]
 }
 
-/** What receivers and senders print. */
+/** What senders print. */
 export interface Sent {
   datagrams: number
   bytes: number
   seconds: number
   cpuSeconds: number
-}
-export interface Arrived extends Sent {
-  reordered?: number
-  corrupted?: number
+  memoryMB?: number
 }
 
-export const metricsOf = (sent: Sent, arrived: Arrived, cpuSeconds: number, memoryMB: number): Metrics => ({
-  datagramsPerSecond: arrived.seconds > 0 ? arrived.datagrams / arrived.seconds : 0,
-  gbitPerSecond: arrived.seconds > 0 ? (arrived.bytes * 8) / arrived.seconds / 1e9 : 0,
-  lossPercent: sent.datagrams > 0 ? Math.max(0, 100 * (1 - arrived.datagrams / sent.datagrams)) : 0,
-  reordered: arrived.reordered ?? 0,
-  corrupted: arrived.corrupted ?? 0,
-  cpuSecondsPerGB: arrived.bytes > 0 ? (cpuSeconds / arrived.bytes) * 1e9 : 0,
-  memoryMB,
-})
+/** What receivers print. */
+export interface Arrived {
+  datagrams: number
+  bytes: number
+  seconds: number
+  reordered?: number
+  corrupted?: number
+  memoryMB?: number
+}
+
+/** CPU time in seconds of the sending and the receiving program under test. */
+export type Cpu = readonly [sender: number, receiver: number]
+
+export const metricsOf = (sent: Sent, arrived: Arrived, cpu: Cpu, memoryMB: number): Metrics => {
+  const { datagrams, bytes, seconds } = arrived
+  const perGB = (cpuSeconds: number): number => (bytes > 0 ? (cpuSeconds / bytes) * 1e9 : 0)
+  const both = cpu[0] + cpu[1]
+  return {
+    datagramsPerSecond: seconds > 0 ? datagrams / seconds : 0,
+    gbitPerSecond: seconds > 0 ? (bytes * 8) / seconds / 1e9 : 0,
+    lossPercent: sent.datagrams > 0 ? Math.max(0, 100 * (1 - datagrams / sent.datagrams)) : 0,
+    reordered: arrived.reordered ?? 0,
+    corrupted: arrived.corrupted ?? 0,
+    cpuSecondsPerGB: perGB(both),
+    senderCpuPerGB: perGB(cpu[0]),
+    receiverCpuPerGB: perGB(cpu[1]),
+    cpuMicrosPerDatagram: datagrams > 0 ? (both / datagrams) * 1e6 : 0,
+    memoryMB,
+    latencyP50: 0,
+    latencyP99: 0,
+  }
+}

@@ -4,7 +4,7 @@
 // udp-plain --to IP:PORT [--size BYTES] [--flows N] [--warmup MS] [--seconds S] [--rate DATAGRAMS_PER_SECOND]
 // udp-plain --to IP:PORT … --steps 1
 //
-// With `--steps` it sends whenever a line `RATE SECONDS` comes on stdin, over the same flows, until stdin ends. Datagrams are
+// Writes `started` to stderr once its flows are open. With `--steps` it then sends whenever a line `RATE SECONDS` comes on stdin, over the same flows, until stdin ends. Datagrams are
 // those of bench/load/datagram.ts; rate 0 is as fast as possible. Prints one JSON line per step.
 #define _GNU_SOURCE
 #include "load.h"
@@ -66,8 +66,8 @@ int main(int argc, char **argv) {
   prctl(PR_SET_TIMERSLACK, 1000UL);
   for (size_t slot = 0; slot < SLOTS; slot++) fill(slots[slot], slot, size);
   open_flows(endpoint(option(argc, argv, "--to")), number(argc, argv, "--warmup", 0, 0, 10000));
+  fprintf(stderr, "started\n");
   if (number(argc, argv, "--steps", 0, 0, 1) == 0) return step(rate, seconds), 0;
-  fprintf(stderr, "ready\n");
   char line[64];
   for (double began = now(); fgets(line, sizeof line, stdin) && now() - began < MAX_SECONDS;)
     if (sscanf(line, "%lf %lf", &rate, &seconds) == 2 && rate >= 0 && seconds > 0 && seconds <= MAX_SECONDS)

@@ -7,7 +7,8 @@
  * | `--plain` | one per datagram (`udp-plain`, in C, does the same with less CPU time) |
  * | `--gso` | one per UDP_SEGMENT message of up to 64 datagrams: the kernel cuts it, or a GRO receiver gets it whole |
  *
- * `--rate` is datagrams per second over all flows, 0: as fast as possible. Each flow has its own source port. Prints one JSON line.
+ * `--rate` is datagrams per second over all flows, 0: as fast as possible. Each flow has its own source port. Writes
+ * `started` to stderr once all are open; prints one JSON line.
  */
 import { parseArgs } from 'node:util'
 import { errnoName, Message, native } from '../../src/native.js'
@@ -143,6 +144,7 @@ const main = (): void => {
     Atomics.wait(sleeper, 0, 0, warmup)
   }
   const most = sender.segments * sender.messages
+  console.error('started')
   const start = performance.now()
   const end = start + seconds * 1000
   let attempted = 0

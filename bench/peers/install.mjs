@@ -2,17 +2,19 @@
  * Builds what the benchmarks compare with, and the load tools in C, into the ignored folder `.peers/`:
  *
  *   .peers/bin/pump                              bench/peers/pump/pump.c: the kernel's limit
- *   .peers/bin/udp-plain                         bench/load/udp-plain.c: one datagram per system call
+ *   .peers/bin/udp-plain, udp-latency, udp-duplex    bench/load: load tools
  *   .peers/phantun/bin/client, server            `phantun` 0.8.1 from crates.io
  *   .peers/crate/release/fake-tcp-crate-peer     bench/peers/crate on `fake-tcp` 0.7.1 from crates.io
+ *   .peers/bin/tcpraw-peer                       bench/peers/tcpraw on `github.com/xtaci/tcpraw` from the Go module proxy
+ *   .peers/absent.json                           why something is missing
  *
  * What is already there and newer than its source stays. Exit code 3, with one sentence, when a compiler is missing:
  * what it would have built shows as absent. Other failures exit with 1.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 export const EXIT_ABSENT = 3
@@ -34,31 +36,39 @@ const run = (command, args, extra = {}) => {
   if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${result.status ?? result.signal}`)
 }
 
-const found = command => spawnSync(command, ['--version'], { stdio: 'ignore', env: environment }).status === 0
+/** `go` has no --version. */
+const found = command =>
+  spawnSync(command, [command === 'go' ? 'version' : '--version'], { stdio: 'ignore', env: environment }).status === 0
 
 const fresh = (target, sources) =>
   existsSync(target) && sources.every(source => statSync(source).mtimeMs <= statSync(target).mtimeMs)
 
 const compileC = (target, source) => {
   mkdirSync(dirname(target), { recursive: true })
-  run('cc', ['-O2', '-Wall', '-Wextra', '-o', target, source])
+  run('cc', ['-O2', '-Wall', '-Wextra', '-pthread', '-o', target, source])
 }
 
 const phantunHome = join(peers, 'phantun')
 const crateProject = join(here, 'crate')
+const tcprawProject = join(here, 'tcpraw')
+const load = join(here, '../load')
 
-/** name: shown; tool: what builds it; built: whether that is done. */
+/** name: shown; tool: what builds it; targets: what it makes; built: whether that is done. */
 const builds = [
   ...[
     ['pump', join(here, 'pump/pump.c')],
-    ['udp-plain', join(here, '../load/udp-plain.c')],
+    ['udp-plain', join(load, 'udp-plain.c')],
+    ['udp-latency', join(load, 'udp-latency.c')],
+    ['udp-duplex', join(load, 'udp-duplex.c')],
   ].map(([name, source]) => {
     const target = join(peers, 'bin', name)
-    return { name, tool: 'cc', built: () => fresh(target, [source]), build: () => compileC(target, source) }
+    const built = () => fresh(target, [source, join(load, 'load.h')])
+    return { name, tool: 'cc', targets: [target], built, build: () => compileC(target, source) }
   }),
   {
     name: `phantun ${PHANTUN}`,
     tool: 'cargo',
+    targets: ['client', 'server'].map(program => join(phantunHome, 'bin', program)),
     built: () => ['client', 'server'].every(program => existsSync(join(phantunHome, 'bin', program))),
     build: () => {
       const scratch = join(phantunHome, 'target')
@@ -69,6 +79,7 @@ const builds = [
   {
     name: 'the crate peer (fake-tcp 0.7.1)',
     tool: 'cargo',
+    targets: [join(peers, 'crate/release/fake-tcp-crate-peer')],
     built: () =>
       fresh(
         join(peers, 'crate/release/fake-tcp-crate-peer'),
@@ -79,25 +90,49 @@ const builds = [
         CARGO_TARGET_DIR: join(peers, 'crate'),
       }),
   },
+  {
+    name: 'the tcpraw peer',
+    tool: 'go',
+    targets: [join(peers, 'bin/tcpraw-peer')],
+    built: () =>
+      fresh(
+        join(peers, 'bin/tcpraw-peer'),
+        ['go.mod', 'main.go'].map(name => join(tcprawProject, name)),
+      ),
+    build: () => {
+      // In a copy: `go mod tidy` writes go.sum.
+      const copy = join(peers, 'tcpraw')
+      cpSync(tcprawProject, copy, { recursive: true })
+      run('go', ['-C', copy, 'mod', 'tidy'])
+      run('go', ['-C', copy, 'build', '-o', join(peers, 'bin/tcpraw-peer'), '.'])
+    },
+  },
 ]
 
 /** Builds everything that can be built. Sentences about what could not: for want of a tool, and for other reasons. */
 export const install = () => {
   const absent = []
   const failed = []
-  for (const { name, tool, built, build } of builds) {
+  const reasons = {}
+  for (const { name, tool, targets, built, build } of builds) {
     if (built()) continue
+    let reason
     if (!found(tool)) {
-      absent.push(`${tool} is not installed: ${name} is absent.`)
-      continue
+      reason = `${tool} is not installed: ${name} is absent.`
+      absent.push(reason)
+    } else {
+      say(`building ${name}`)
+      try {
+        build()
+      } catch (error) {
+        reason = `${name} could not be built: ${error.message}.`
+        failed.push(reason)
+      }
     }
-    say(`building ${name}`)
-    try {
-      build()
-    } catch (error) {
-      failed.push(`${name} could not be built: ${error.message}.`)
-    }
+    if (reason !== undefined) for (const target of targets) reasons[relative(root, target)] = reason
   }
+  mkdirSync(peers, { recursive: true })
+  writeFileSync(join(peers, 'absent.json'), JSON.stringify(reasons))
   return { absent, failed }
 }
 

@@ -1,13 +1,21 @@
 /**
- * Our library as a receiver: `ours-recv --tun-local IP --tun-peer IP --port PORT [--seconds 10] [--tun NAME]`
+ * Our library as a receiver: `ours-recv --tun-local IP --tun-peer IP --port PORT [--mode batches] [--offload 1] [--seconds 10] [--tun NAME]`
  *
- * Takes the first connection, in batches, and ends with it, on SIGTERM, or after `--seconds`. Writes `ready` to stderr once
- * it listens; prints one JSON line; cpuSeconds counts from the connection on.
+ * | mode | datagrams reach |
+ * |---|---|
+ * | `batches` | sockets on the main thread, as views |
+ * | `one` | the same, one by one, each the program's to keep |
+ * | `service` | a service in the queue workers |
+ *
+ * Takes any number of connections, until SIGTERM or after `--seconds`. Writes `ready` to stderr once it listens; prints one JSON line.
  */
 import { parseArgs } from 'node:util'
-import { Stack } from '../../src/index.js'
-import { sequenceAt } from '../load/datagram.js'
-import { cpuSeconds, MAX_SECONDS, number } from '../load/options.js'
+import { type Socket, Stack } from '../../src/index.js'
+import { MAX_SECONDS, number } from '../load/options.js'
+import { arrived, Count, countBytes } from './count.js'
+
+/** As many connections as one burst of the sender may open. */
+const BACKLOG = 4096
 
 const { values } = parseArgs({
   options: {
@@ -15,50 +23,49 @@ const { values } = parseArgs({
     'tun-local': { type: 'string' },
     'tun-peer': { type: 'string' },
     port: { type: 'string' },
+    mode: { type: 'string', default: 'batches' },
+    offload: { type: 'string', default: '1' },
     seconds: { type: 'string', default: '10' },
   },
 })
 
 const stack = await Stack.open({
-  tun: { name: values.tun, hostAddress: values['tun-local'] ?? '', stackAddress: values['tun-peer'] ?? '' },
+  tun: {
+    name: values.tun,
+    hostAddress: values['tun-local'] ?? '',
+    stackAddress: values['tun-peer'] ?? '',
+    offload: values.offload !== '0',
+  },
 })
-const listener = stack.listen(number(values.port, '--port', 1, 65_535))
+const port = number(values.port, '--port', 1, 65_535)
+const memory = new SharedArrayBuffer(countBytes(stack.stats().workers.length))
 
-let datagrams = 0
-let bytes = 0
-let corrupted = 0
-let reordered = 0
-let next = 0
-let first = 0
-let last = 0
-let startCpu = cpuSeconds()
-
+process.once('SIGTERM', () => finish())
+setTimeout(() => finish(), number(values.seconds, '--seconds', 0.01, MAX_SECONDS) * 1000)
 const finish = (): void => {
-  const lost = Math.max(0, next - datagrams)
-  const spent = cpuSeconds() - startCpu
-  const seconds = (last - first) / 1000
-  console.log(JSON.stringify({ datagrams, bytes, seconds, lost, reordered, corrupted, cpuSeconds: spent }))
+  console.log(JSON.stringify(arrived(memory)))
   process.exit(0)
 }
-setTimeout(finish, number(values.seconds, '--seconds', 0.01, MAX_SECONDS) * 1000)
-process.once('SIGTERM', finish)
-console.error('ready')
 
-for await (const socket of listener) {
-  startCpu = cpuSeconds()
-  for await (const batch of socket.batches()) {
-    last = performance.now()
-    if (first === 0) first = last
-    const view = new DataView(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength)
-    for (let at = 0; at < batch.bytes.length; at += batch.segmentSize) {
-      const sequence = batch.bytes.length - at < 8 ? -1 : sequenceAt(view, at)
-      if (sequence < 0) corrupted++
-      else if (sequence < next) reordered++
-      else next = sequence + 1
-    }
-    datagrams += batch.count
-    bytes += batch.bytes.length
-  }
-  break
+const readBatches = async (socket: Socket, count: Count): Promise<void> => {
+  for await (const { bytes, segmentSize } of socket.batches()) count.add(bytes, 0, bytes.length, segmentSize)
 }
-finish()
+
+const readOne = async (socket: Socket, count: Count): Promise<void> => {
+  for (;;) {
+    const datagram = await socket.recv()
+    if (datagram === undefined) return
+    count.add(datagram, 0, datagram.length, datagram.length)
+  }
+}
+
+if (values.mode === 'service') {
+  await stack.serve(port, new URL('counting-service.js', import.meta.url), { workerData: memory })
+  console.error('ready')
+} else {
+  const read = values.mode === 'one' ? readOne : readBatches
+  const count = new Count(memory, 0)
+  const listener = stack.listen(port, { backlog: BACKLOG })
+  console.error('ready')
+  for await (const socket of listener) void read(socket, count)
+}

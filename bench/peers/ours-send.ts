@@ -1,19 +1,28 @@
 /**
- * Our library as a sender: `ours-send --tun-local IP --tun-peer IP --remote IP:PORT [--size 1400] [--seconds 5] [--tun NAME]`
+ * Our library as a sender: `ours-send --tun-local IP --tun-peer IP --remote IP:PORT [--size 1400] [--flows 1] [--mode batches]
+ * [--offload 1] [--seconds 5] [--tun NAME]`
  *
- * As fast as `sendBatch` lets it, in super-packets of up to 64 KiB; the event loop gets a turn every `TURN` batches.
- * Prints one JSON line; cpuSeconds counts from the connection on.
+ * | mode | |
+ * |---|---|
+ * | `batches` | `sendBatch` of up to 64 KiB |
+ * | `one` | `send` of each datagram |
+ *
+ * As fast as it goes; each connection gets 64 KiB before the next one's turn, the event loop gets a turn every `TURN` of those.
+ * Writes `started` to stderr once all are open; prints one JSON line, with the CPU time since then.
  */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { Stack } from '../../src/index.js'
-import { stamp } from '../load/datagram.js'
+import { type Socket, Stack } from '../../src/index.js'
+import { MAX_FLOWS, stamp } from '../load/datagram.js'
 import { cpuSeconds, MAX_SECONDS, number } from '../load/options.js'
+import { memoryMB } from './count.js'
 
 /** IPv4 total length 65,535 − IP header − TCP header. */
 const SUPER_PACKET = 65_535 - 40
 const TURN = 64
-/** What is still queued reaches the receiver before the RST does, in milliseconds. */
+/** Connections that open at the same time. */
+const OPENING = 64
+/** What is still queued reaches the receiver before this program's end, in milliseconds. */
 const DRAIN = 300
 
 const { values } = parseArgs({
@@ -23,34 +32,71 @@ const { values } = parseArgs({
     'tun-peer': { type: 'string' },
     remote: { type: 'string' },
     size: { type: 'string', default: '1400' },
+    flows: { type: 'string', default: '1' },
+    mode: { type: 'string', default: 'batches' },
+    offload: { type: 'string', default: '1' },
     seconds: { type: 'string', default: '5' },
   },
 })
 const size = number(values.size, '--size', 8, 1460)
+const flows = number(values.flows, '--flows', 1, MAX_FLOWS)
 const seconds = number(values.seconds, '--seconds', 0.01, MAX_SECONDS)
-const [host, port] = (values.remote ?? '').split(':')
+const [host, portText] = (values.remote ?? '').split(':')
+const port = number(portText, '--remote', 1, 65_535)
 
 const stack = await Stack.open({
-  tun: { name: values.tun, hostAddress: values['tun-local'] ?? '', stackAddress: values['tun-peer'] ?? '' },
+  tun: {
+    name: values.tun,
+    hostAddress: values['tun-local'] ?? '',
+    stackAddress: values['tun-peer'] ?? '',
+    offload: values.offload !== '0',
+  },
 })
-const socket = await stack.connect(host, number(port, '--remote', 1, 65_535))
+const sockets: Socket[] = []
+while (sockets.length < flows) {
+  const some = Math.min(OPENING, flows - sockets.length)
+  sockets.push(...(await Promise.all(Array.from({ length: some }, () => stack.connect(host, port)))))
+}
 
 const count = Math.floor(SUPER_PACKET / size)
 const batch = new Uint8Array(count * size).map((_, i) => (i % size) * 7)
 const view = new DataView(batch.buffer)
+const datagrams = Array.from({ length: count }, (_, i) => batch.subarray(i * size, (i + 1) * size))
+const sequences = new Float64Array(flows)
+
+const sendBatch = (flow: number): void => {
+  let sequence = sequences[flow]
+  for (let at = 0; at < batch.length; at += size) stamp(view, at, flow, sequence++)
+  sequences[flow] = sequence
+  sockets[flow].sendBatch(batch, size)
+}
+
+const sendOne = (flow: number): void => {
+  const socket = sockets[flow]
+  for (const datagram of datagrams) {
+    stamp(view, datagram.byteOffset, flow, sequences[flow]++)
+    socket.send(datagram)
+  }
+}
+
+const send = values.mode === 'one' ? sendOne : sendBatch
+console.error('started')
 const startCpu = cpuSeconds()
 const start = performance.now()
 const end = start + seconds * 1000
-let sequence = 0
+let batches = 0
 while (performance.now() < end) {
-  for (let i = 0; i < TURN; i++) {
-    for (let at = 0; at < batch.length; at += size) stamp(view, at, 0, sequence++)
-    socket.sendBatch(batch, size)
-  }
+  for (let i = 0; i < TURN; i++) send(batches++ % flows)
   await turn()
 }
-const took = (performance.now() - start) / 1000
-const result = { datagrams: sequence, bytes: sequence * size, seconds: took, cpuSeconds: cpuSeconds() - startCpu }
+const result = {
+  datagrams: batches * count,
+  bytes: batches * batch.length,
+  seconds: (performance.now() - start) / 1000,
+  cpuSeconds: cpuSeconds() - startCpu,
+  memoryMB: memoryMB(),
+}
 console.log(JSON.stringify(result))
 await sleep(DRAIN)
-await stack.close()
+// Without a farewell to each of thousands of connections: what is measured is over.
+process.exit(0)

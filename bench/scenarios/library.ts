@@ -1,91 +1,110 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { addresses, type Network } from '../../src/lab/network.js'
+import { spawnSync } from 'node:child_process'
+import type { Network } from '../../src/lab/network.js'
+import { names } from '../ends.js'
+import { type Implementation, measureLibrary } from '../measure/library.js'
 import { absence, type Program, programs } from '../programs.js'
-import { type Arrived, type Metrics, metricsOf, type Peer, type Role, type Scenario, type Sent } from '../scenario.js'
+import type { Peer, Scenario } from '../scenario.js'
 
-/** One sender in A, one receiver in B, no UDP: the stack and its API alone, each implementation by its fastest one. */
-const PORT = 4567
-const TUN_A = 'tuna'
-const TUN_B = 'tunb'
-const SIZE = 1400
-/** After the sender's end, in milliseconds. */
-const DRAIN = 300
-/** More than starting and stopping ever takes, in seconds. */
-const SLACK = 20
+const MANY = 10_000
+const ONE = 1
 
-interface Implementation {
-  name: string
-  role: Role
-  send: readonly string[]
-  receive: readonly string[]
-  needs: Program[]
-}
+const ours = (name: string, send: readonly string[], receive: readonly string[]): Implementation => ({
+  name,
+  role: 'ours',
+  send: [...programs.librarySend, ...send],
+  receive: [...programs.libraryReceive, ...receive],
+  needs: ['library', 'librarySend', 'libraryReceive'],
+  tun: true,
+  maxFlows: MANY,
+})
+const noOffload = ['--offload', '0']
 
-const implementations: readonly Implementation[] = [
-  {
-    name: 'fake-tcp',
-    role: 'ours',
-    send: programs.librarySend,
-    receive: [...programs.libraryReceive, '--port', String(PORT)],
-    needs: ['library', 'librarySend', 'libraryReceive'],
-  },
-  {
-    name: 'crate fake-tcp 0.7.1',
-    role: 'reference',
-    send: [...programs.crate, 'send'],
-    receive: [...programs.crate, 'recv', '--port', String(PORT)],
-    needs: ['crate'],
-  },
-  {
-    name: 'kernel, one packet per call',
-    role: 'limit',
-    send: [...programs.pump, 'send', '--offload', '0'],
-    receive: [...programs.pump, 'recv', '--offload', '0'],
-    needs: ['pump'],
-  },
-  {
-    name: 'kernel, super-packets',
-    role: 'limit',
-    send: [...programs.pump, 'send', '--offload', '1'],
-    receive: [...programs.pump, 'recv', '--offload', '1'],
-    needs: ['pump'],
-  },
-]
+const service = ours(names.service, [], ['--mode', 'service'])
+const batches = ours(names.batches, [], [])
+const one = ours(names.one, ['--mode', 'one'], ['--mode', 'one'])
+const plainBatches = ours(names.plainBatches, noOffload, noOffload)
+const plainService = ours(names.plainService, noOffload, [...noOffload, '--mode', 'service'])
 
-const tunFlags = (name: string, side: 'a' | 'b'): string[] => [
-  ...['--tun', name, '--tun-local', addresses[side].tunLocal, '--tun-peer', addresses[side].tunPeer],
-]
+/** Which program, how its two halves are called, on what. */
+const theirs = (
+  name: string,
+  role: 'reference' | 'other' | 'limit',
+  program: Program,
+  options: readonly string[] = [],
+): Implementation => ({
+  name,
+  role,
+  send: [...programs[program], 'send', ...options],
+  receive: [...programs[program], 'recv', ...options],
+  needs: [program],
+  tun: true,
+  maxFlows: ONE,
+})
 
-const measure = async (network: Network, seconds: number, peer: Implementation): Promise<Metrics> => {
-  const limit = seconds + SLACK
-  const receiveCommand = [...peer.receive, ...tunFlags(TUN_B, 'b'), '--seconds', String(limit)]
-  const receiver = network.b.run(receiveCommand, { name: `${peer.name} receiver`, seconds: limit + 1 })
-  const to = ['--remote', `${addresses.b.tunPeer}:${PORT}`, '--size', String(SIZE), '--seconds', String(seconds)]
-  const sendCommand = [...peer.send, ...tunFlags(TUN_A, 'a'), ...to]
-  try {
-    await receiver.until(() => receiver.stderr.includes('ready') && receiver.hasInterface(TUN_B), 'TUN device')
-    const sender = network.a.run(sendCommand, { name: `${peer.name} sender`, seconds: limit })
-    const sent = await sender.json<Sent>()
-    await sleep(DRAIN)
-    await receiver.stop()
-    const arrived = await receiver.json<Arrived>()
-    return metricsOf(sent, arrived, sent.cpuSeconds + arrived.cpuSeconds, 0)
-  } finally {
-    await receiver.stop()
+/**
+ * tcpraw borrows a connection of the kernel's, whose own packets (TTL 1) must not leave: it asks iptables for that, the lab asks
+ * nft. Without either the other end's kernel answers them, which costs it speed only.
+ */
+const silenceKernel = (network: Network): (() => void) => {
+  if (spawnSync('nft', ['--version'], { stdio: 'ignore' }).status !== 0) return () => {}
+  const sides = [network.a, network.b]
+  const rule = 'chain out { type filter hook output priority 0; meta l4proto tcp ip ttl 1 drop; }'
+  for (const side of sides) side.command(['nft', `table inet tcpraw {\n${rule}\n}`])
+  return () => {
+    for (const side of sides) side.command(['nft', 'delete table inet tcpraw'])
   }
 }
 
-export const libraryScenarios: readonly Scenario[] = [
-  {
-    name: 'library/batches',
-    title: 'Library, one flow, as fast as the sender can',
-    peers: implementations.map(
+const crate: Implementation = { ...theirs(names.crate, 'reference', 'crate'), maxFlows: MANY }
+const tcpraw: Implementation = { ...theirs(names.tcpraw, 'other', 'tcpraw'), tun: false, prepare: silenceKernel }
+const kernelSuper = theirs(names.kernelSuper, 'limit', 'pump', ['--offload', '1'])
+const kernelPlain = theirs(names.kernelPlain, 'limit', 'pump', noOffload)
+
+const scenario = (
+  name: string,
+  title: string,
+  load: { size: number; flows: number },
+  implementations: readonly Implementation[],
+  where: Pick<Scenario, 'shapes' | 'quick'>,
+): Scenario => ({
+  name: `library/${name}`,
+  title,
+  figure: 'datagramsPerSecond',
+  ...load,
+  ...where,
+  duration: seconds => seconds + 2 + load.flows / 2000,
+  peers: implementations
+    .filter(peer => load.flows <= peer.maxFlows)
+    .map(
       (peer): Peer => ({
         name: peer.name,
         role: peer.role,
         absent: absence(...peer.needs),
-        run: (network, seconds) => measure(network, seconds, peer),
+        run: (network, seconds) => measureLibrary(network, seconds, peer, load),
       }),
     ),
-  },
+})
+
+const everywhere = { shapes: ['plain', 'wire'], quick: ['plain', 'wire'] } as const
+const plainOnly = { shapes: ['plain'], quick: [] } as const
+const plainQuick = { shapes: ['plain'], quick: ['plain'] } as const
+
+const all = [service, batches, one, plainService, plainBatches, crate, tcpraw, kernelSuper, kernelPlain]
+const fast = [service, batches, crate, tcpraw, kernelSuper, kernelPlain]
+
+/** As fast as the sender can, one direction. */
+export const libraryScenarios: readonly Scenario[] = [
+  scenario('1400', 'Library, datagrams of 1,400 bytes, one flow', { size: 1400, flows: 1 }, all, everywhere),
+  scenario('512', 'Library, datagrams of 512 bytes, one flow', { size: 512, flows: 1 }, fast, plainOnly),
+  scenario('256', 'Library, datagrams of 256 bytes, one flow', { size: 256, flows: 1 }, fast, plainOnly),
+  scenario('64', 'Library, datagrams of 64 bytes, one flow', { size: 64, flows: 1 }, fast, plainQuick),
+  ...[10, 1_000, 10_000].map(flows =>
+    scenario(
+      `flows-${flows}`,
+      `Library, datagrams of 1,400 bytes over ${flows.toLocaleString('en-US')} flows in turn`,
+      { size: 1400, flows },
+      [service, batches, crate],
+      flows === 10_000 ? plainQuick : plainOnly,
+    ),
+  ),
 ]

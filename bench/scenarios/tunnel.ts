@@ -1,124 +1,151 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { addresses, type Network } from '../../src/lab/network.js'
-import { absence, type Program, programs } from '../programs.js'
-import { type Arrived, type Metrics, metricsOf, type Peer, type Role, type Scenario, type Sent } from '../scenario.js'
+import type { Network } from '../../src/lab/network.js'
+import { addresses } from '../../src/lab/network.js'
+import { names, type Pair, pairs, ports } from '../ends.js'
+import { duplex } from '../measure/duplex.js'
+import { type Flood, flood } from '../measure/flood.js'
+import { directLatency, latency } from '../measure/latency.js'
+import { search, searchSeconds } from '../measure/search.js'
+import { absence, type Program } from '../programs.js'
+import type { Figure, Metrics, Peer, Scenario } from '../scenario.js'
 
-/**
- * UDP in, fake TCP over the wire, UDP out:
- *
- *     A: sender → 127.0.0.1:CLIENT_PORT client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1:SINK_PORT sink :B
- */
-const CLIENT_PORT = 4500
-const SERVER_PORT = 4567
-const SINK_PORT = 4600
-const TUN_A = 'tuna'
-const TUN_B = 'tunb'
 const SIZE = 1400
-/** The first datagram opens the connection; the load starts this many milliseconds later. */
-const WARMUP = 600
-/** From the programs' TUN devices being there to their being ready, in milliseconds. */
-const SETTLE = 500
-/** After the last datagram was sent, in milliseconds: queues run empty. */
-const DRAIN = 300
-/** More than starting and stopping ever takes, in seconds. */
-const SLACK = 20
+/** Starting, opening and stopping, in seconds. */
+const OVERHEAD = 2.5
 
-interface Implementation {
-  name: string
-  role: Role
-  client: readonly string[]
-  server: readonly string[]
-  env: Record<string, string>
-  needs: Program[]
+const both = [pairs.ours, pairs.phantun]
+const mixed = [pairs.ours, pairs.phantun, pairs.oursToStock, pairs.stockToOurs]
+
+type Run = (network: Network, seconds: number, pair: Pair) => Promise<Metrics>
+
+interface Setup {
+  pairs?: readonly Pair[]
+  figure?: Figure
+  shapes?: Scenario['shapes']
+  quick?: Scenario['quick']
+  size?: number
+  flows?: number
+  duration?: Scenario['duration']
+  /** Besides the tunnel's own programs. */
+  needs: readonly Program[]
 }
 
-interface Load {
-  /** The sender's command line up to its common options. */
-  command: readonly string[]
-  needs: Program
-}
-
-const serverFlags = [
-  ...['--local', String(SERVER_PORT), '--remote', `127.0.0.1:${SINK_PORT}`],
-  ...['--tun', TUN_B, '--tun-local', addresses.b.tunLocal, '--tun-peer', addresses.b.tunPeer, '-4'],
-]
-const clientFlags = [
-  ...['--local', `127.0.0.1:${CLIENT_PORT}`, '--remote', `${addresses.b.tunPeer}:${SERVER_PORT}`],
-  ...['--tun', TUN_A, '--tun-local', addresses.a.tunLocal, '--tun-peer', addresses.a.tunPeer, '-4'],
-]
-
-const implementations: readonly Implementation[] = [
-  {
-    name: 'fake-tcp',
-    role: 'ours',
-    client: [...programs.tunnel, 'client', ...clientFlags],
-    server: [...programs.tunnel, 'server', ...serverFlags],
-    env: {},
-    needs: ['tunnel'],
-  },
-  {
-    name: 'phantun 0.8.1',
-    role: 'reference',
-    client: [...programs.phantunClient, ...clientFlags],
-    server: [...programs.phantunServer, ...serverFlags],
-    env: { RUST_LOG: 'warn' },
-    needs: ['phantunClient', 'phantunServer'],
-  },
-]
-
-const measure = async (network: Network, seconds: number, peer: Implementation, load: Load): Promise<Metrics> => {
-  const { a, b } = network
-  const limit = seconds + SLACK
-  const sinkCommand = [...programs.udpSink, '--listen', `127.0.0.1:${SINK_PORT}`, '--seconds', String(limit)]
-  const sink = b.run(sinkCommand, { name: 'udp-sink', seconds: limit + 1 })
-  const server = b.run(peer.server, { name: `${peer.name} server`, seconds: limit, env: peer.env })
-  const client = a.run(peer.client, { name: `${peer.name} client`, seconds: limit, env: peer.env })
-  const tested = [client, server]
-  try {
-    await sink.until(() => sink.stderr.includes('ready'), 'UDP socket')
-    await server.until(() => server.hasInterface(TUN_B), 'TUN device')
-    await client.until(() => client.hasInterface(TUN_A) && client.hasUdpPort(CLIENT_PORT), 'TUN device and UDP socket')
-    await sleep(SETTLE)
-    const before = tested.map(child => child.cpuSeconds())
-    const to = ['--to', `127.0.0.1:${CLIENT_PORT}`, '--size', String(SIZE), '--seconds', String(seconds)]
-    const command = [...load.command, ...to, '--warmup', String(WARMUP)]
-    const sent = await a.run(command, { name: 'sender', seconds: limit }).json<Sent>()
-    await sleep(DRAIN)
-    for (const child of tested) if (!child.running) throw new Error(`${child.name} ended\n${child.stderr}`)
-    const cpu = tested.reduce((sum, child, i) => sum + child.cpuSeconds() - before[i], 0)
-    const memory = tested.reduce((sum, child) => sum + child.peakMemory(), 0)
-    await sink.stop()
-    return metricsOf(sent, await sink.json<Arrived>(), cpu, memory)
-  } finally {
-    await Promise.all([client, server, sink].map(child => child.stop()))
-  }
-}
-
-const scenario = (name: string, title: string, load: Load): Scenario => ({
-  name,
+const scenario = (name: string, title: string, run: Run, setup: Setup): Scenario => ({
+  name: `tunnel/${name}`,
   title,
-  peers: implementations.map(
-    (peer): Peer => ({
-      name: peer.name,
-      role: peer.role,
-      absent: absence(...peer.needs, load.needs, 'udpSink'),
-      run: (network, seconds) => measure(network, seconds, peer, load),
+  figure: setup.figure ?? 'datagramsPerSecond',
+  shapes: setup.shapes ?? ['plain'],
+  quick: setup.quick ?? [],
+  size: setup.size ?? SIZE,
+  flows: setup.flows ?? 1,
+  duration: setup.duration ?? (seconds => seconds + OVERHEAD),
+  peers: (setup.pairs ?? both).map(
+    (pair): Peer => ({
+      name: pair.name,
+      role: pair.role,
+      absent: absence(pair.client.needs, pair.server.needs, ...setup.needs),
+      run: (network, seconds) => run(network, seconds, pair),
     }),
   ),
 })
 
-/** Each of `SIZE` bytes payload, one flow, A to B. */
+/** One-way load. */
+const floods = (name: string, title: string, load: Partial<Flood>, setup: Omit<Setup, 'needs'> = {}): Scenario => {
+  const whole: Flood = { sender: 'udpPlain', size: setup.size ?? SIZE, flows: setup.flows ?? 1, ...load }
+  return scenario(name, title, (network, seconds, pair) => flood(network, pair, seconds, whole), {
+    duration: seconds => seconds + OVERHEAD + whole.flows / 2000,
+    ...setup,
+    needs: ['udpSink', whole.sender],
+  })
+}
+
+const gso: Partial<Flood> = { sender: 'udpSend', options: ['--gso'] }
+const everywhere = ['plain', 'wire'] as const
+const count = (value: number): string => value.toLocaleString('en-US')
+
+const searching = scenario(
+  'search',
+  'Tunnel, highest rate with at most 0.1 % loss, one datagram per system call',
+  (network, seconds, pair) => search(network, pair, seconds, SIZE),
+  {
+    shapes: everywhere,
+    quick: ['plain'],
+    duration: seconds => searchSeconds(seconds) + OVERHEAD,
+    needs: ['udpSink', 'udpPlain'],
+  },
+)
+
+const latencies = ((): Scenario => {
+  const title = 'Tunnel, round trip at 1,000 datagrams per second'
+  const through: Run = (network, seconds, pair) => latency(network, pair, seconds, SIZE)
+  const base = scenario('latency', title, through, {
+    figure: 'latencyP50',
+    shapes: everywhere,
+    quick: ['plain'],
+    duration: seconds => seconds + OVERHEAD + 1.5,
+    needs: ['udpLatency'],
+  })
+  const at = `${addresses.b.veth}:${ports.far}`
+  const direct: Peer = {
+    name: names.direct,
+    role: 'limit',
+    absent: absence('udpLatency'),
+    run: (network, seconds) => directLatency(network, at, seconds, SIZE),
+  }
+  return { ...base, peers: [...base.peers, direct] }
+})()
+
+/** UDP in, fake TCP over the wire, UDP out; 1,400 bytes, one flow, A to B where nothing else is said. */
 export const tunnelScenarios: readonly Scenario[] = [
-  scenario('tunnel/plain', 'Tunnel, one datagram per system call, as fast as the sender can', {
-    command: programs.udpPlain,
-    needs: 'udpPlain',
-  }),
-  scenario('tunnel/gso', 'Tunnel, sender uses UDP GSO, as fast as the sender can', {
-    command: [...programs.udpSend, '--gso'],
-    needs: 'udpSend',
-  }),
-  scenario('tunnel/50k', 'Tunnel, 50,000 datagrams per second, one per system call', {
-    command: [...programs.udpPlain, '--rate', '50000'],
-    needs: 'udpPlain',
-  }),
+  floods(
+    'plain',
+    'Tunnel, one datagram per system call, as fast as the sender can',
+    {},
+    { pairs: mixed, shapes: everywhere, quick: everywhere },
+  ),
+  searching,
+  floods('gso', 'Tunnel, sender uses UDP GSO, as fast as it can', gso, { shapes: everywhere, quick: ['plain'] }),
+  floods(
+    '50k',
+    'Tunnel, 50,000 datagrams per second, one per system call',
+    { options: ['--rate', '50000'] },
+    { figure: 'cpuSecondsPerGB', quick: ['plain'] },
+  ),
+  floods(
+    '500k-gso',
+    'Tunnel, 500,000 datagrams per second, sender uses UDP GSO',
+    { sender: 'udpSend', options: ['--gso', '--rate', '500000'] },
+    { figure: 'cpuSecondsPerGB', quick: ['plain'] },
+  ),
+  latencies,
+  scenario(
+    'duplex',
+    'Tunnel, both directions at once, one datagram per system call, as fast as the senders can',
+    (network, seconds, pair) => duplex(network, pair, seconds, SIZE),
+    { needs: ['udpDuplex'] },
+  ),
+  ...[512, 256, 64].map(size =>
+    floods(
+      `${size}`,
+      `Tunnel, datagrams of ${size} bytes, one per system call, as fast as the sender can`,
+      {},
+      { size },
+    ),
+  ),
+  floods('64-gso', 'Tunnel, datagrams of 64 bytes, sender uses UDP GSO, as fast as it can', gso, { size: 64 }),
+  ...[10, 1_000, 10_000].map(flows =>
+    floods(
+      `flows-${flows}`,
+      `Tunnel, ${count(flows)} flows in turn, one datagram per system call, as fast as the sender can`,
+      {},
+      { flows },
+    ),
+  ),
+  ...[1_000, 10_000].map(flows =>
+    floods(
+      `flows-${flows}-20k`,
+      `Tunnel, ${count(flows)} flows in turn, 20,000 datagrams per second in all`,
+      { options: ['--rate', '20000'] },
+      { flows, figure: 'cpuSecondsPerGB' },
+    ),
+  ),
 ]

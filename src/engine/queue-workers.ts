@@ -5,8 +5,10 @@ import type { QueueTask } from '../workers/queue-worker.js'
 import type { SharedStack } from '../workers/shared-stack.js'
 import { ErrorCode, FakeTcpError } from './errors.js'
 
-/** A worker that has not started or stopped within this time is stuck. */
-const patienceMs = 5_000
+/** A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy with much else. */
+const startPatienceMs = 30_000
+/** One that has not stopped within this time is terminated. */
+const stopPatienceMs = 5_000
 
 export interface QueueWorkersHooks {
   report(queue: number, report: Report): void
@@ -60,7 +62,7 @@ export class QueueWorkers {
     this.broadcast({ kind: 'stop' })
     let timer: NodeJS.Timeout | undefined
     const patience = new Promise(resolve => {
-      timer = setTimeout(resolve, patienceMs)
+      timer = setTimeout(resolve, stopPatienceMs)
     })
     await Promise.race([Promise.allSettled(this.#tasks), patience])
     clearTimeout(timer)
@@ -75,8 +77,10 @@ export class QueueWorkers {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () =>
-          reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} did not start in ${patienceMs} ms.`)),
-        patienceMs,
+          reject(
+            new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} did not start in ${startPatienceMs} ms.`),
+          ),
+        startPatienceMs,
       )
       port1.on('message', (report: Report) => {
         if (report.kind === 'ready') {

@@ -100,3 +100,9 @@ const scenarios: Record<string, () => Promise<void>> = {
 
 await scenarios[process.argv[2]]()
 console.log('done')
+const end = performance.now()
+process.on('exit', () => {
+  const held = performance.now() - end
+  // The shortest timer that could be left is that of a connection attempt, 6 s.
+  if (held > 4_000) console.log(`something kept the process for ${held} ms`)
+})

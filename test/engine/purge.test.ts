@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Socket } from '../../src/index.js'
 import { ACK, openRaw, RawFlow, RST, SYN } from './raw-peer.js'
-import { connectPair, drops, openStacks, type Pair, pattern, take, takeAll, text, until } from './support.js'
+import { connectPair, drops, lost, openStacks, type Pair, pattern, take, takeAll, text, until } from './support.js'
 
 /** Sends numbered datagrams one way until told to stop, a few ahead of the reader at most; how many went through. */
 const stream = (from: Socket, to: Socket) => {
@@ -72,8 +72,8 @@ for (const closer of ['client', 'server'] as const) {
       t.ok(sent > 100, `${sent} datagrams on a flow that stayed`)
       t.equal(wrong, undefined)
     }
-    t.same(drops(stacks.a), {})
-    t.same(drops(stacks.b), {})
+    t.same(lost(stacks.a), {})
+    t.same(lost(stacks.b), {})
   })
 }
 

@@ -86,7 +86,7 @@ export class RawPeer {
   }
 
   /** The next segment that `matches`; others are left behind. Fails naming `what` after `patience` milliseconds. */
-  async next(what: string, matches: (s: Segment) => boolean = () => true, patience = 3_000): Promise<Segment> {
+  async next(what: string, matches: (s: Segment) => boolean = () => true, patience = 10_000): Promise<Segment> {
     const end = performance.now() + patience
     for (;;) {
       const segment = this.poll()

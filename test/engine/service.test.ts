@@ -4,7 +4,19 @@ import { ErrorCode } from '../../src/index.js'
 import type { EchoData } from './echo-service.js'
 import { Do, Event, type ObedientData, obedientData } from './obedient-service.js'
 import { openRaw, RST } from './raw-peer.js'
-import { addresses, difference, drops, linkName, links, openStacks, pattern, take, text, until } from './support.js'
+import {
+  addresses,
+  difference,
+  drops,
+  linkName,
+  links,
+  lost,
+  openStacks,
+  pattern,
+  take,
+  text,
+  until,
+} from './support.js'
 
 const module = (name: string) => new URL(`./${name}.js`, import.meta.url)
 
@@ -32,8 +44,8 @@ for (const link of links) {
       await Promise.all(sockets.map(socket => socket.close()))
     }
     await until(() => b.stats().connections === 0, 'all closed')
-    t.same(drops(a), {})
-    t.same(drops(b), {})
+    t.same(lost(a), {})
+    t.same(lost(b), {})
   })
 }
 

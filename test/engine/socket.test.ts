@@ -1,7 +1,7 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { ErrorCode, FakeTcpError } from '../../src/index.js'
-import { addresses, connectPair, drops, openStacks, pattern, take, takeAll, text, until } from './support.js'
+import { addresses, connectPair, lost, openStacks, pattern, take, takeAll, text, until } from './support.js'
 
 const sizeError = { code: ErrorCode.DATAGRAM_SIZE }
 const closedError = { code: ErrorCode.CLOSED }
@@ -156,7 +156,7 @@ t.test('what arrived before the end can still be read', async t => {
   await sleep(20)
   await second.server.close()
   t.equal((await takeAll(second.server)).length, 3, 'closed by the reader itself')
-  t.same(drops(stacks.b), {})
+  t.same(lost(stacks.b), {})
 })
 
 t.test('readers that wait are woken by the end', async t => {

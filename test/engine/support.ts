@@ -65,7 +65,7 @@ export const connectPair = async (
 }
 
 /** Resolves when `holds` does; fails naming `what` after `patience` milliseconds. */
-export const until = async (holds: () => boolean, what: string, patience = 10_000): Promise<void> => {
+export const until = async (holds: () => boolean, what: string, patience = 20_000): Promise<void> => {
   const end = performance.now() + patience
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not within ${patience} ms: ${what}`)
@@ -88,7 +88,7 @@ export const text = (datagram: Uint8Array | undefined): string | undefined =>
   datagram && Buffer.from(datagram).toString()
 
 /** The next `count` datagrams; fails when they do not come in time. */
-export const take = async (socket: Socket, count: number, patience = 10_000): Promise<Uint8Array[]> => {
+export const take = async (socket: Socket, count: number, patience = 20_000): Promise<Uint8Array[]> => {
   const taken: Uint8Array[] = []
   const signal = AbortSignal.timeout(patience)
   while (taken.length < count) {
@@ -122,3 +122,9 @@ export const difference = (found: readonly Uint8Array[], wanted: readonly Uint8A
 /** The counters of a stack that are not zero: `{ writeFull: 3 }`. */
 export const drops = (stack: Stack): Record<string, number> =>
   Object.fromEntries(Object.entries(stack.stats().total.drops).filter(([, count]) => count !== 0))
+
+/** The same without what a last ACK causes that crosses a close: how often that happens is a matter of time. */
+export const lost = (stack: Stack): Record<string, number> => {
+  const { unknownTuple, strayReset, ...others } = drops(stack)
+  return others
+}

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Socket } from '../../src/index.js'
-import { connectPair, difference, drops, type Family, linkName, links, openStacks, pattern, take } from './support.js'
+import { connectPair, difference, type Family, linkName, links, lost, openStacks, pattern, take } from './support.js'
 
 /** Datagrams in flight that any virtual link holds, whatever their sizes. */
 const window = 32
@@ -105,8 +105,8 @@ for (const link of links) {
       await Promise.all([client.close(), server.closed])
       await listener.close()
     }
-    t.same(drops(stacks.a), {}, 'nothing dropped at one end')
-    t.same(drops(stacks.b), {}, 'nor at the other')
+    t.same(lost(stacks.a), {}, 'nothing dropped at one end')
+    t.same(lost(stacks.b), {}, 'nor at the other')
   })
 }
 

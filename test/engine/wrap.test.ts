@@ -2,7 +2,19 @@ import t from 'tap'
 import type { Socket } from '../../src/index.js'
 import { native } from '../../src/native.js'
 import { ACK, openRaw, RawFlow, type RawPeer, type Segment, SYN } from './raw-peer.js'
-import { connectPair, difference, drops, linkName, links, openStacks, pattern, take, text, until } from './support.js'
+import {
+  connectPair,
+  difference,
+  drops,
+  linkName,
+  links,
+  lost,
+  openStacks,
+  pattern,
+  take,
+  text,
+  until,
+} from './support.js'
 
 /** Opens a connection to port 80 whose server begins less than `within` bytes before 2^32: the client may choose among its ports. */
 const connectNearWrap = async (peer: RawPeer, within: number): Promise<RawFlow> => {
@@ -133,5 +145,5 @@ t.test('4 GiB from stack to stack', { timeout: 120_000 }, async t => {
   await client.close()
   await reader
   t.same(await server.closed, { reason: 'reset' }, 'the RST had the right number')
-  t.same(drops(stacks.b), {})
+  t.same(lost(stacks.b), {})
 })

@@ -4,13 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { startClient, startServer } from '../system/support/programs.js'
 import { recorded, startService, UdpSource } from '../system/support/udp.js'
 import { pairName, pairs } from './pairs.js'
 
 const network = await createNetwork('plain')
-t.teardown(() => network.close())
+t.teardown(() => network.close().finally(() => stopAll()))
 const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-'))
 t.teardown(() => rmSync(folder, { recursive: true }))
 const greetings = { client: randomBytes(1_200), server: randomBytes(300) }
@@ -21,13 +22,11 @@ const flags = (role: 'client' | 'server') => ['--handshake-packet', path(role)]
 
 for (const pair of pairs) {
   t.test(pairName(pair), async t => {
-    const service = await startService(network.b, 4, '--record', '--mute')
-    const server = await startServer(network.b, { kind: pair.server, flags: flags('server') })
-    const client = await startClient(network.a, { kind: pair.client, flags: flags('client') })
-    t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+    const service = await startService(t, network.b, 4, '--record', '--mute')
+    await startServer(t, network.b, { kind: pair.server, flags: flags('server') })
+    await startClient(t, network.a, { kind: pair.client, flags: flags('client') })
     for (const word of ['one', 'two']) {
-      const source = await UdpSource.open()
-      t.teardown(() => source.close())
+      const source = await UdpSource.open(t)
       const before = recorded(service).length
       source.send(word)
       await source.until(1)

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { Child } from '../../src/lab/child.js'
+import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork, type Network } from '../../src/lab/network.js'
 import { connectionStates, invalidPackets } from '../system/support/conntrack.js'
 import {
@@ -53,23 +53,21 @@ export const matrix = (nat: boolean): void => {
   t.before(async () => {
     network = await createNetwork(nat ? 'wire' : 'plain', nat ? { nat: ports.server } : {})
   })
-  t.teardown(() => network?.close())
+  t.teardown(() => network?.close().finally(() => stopAll()))
   for (const pair of pairs) {
     for (const family of [4, 6] as const) {
       t.test(`${pairName(pair)}, IPv${family}`, async t => {
-        const service = await startService(network.b, family, '--record')
-        const server = await startServer(network.b, {
+        const service = await startService(t, network.b, family, '--record')
+        const server = await startServer(t, network.b, {
           kind: pair.server,
           remote: `${loopback[family]}:${ports.service}`,
         })
-        const client = await startClient(network.a, {
+        const client = await startClient(t, network.a, {
           kind: pair.client,
           local: `${loopback[family]}:${ports.client}`,
           remote: `${remoteOf[family]}:${ports.server}`,
         })
-        t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
-        const sources = await Promise.all(Array.from({ length: flows }, () => UdpSource.open(family)))
-        t.teardown(() => sources.map(source => source.close()))
+        const sources = await Promise.all(Array.from({ length: flows }, () => UdpSource.open(t, family)))
         // One connection after the other is opened: a stock client does not keep the order of what comes meanwhile.
         for (const source of sources) {
           t.equal(await exchange([source], [randomDatagrams([100])], 1), undefined, 'first datagram')

@@ -5,8 +5,9 @@
  * end. Our client must begin at 0, so it sends 4 GiB, of which a rule in the kernel lets only one super-packet in 512 through.
  */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { type Socket, Stack } from '../../src/index.js'
+import { stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
 import { native } from '../../src/native.js'
 import { LibrarySource } from '../system/support/library.js'
@@ -19,7 +20,7 @@ const size = 1_400
 const datagramsOf = (bytes: number): Buffer[] => randomDatagrams(Array(Math.ceil(bytes / size)).fill(size))
 
 const network = await createNetwork('plain')
-t.teardown(() => network.close())
+t.teardown(() => network.close().finally(() => stopAll()))
 
 /** Sequence numbers of the IPv4 segments with exactly these flags that reach A's TUN interface from now on. */
 class SeqCapture {
@@ -43,17 +44,16 @@ class SeqCapture {
 }
 
 /** Opens connections until our server's first sequence number is so near the end that little is to be sent. */
-const sourceNearTheEnd = async (): Promise<{ source: UdpSource; left: number }> => {
+const sourceNearTheEnd = async (t: Test): Promise<{ source: UdpSource; left: number }> => {
   const capture = new SeqCapture()
   try {
     for (let i = 0; i < 1_500; i++) {
-      const source = await UdpSource.open()
+      const source = await UdpSource.open(t)
       source.send('x')
       await source.until(1)
-      const left = end - (capture.latest(0x12) ?? Number.NaN)
-      if (!(left > 0)) throw new Error('no SYN+ACK was captured')
+      // Without a SYN+ACK this is the UDP port of an earlier source: its connection is still there.
+      const left = end - (capture.latest(0x12) ?? 0)
       if (left > megabyte && left < 40 * megabyte) return { source, left }
-      source.close()
     }
   } finally {
     capture.close()
@@ -63,12 +63,10 @@ const sourceNearTheEnd = async (): Promise<{ source: UdpSource; left: number }> 
 
 for (const kind of ['ours', 'phantun'] as const) {
   t.test(`our server sends past the end to ${kind} client`, async t => {
-    const service = await startService(network.b, 4)
-    const server = await startServer(network.b)
-    const client = await startClient(network.a, { kind })
-    t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
-    const { source, left } = await sourceNearTheEnd()
-    t.teardown(() => source.close())
+    await startService(t, network.b, 4)
+    await startServer(t, network.b)
+    await startClient(t, network.a, { kind })
+    const { source, left } = await sourceNearTheEnd(t)
     const datagrams = datagramsOf(left + 2 * megabyte)
     t.comment(`${datagrams.length} datagrams; the end is ${left} bytes away`)
     t.equal(await exchange([source], [datagrams], 24, kind === 'phantun'), undefined)
@@ -91,11 +89,11 @@ const sendUpTo = async (socket: Socket, bytes: number): Promise<void> => {
 
 const clientWraps = (kind: Kind): void => {
   t.test(`our client sends past the end to ${kind} server`, async t => {
-    const service = await startService(network.b, 4)
-    const server = await startServer(network.b, { kind })
+    await startService(t, network.b, 4)
+    await startServer(t, network.b, { kind })
     const { tunLocal, tunPeer } = addresses.a
     const stack = await Stack.open({ tun: { name: tuns.a, hostAddress: tunLocal, stackAddress: tunPeer } })
-    t.teardown(() => Promise.all([stack.close(), server.stop(), service.stop()]))
+    t.teardown(() => stack.close())
     const socket = await stack.connect(addresses.b.tunPeer, ports.server)
     const source = new LibrarySource(socket)
     const anyOrder = kind === 'phantun'

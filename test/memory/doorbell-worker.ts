@@ -57,8 +57,13 @@ const produce = (): void => {
 }
 
 const consume = (): void => {
+  const next = randomNumbers(2)
   const events = new Int32Array(2)
   let wakes = 0
+  /** Gives the producer time to come between any two steps. */
+  const dawdle = () => {
+    for (let spin = next() % 3 === 0 ? next() % 1000 : 0; spin > 0; spin--) Atomics.load(taken, 1)
+  }
   const drain = () => {
     while (ring.peek() >= 0) {
       ring.release()
@@ -75,9 +80,12 @@ const consume = (): void => {
     }
     for (;;) {
       drain()
+      dawdle()
       bell.arm()
+      dawdle()
       if (ring.peek() < 0) return
       bell.disarm()
+      dawdle()
     }
   })
   poller.add(fd, 0, Ready.read)

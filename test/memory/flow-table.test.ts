@@ -27,13 +27,14 @@ t.test('slots do not touch each other, fields do not overlap', async t => {
   t.equal(flows.load(1, Field.generation), 7, 'all but the generation')
 
   const wide: Record<string, number> = { remote: 4, local: 4, datagramsIn: 2, bytesIn: 2, datagramsOut: 2, bytesOut: 2 }
-  const words = Object.entries(Field).flatMap(([name, at]) =>
-    Array.from({ length: wide[name] ?? 1 }, (_, i) => at + i),
-  )
+  const words = Object.entries(Field).flatMap(([name, at]) => Array.from({ length: wide[name] ?? 1 }, (_, i) => at + i))
   t.equal(new Set(words).size, words.length)
   t.ok(Math.max(...words) < flows.base(1))
   const line = (field: number) => field >>> 4
-  t.ok(line(Field.generation) < line(Field.nextAck) && line(Field.overflow) < line(Field.nextSeq), 'cache lines by writer')
+  t.ok(
+    line(Field.generation) < line(Field.nextAck) && line(Field.overflow) < line(Field.nextSeq),
+    'cache lines by writer',
+  )
 })
 
 t.test('generation: even while a slot holds a connection, odd while it does not, never twice the same', async t => {
@@ -99,10 +100,37 @@ t.test('advance: forward by serial arithmetic, never back', async t => {
   )
 })
 
+t.test('advance, with another thread between its look and its step', async t => {
+  const flows = FlowTable.allocate(1)
+  const { load } = Atomics
+  t.teardown(() => Object.assign(Atomics, { load }))
+  for (const [own, other, end] of [
+    [10, 20, 20],
+    [20, 10, 20],
+    [20, 20, 20],
+    [-5, 7, 7],
+  ]) {
+    flows.store(0, Field.nextAck, -9)
+    let interrupted = false
+    const interrupting = (words: Int32Array, at: number) => {
+      const seen = load(words, at)
+      if (!interrupted) {
+        interrupted = true
+        t.ok(flows.advance(0, Field.nextAck, other))
+      }
+      return seen
+    }
+    Object.assign(Atomics, { load: interrupting })
+    t.equal(flows.advance(0, Field.nextAck, own), own > other, `${own} while ${other} comes between`)
+    Object.assign(Atomics, { load })
+    t.equal(flows.load(0, Field.nextAck), end)
+  }
+})
+
 t.test('advance from two threads', async t => {
   const flows = FlowTable.allocate(1)
   flows.store(0, Field.nextAck, 0xfffff000)
-  const results = await inThreads<{ faults: number; moved: number; furthest: number }>(flows, 'advance', 2, 50_000)
+  const results = await inThreads<{ faults: number; moved: number; furthest: number }>(flows, 'advance', 2, 200_000)
   const end = flows.load(0, Field.nextAck)
   for (const { faults, moved, furthest } of results) {
     t.equal(faults, 0, 'never back, never short of the target')

@@ -25,7 +25,7 @@ const next = randomNumbers(seed)
 const result: RingAnswer = { fault: '', refused: 0, bytes: 0 }
 
 /** Both sides draw the same lengths. Half of the records are small. */
-const nextLength = () => next() % ((next() & 1) === 0 ? 20 : ring.maxRecord + 1)
+const nextLength = () => next() % ((next() & 1) === 0 ? 20 : Math.min(ring.maxRecord, 500) + 1)
 const byteOf = (record: number, i: number) => (record * 31 + (record >>> 8) + i * 7) & 0xff
 
 const produce = (record: number): void => {

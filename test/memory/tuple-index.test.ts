@@ -57,7 +57,8 @@ t.test('the hash depends on every word and on the seed', async t => {
   }
   t.equal(seen.size, 2 + 5 * 32)
   const buckets = new Array<number>(64).fill(0)
-  for (let port = 32_768; port < 32_768 + 6400; port++) buckets[hash(seed, (port << 16) | 4567, 0xc0a8c901, 0, 0, 0) & 63]++
+  for (let port = 32_768; port < 32_768 + 6400; port++)
+    buckets[hash(seed, (port << 16) | 4567, 0xc0a8c901, 0, 0, 0) & 63]++
   t.ok(Math.max(...buckets) < 200 && Math.min(...buckets) > 30, 'neighbouring ports spread')
 })
 
@@ -121,6 +122,94 @@ t.test('any sequence of insert, remove and find, as a Map would do it', async ()
     }),
     { numRuns: 500 },
   )
+})
+
+/** A table that runs something of the test's choice whenever a look-up or a removal turns to the next slot. */
+class Interrupted extends FlowTable {
+  interrupt: (() => void) | undefined
+  override base(slot: number): number {
+    const interrupt = this.interrupt
+    this.interrupt = undefined
+    interrupt?.()
+    this.interrupt = interrupt
+    return super.base(slot)
+  }
+}
+
+/** Ten tuples of the crowd, and an index over the same memory whose every step can be interrupted. */
+const interruptible = () => {
+  const { flows, index } = open(32)
+  const tuples = crowd(10, i => i)
+  for (const [slot, tuple] of tuples.entries()) {
+    publish(flows, slot, tuple)
+    index.insert(slot)
+  }
+  const interrupted = new Interrupted(flows.shared)
+  return { flows, index, tuples, interrupted, slow: new TupleIndex(index.shared, interrupted) }
+}
+/** Calls `then` once, at the given step. */
+const atStep = (step: number, then: () => void) => {
+  let steps = 0
+  return () => {
+    if (steps++ === step) then()
+  }
+}
+
+t.test('another tuple leaves at any step of a look-up', async t => {
+  const wrong: string[] = []
+  for (let leaving = 0; leaving < 10; leaving++) {
+    for (let sought = 0; sought < 10; sought++) {
+      if (sought === leaving) continue
+      for (let step = 0; step < 12; step++) {
+        const { flows, index, tuples, interrupted, slow } = interruptible()
+        interrupted.interrupt = atStep(step, () => {
+          index.remove(leaving)
+          flows.retire(leaving)
+        })
+        const found = slow.find(...tuples[sought])
+        if (found !== sought) wrong.push(`${sought} at step ${step} while ${leaving} leaves: ${found}`)
+      }
+    }
+  }
+  t.strictSame(wrong, [])
+})
+
+t.test('a look-up at any step of a removal', async t => {
+  const seen = new Map<number, number>()
+  const wrong: string[] = []
+  for (let leaving = 0; leaving < 10; leaving++) {
+    for (let step = 0; step < 12; step++) {
+      for (let sought = 0; sought < 10; sought++) {
+        const { index, tuples, interrupted, slow } = interruptible()
+        let found = sought
+        interrupted.interrupt = atStep(step, () => {
+          found = index.find(...tuples[sought])
+        })
+        slow.remove(leaving)
+        seen.set(found, (seen.get(found) ?? 0) + 1)
+        if (found !== sought && sought !== leaving) wrong.push(`${sought} at step ${step} of ${leaving}: ${found}`)
+        if (index.find(...tuples[leaving]) !== Lookup.missing) wrong.push(`${leaving} is still there`)
+      }
+    }
+  }
+  t.strictSame(wrong, [], 'what stays stands in at least one place all the time')
+  t.notOk(seen.has(Lookup.missing), 'not even the leaving one is missing while the index is being changed')
+})
+
+t.test('an index that changes at every step: contended, never missing', async t => {
+  const { flows, index, tuples, interrupted, slow } = interruptible()
+  const absent = crowd(40, i => i)[39]
+  let changes = 0
+  interrupted.interrupt = () => {
+    index.remove(0)
+    publish(flows, 0, tuples[0])
+    index.insert(0)
+    changes++
+  }
+  t.equal(slow.find(...absent), Lookup.contended)
+  t.ok(changes >= 8, 'after several attempts')
+  interrupted.interrupt = undefined
+  t.equal(slow.find(...absent), Lookup.missing)
 })
 
 t.test('a reader while the writer churns: what stays is always found, nothing is found wrongly', async t => {

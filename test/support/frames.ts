@@ -103,9 +103,7 @@ export const readFrame = (b: Uint8Array, virtioSize: VirtioSize): Emitted => {
   expect(`${addresses}` === `${four ? [local4, remote4] : [...local6, ...remote6]}`, `addresses ${addresses}`)
   const tcpLength = length(tcp.check(b, at, end))
   expect(tcp.window(b, at) === 65_535 && tcp.urgent(b, at) === 0, 'window 65535, urgent 0')
-  const pseudo = four
-    ? checksum.pseudo4(b, ip + 12, ip + 16, end - at)
-    : checksum.pseudo6(b, ip + 8, ip + 24, end - at)
+  const pseudo = four ? checksum.pseudo4(b, ip + 12, ip + 16, end - at) : checksum.pseudo6(b, ip + 8, ip + 24, end - at)
   if (virtioSize === 0) expect(tcp.checksumValid(b, at, end, pseudo), 'TCP checksum')
   else expect(tcp.checksum(b, at) === pseudo, 'the field holds the pseudo-header sum, not inverted')
   return {

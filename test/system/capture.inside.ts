@@ -3,13 +3,14 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { Capture, type Packet } from './support/capture.js'
 import { type Family, type Kind, phantun, ports, stackOfB, startClient, startServer } from './support/programs.js'
 import { exchange, randomDatagrams, startService, UdpSource } from './support/udp.js'
 
 const network = await createNetwork('plain')
-t.teardown(() => network.close())
+t.teardown(() => network.close().finally(() => stopAll()))
 // Checksums and segments are finished before the wire and nothing is merged behind it: a capture shows what a cable would carry.
 network.a.command(['ethtool', '-K', network.vethA, 'tx', 'off', 'tso', 'off', 'gso', 'off'])
 network.b.command(['ethtool', '-K', network.vethB, 'tx', 'off', 'tso', 'off', 'gso', 'off', 'gro', 'off'])
@@ -95,14 +96,12 @@ for (const { name, client: clientKind, server: serverKind, family, flags = [] } 
   const stock = clientKind === 'phantun' || serverKind === 'phantun'
   t.test(`${name}, IPv${family}`, { skip: stock && noPhantun }, async t => {
     const capture = await Capture.start(network.b, network.vethB, join(folder, 'session.pcap'))
-    const service = await startService(network.b, 4)
-    const server = await startServer(network.b, { kind: serverKind, flags })
+    const service = await startService(t, network.b, 4)
+    const server = await startServer(t, network.b, { kind: serverKind, flags })
     const remote = `${stackOfB[family]}:${ports.server}`
-    const client = await startClient(network.a, { kind: clientKind, remote, flags })
+    const client = await startClient(t, network.a, { kind: clientKind, remote, flags })
     const programs = [client, server, service]
-    t.teardown(() => Promise.all(programs.map(child => child.stop())))
-    const source = await UdpSource.open()
-    t.teardown(() => source.close())
+    const source = await UdpSource.open(t)
     t.equal(await exchange([source], [randomDatagrams([100])], 1), undefined, 'first datagram')
     const sizes = Array.from({ length: 1_425 }, (_, i) => 16 + i)
     t.equal(await exchange([source], [randomDatagrams(sizes)], 16, stock), undefined, 'every size')

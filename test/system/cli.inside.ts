@@ -159,10 +159,8 @@ t.test('no /dev/net/tun', async t => {
 
 t.test('a server that nobody reaches', async t => {
   const start = { remote: '192.0.2.1:4567' }
-  const child = await startClient(new Side(), start)
-  t.teardown(() => child.stop())
-  const source = await UdpSource.open()
-  t.teardown(() => source.close())
+  const child = await startClient(t, new Side(), start)
+  const source = await UdpSource.open(t)
   for (const word of ['one', 'two', 'three']) source.send(word)
   await child.until(() => child.stderr.includes('did not answer'), 'a warning', 10)
   const lines = child.stderr.split('\n').filter(line => line !== '')

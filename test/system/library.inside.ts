@@ -5,14 +5,14 @@ import { readFileSync } from 'node:fs'
 import { connect as connectTcp } from 'node:net'
 import t, { type Test } from 'tap'
 import { ErrorCode, type Socket, Stack, type TunOptions } from '../../src/index.js'
-import type { Child } from '../../src/lab/child.js'
+import { type Child, stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
 import { LibrarySource } from './support/library.js'
-import { ports, program, tuns } from './support/programs.js'
+import { endWith, ports, program, tuns } from './support/programs.js'
 import { exchange, randomDatagrams } from './support/udp.js'
 
 const network = await createNetwork('plain')
-t.teardown(() => network.close())
+t.teardown(() => network.close().finally(() => stopAll()))
 const port = ports.server
 const remote = { 4: addresses.b.tunPeer, 6: addresses.b.tunPeer6 } as const
 const largest = { 4: 1_460, 6: 1_440 } as const
@@ -24,9 +24,9 @@ const tun: TunOptions = {
   stackAddress6: addresses.a.tunPeer6,
 }
 
-const startEcho = async (...flags: string[]): Promise<Child> => {
+const startEcho = async (t: Test, ...flags: string[]): Promise<Child> => {
   const command = [...program('system/support/library-echo.js'), '--tun', tuns.b, '--port', String(port), ...flags]
-  const echo = network.b.run(command, { name: 'library-echo', seconds: 60 })
+  const echo = endWith(t, network.b.run(command, { name: 'library-echo', seconds: 60 }))
   await echo.until(() => echo.stderr.includes('ready'), 'readiness')
   return echo
 }
@@ -39,9 +39,9 @@ const endings = (echo: Child): { reason: string; datagrams: number }[] =>
 
 /** Both ends; closed when the test ends. */
 const open = async (t: Test, options: TunOptions = {}, ...flags: string[]): Promise<{ stack: Stack; echo: Child }> => {
-  const echo = await startEcho(...flags)
+  const echo = await startEcho(t, ...flags)
   const stack = await Stack.open({ tun: { ...tun, ...options } })
-  t.teardown(() => Promise.all([stack.close(), echo.stop()]))
+  t.teardown(() => stack.close())
   return { stack, echo }
 }
 

@@ -1,25 +1,23 @@
 /** SIGINT and SIGTERM: the program says goodbye to every peer, removes its interface and exits 0, within two seconds. */
 import t from 'tap'
-import type { Child } from '../../src/lab/child.js'
+import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { startClient, startServer, tuns } from './support/programs.js'
 import { exchange, randomDatagrams, startService, UdpSource } from './support/udp.js'
 
 const connections = 5
 const network = await createNetwork('plain')
-t.teardown(() => network.close())
+t.teardown(() => network.close().finally(() => stopAll()))
 
 const count = (child: Child, words: string): number => child.stderr.split(words).length - 1
 
 for (const role of ['client', 'server'] as const) {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     t.test(`${signal} to the ${role}`, async t => {
-      const service = await startService(network.b, 4)
-      const server = await startServer(network.b)
-      const client = await startClient(network.a)
-      t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
-      const sources = await Promise.all(Array.from({ length: connections }, () => UdpSource.open()))
-      t.teardown(() => sources.map(source => source.close()))
+      await startService(t, network.b, 4)
+      const server = await startServer(t, network.b)
+      const client = await startClient(t, network.a)
+      const sources = await Promise.all(Array.from({ length: connections }, () => UdpSource.open(t)))
       const datagrams = sources.map(() => randomDatagrams(Array(20).fill(1_000)))
       t.equal(await exchange(sources, datagrams, 4), undefined)
 

@@ -1,13 +1,13 @@
 /** The tunnel over time: idle connections, programs that come and go, a wire that breaks, an interface that is taken away. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import type { Child } from '../../src/lab/child.js'
+import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { startClient, startServer, tuns } from './support/programs.js'
 import { recorded, startService, UdpSource } from './support/udp.js'
 
 const network = await createNetwork('plain')
-t.teardown(() => network.close())
+t.teardown(() => network.close().finally(() => stopAll()))
 
 const count = (child: Child, words: string): number => child.stderr.split(words).length - 1
 
@@ -23,12 +23,10 @@ const knock = async (source: UdpSource, word: string, patience = 5_000): Promise
 }
 
 t.test('idle connections are closed, busy ones are not', async t => {
-  const service = await startService(network.b, 4)
-  const server = await startServer(network.b)
-  const client = await startClient(network.a, { flags: ['--idle-timeout', '2'] })
-  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
-  const [idle, busy] = [await UdpSource.open(), await UdpSource.open()]
-  t.teardown(() => [idle.close(), busy.close()])
+  await startService(t, network.b, 4)
+  const server = await startServer(t, network.b)
+  const client = await startClient(t, network.a, { flags: ['--idle-timeout', '2'] })
+  const [idle, busy] = [await UdpSource.open(t), await UdpSource.open(t)]
   idle.send('hello')
   await idle.until(1)
   const start = performance.now()
@@ -49,12 +47,10 @@ t.test('idle connections are closed, busy ones are not', async t => {
 })
 
 t.test('the server closes idle connections too', async t => {
-  const service = await startService(network.b, 4)
-  const server = await startServer(network.b, { flags: ['--idle-timeout', '1'] })
-  const client = await startClient(network.a)
-  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
-  const source = await UdpSource.open()
-  t.teardown(() => source.close())
+  await startService(t, network.b, 4)
+  const server = await startServer(t, network.b, { flags: ['--idle-timeout', '1'] })
+  const client = await startClient(t, network.a)
+  const source = await UdpSource.open(t)
   source.send('hello')
   await source.until(1)
   await client.until(() => count(client, '"connection closed"') === 1, 'end of the connection', 4)
@@ -66,19 +62,16 @@ t.test('the server closes idle connections too', async t => {
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   t.test(`the server restarts (${signal})`, async t => {
-    const service = await startService(network.b, 4)
-    const client = await startClient(network.a)
-    const first = await startServer(network.b)
-    const source = await UdpSource.open()
-    t.teardown(() => source.close())
-    t.teardown(() => Promise.all([client.stop(), first.stop(), service.stop()]))
+    await startService(t, network.b, 4)
+    const client = await startClient(t, network.a)
+    const first = await startServer(t, network.b)
+    const source = await UdpSource.open(t)
     source.send('hello')
     await source.until(1)
     first.process.kill(signal)
     await first.ended
     if (signal === 'SIGTERM') await client.until(() => count(client, '"connection closed"') === 1, 'goodbye', 2)
-    const second = await startServer(network.b)
-    t.teardown(() => second.stop())
+    await startServer(t, network.b)
     const sent = await knock(source, 'back')
     // Without a goodbye the first datagram is answered by RST, and one sent before that is lost too.
     const most = signal === 'SIGTERM' ? 1 : 3
@@ -88,18 +81,15 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 }
 
 t.test('the client restarts while its server remembers', async t => {
-  const service = await startService(network.b, 4)
-  const server = await startServer(network.b)
-  const first = await startClient(network.a)
-  const source = await UdpSource.open()
-  t.teardown(() => source.close())
-  t.teardown(() => Promise.all([first.stop(), server.stop(), service.stop()]))
+  await startService(t, network.b, 4)
+  const server = await startServer(t, network.b)
+  const first = await startClient(t, network.a)
+  const source = await UdpSource.open(t)
   source.send('hello')
   await source.until(1)
   first.process.kill('SIGKILL')
   await first.ended
-  const second = await startClient(network.a)
-  t.teardown(() => second.stop())
+  await startClient(t, network.a)
   source.send('again')
   await source.until(2)
   t.same(source.texts, ['hello', 'again'])
@@ -107,17 +97,15 @@ t.test('the client restarts while its server remembers', async t => {
 })
 
 t.test('the UDP service comes late, and comes back', async t => {
-  const server = await startServer(network.b)
-  const client = await startClient(network.a)
-  const source = await UdpSource.open()
-  t.teardown(() => source.close())
-  t.teardown(() => Promise.all([client.stop(), server.stop()]))
+  const server = await startServer(t, network.b)
+  const client = await startClient(t, network.a)
+  const source = await UdpSource.open(t)
   for (let i = 0; i < 20; i++) {
     source.send('anyone?')
     await sleep(10)
   }
   for (const word of ['first', 'second']) {
-    const service = await startService(network.b, 4, '--record')
+    const service = await startService(t, network.b, 4, '--record')
     await knock(source, word)
     const texts = recorded(service).map(({ data }) => String(data))
     t.match(texts[0], word, 'what came before is not kept')
@@ -130,12 +118,10 @@ t.test('the UDP service comes late, and comes back', async t => {
 })
 
 t.test('the wire breaks for a while', async t => {
-  const service = await startService(network.b, 4)
-  const server = await startServer(network.b)
-  const client = await startClient(network.a)
-  const source = await UdpSource.open()
-  t.teardown(() => source.close())
-  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+  await startService(t, network.b, 4)
+  await startServer(t, network.b)
+  const client = await startClient(t, network.a)
+  const source = await UdpSource.open(t)
   source.send('hello')
   await source.until(1)
   network.b.command(['ip', 'link', 'set', network.vethB, 'down'])
@@ -151,12 +137,10 @@ t.test('the wire breaks for a while', async t => {
 
 for (const role of ['client', 'server'] as const) {
   t.test(`the interface of the ${role} is taken away`, async t => {
-    const service = await startService(network.b, 4)
-    const server = await startServer(network.b)
-    const client = await startClient(network.a)
-    const source = await UdpSource.open()
-    t.teardown(() => source.close())
-    t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+    await startService(t, network.b, 4)
+    const server = await startServer(t, network.b)
+    const client = await startClient(t, network.a)
+    const source = await UdpSource.open(t)
     source.send('hello')
     await source.until(1)
     const [side, child, tun] = role === 'client' ? [network.a, client, tuns.a] : [network.b, server, tuns.b]

@@ -1,17 +1,18 @@
 /** The tunnel as its users see it: many sources at once, every kind of address, every option of its engine. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
-import type { Child } from '../../src/lab/child.js'
+import t, { type Test } from 'tap'
+import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { needs } from './support/inside.js'
 import { type Family, loopback, ports, startClient, startServer } from './support/programs.js'
 import { exchange, randomDatagrams, recorded, startService, UdpSource } from './support/udp.js'
 
 const network = await createNetwork('plain')
-t.teardown(() => network.close())
+t.teardown(() => network.close().finally(() => stopAll()))
 
 const count = (child: Child, words: string): number => child.stderr.split(words).length - 1
-const openSources = (n: number): Promise<UdpSource[]> => Promise.all(Array.from({ length: n }, () => UdpSource.open()))
+const openSources = (t: Test, n: number): Promise<UdpSource[]> =>
+  Promise.all(Array.from({ length: n }, () => UdpSource.open(t)))
 /** 'source:datagram' */
 const word = (source: number, datagram: number): string => `${source}:${datagram}`
 const words = (source: number): string[] => [0, 1, 2].map(datagram => word(source, datagram))
@@ -22,12 +23,10 @@ const perSource = (service: Child, sources: number): string[][] => {
 }
 
 t.test('new sources, all at once', async t => {
-  const service = await startService(network.b, 4, '--record')
-  const server = await startServer(network.b)
-  const client = await startClient(network.a)
-  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
-  const sources = await openSources(200)
-  t.teardown(() => sources.map(source => source.close()))
+  const service = await startService(t, network.b, 4, '--record')
+  const server = await startServer(t, network.b)
+  const client = await startClient(t, network.a)
+  const sources = await openSources(t, 200)
   for (const [i, source] of sources.entries()) for (const text of words(i)) source.send(text)
   await Promise.all(sources.map(source => source.until(3)))
   const wanted = sources.map((_, i) => words(i))
@@ -43,15 +42,13 @@ t.test('new sources, all at once', async t => {
 })
 
 t.test('handshakes do not wait for each other', { skip: needs.nft() ?? false }, async t => {
-  const service = await startService(network.b, 4, '--record')
-  const server = await startServer(network.b)
-  const client = await startClient(network.a)
-  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+  const service = await startService(t, network.b, 4, '--record')
+  await startServer(t, network.b)
+  await startClient(t, network.a)
   // Every second local port has no way to the server.
   const drop = 'tcp flags & (syn | ack) == syn tcp sport & 1 == 1 drop'
   network.a.command(['nft', `table inet odd { chain odd { type filter hook prerouting priority 0; ${drop}; }; }`])
-  const sources = await openSources(60)
-  t.teardown(() => sources.map(source => source.close()))
+  const sources = await openSources(t, 60)
   const start = performance.now()
   for (const [i, source] of sources.entries()) for (const text of words(i)) source.send(text)
   await sleep(800)
@@ -70,8 +67,7 @@ t.test('handshakes do not wait for each other', { skip: needs.nft() ?? false }, 
 })
 
 t.test('options of the engine', async t => {
-  const service = await startService(network.b, 4)
-  t.teardown(() => service.stop())
+  await startService(t, network.b, 4)
   const cases = [
     ['--queues', '1'],
     ['--queues', '2'],
@@ -81,11 +77,9 @@ t.test('options of the engine', async t => {
   ]
   for (const flags of [...cases, ['--mtu', '1280'], ['--ipv4-only']]) {
     await t.test(flags.join(' '), async t => {
-      const server = await startServer(network.b, { flags })
-      const client = await startClient(network.a, { flags })
-      t.teardown(() => Promise.all([client.stop(), server.stop()]))
-      const sources = await openSources(3)
-      t.teardown(() => sources.map(source => source.close()))
+      await startServer(t, network.b, { flags })
+      await startClient(t, network.a, { flags })
+      const sources = await openSources(t, 3)
       const largest = flags.includes('1280') ? 1_240 : 1_460
       const sizes = Array.from({ length: 400 }, (_, i) => 16 + ((i * 811) % (largest - 15)))
       const mixed = sources.map(() => randomDatagrams([largest, ...sizes, ...Array(200).fill(1_200)]))
@@ -123,13 +117,11 @@ t.test('addresses', async t => {
   ]
   for (const { name, service: listen, remote, local, family, hosts } of cases) {
     await t.test(name, async t => {
-      const service = await startService(network.b, listen)
-      const server = await startServer(network.b, { remote })
-      const client = await startClient(network.a, { local: `${local}:${ports.client}` })
-      t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
+      await startService(t, network.b, listen)
+      await startServer(t, network.b, { remote })
+      await startClient(t, network.a, { local: `${local}:${ports.client}` })
       for (const host of hosts) {
-        const source = await UdpSource.open(family, ports.client, host)
-        t.teardown(() => source.close())
+        const source = await UdpSource.open(t, family, host)
         for (const text of words(0)) source.send(text)
         await source.until(3)
         t.same(source.texts, words(0))
@@ -140,12 +132,10 @@ t.test('addresses', async t => {
 })
 
 t.test('datagrams that no segment can carry', async t => {
-  const service = await startService(network.b, 4, '--record')
-  const server = await startServer(network.b)
-  const client = await startClient(network.a)
-  t.teardown(() => Promise.all([client.stop(), server.stop(), service.stop()]))
-  const [first, second] = await openSources(2)
-  t.teardown(() => [first.close(), second.close()])
+  await startService(t, network.b, 4, '--record')
+  await startServer(t, network.b)
+  const client = await startClient(t, network.a)
+  const [first, second] = await openSources(t, 2)
   const big = (size: number) => Buffer.alloc(size, 7)
   // Before the connection is open, after it, and as the first one of all.
   for (const datagram of [big(1_461), 'one', big(1_460), '']) first.send(datagram)

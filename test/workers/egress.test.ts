@@ -81,7 +81,11 @@ t.test('a super-packet is cut by software where there is no offload', async t =>
       'ACK 284 5000 +50',
     ])
     t.strictSame(joined(frames), counting(350))
-    if (family === 4) t.strictSame(frames.map(({ id }) => id), [0xffff, 0, 1, 2])
+    if (family === 4)
+      t.strictSame(
+        frames.map(({ id }) => id),
+        [0xffff, 0, 1, 2],
+      )
     t.strictSame(stack.raised(), { datagramsOut: 4, bytesOut: 350 })
   }
 })
@@ -113,32 +117,50 @@ t.test('any pieces and sizes: the datagrams come out in order, cut where they sh
     t.teardown(() => native.arenaClose(arena))
     const counts = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 5 })
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1400 }), counts, fc.nat({ max: 1399 }), fc.nat({ max: 9 }), (size, counts, tail, vecAt) => {
-        // Pieces hold whole datagrams; the last datagram of all may be shorter.
-        const lengths = counts.map(count => count * size)
-        lengths[lengths.length - 1] -= tail % size
-        const expected: number[] = []
-        let at = 0
-        for (const [i, length] of lengths.entries()) {
-          at += 13
-          vec[vecAt + 2 * i] = at
-          vec[vecAt + 2 * i + 1] = length
-          expected.push(...body.subarray(at, at + length))
-          at += length
-        }
-        const count = counts.reduce((sum, n) => sum + n, 0)
-        const seq = stack.memory.flows.load(flow.slot, Field.nextSeq)
-        const written = egress.data(flow.slot, flow.generation, body, arena, vecAt, lengths.length, expected.length, size, 0)
-        const frames = stack.emitted()
-        const whole = virtioSize > 0
-        return (
-          written === count &&
-          frames.length === (whole ? 1 : count) &&
-          `${joined(frames)}` === `${expected}` &&
-          frames.every((frame, i) => frame.seq === seq + i * size) &&
-          (whole ? frames[0].virtio.gsoSize === (count > 1 ? size : 0) : frames.slice(0, -1).every(({ payload }) => payload.length === size))
-        )
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 1400 }),
+        counts,
+        fc.nat({ max: 1399 }),
+        fc.nat({ max: 9 }),
+        (size, counts, tail, vecAt) => {
+          // Pieces hold whole datagrams; the last datagram of all may be shorter.
+          const lengths = counts.map(count => count * size)
+          lengths[lengths.length - 1] -= tail % size
+          const expected: number[] = []
+          let at = 0
+          for (const [i, length] of lengths.entries()) {
+            at += 13
+            vec[vecAt + 2 * i] = at
+            vec[vecAt + 2 * i + 1] = length
+            expected.push(...body.subarray(at, at + length))
+            at += length
+          }
+          const count = counts.reduce((sum, n) => sum + n, 0)
+          const seq = stack.memory.flows.load(flow.slot, Field.nextSeq)
+          const written = egress.data(
+            flow.slot,
+            flow.generation,
+            body,
+            arena,
+            vecAt,
+            lengths.length,
+            expected.length,
+            size,
+            0,
+          )
+          const frames = stack.emitted()
+          const whole = virtioSize > 0
+          return (
+            written === count &&
+            frames.length === (whole ? 1 : count) &&
+            `${joined(frames)}` === `${expected}` &&
+            frames.every((frame, i) => frame.seq === seq + i * size) &&
+            (whole
+              ? frames[0].virtio.gsoSize === (count > 1 ? size : 0)
+              : frames.slice(0, -1).every(({ payload }) => payload.length === size))
+          )
+        },
+      ),
       { numRuns: 200 },
     )
   }
@@ -173,12 +195,7 @@ t.test('bare ACKs, probes, SYN', async t => {
     egress.ack(slot, 123)
     t.strictSame([flows.load(slot, Field.sentAck) >>> 0, flows.load(slot, Field.sentAckAt)], [0x90000000, 123])
     for (const back of [1, 2, 3]) egress.ack(slot, 124, back)
-    t.strictSame(sent(), [
-      'ACK 7 2415919104',
-      'ACK 1 2415919104',
-      'ACK 0 2415919104',
-      'ACK 4294967295 2415919104',
-    ])
+    t.strictSame(sent(), ['ACK 7 2415919104', 'ACK 1 2415919104', 'ACK 0 2415919104', 'ACK 4294967295 2415919104'])
     t.strictSame(stack.raised(), { acksOut: 1, challengesOut: 3 })
     t.equal(flows.load(slot, Field.nextSeq), 7, 'no sequence space is taken')
     egress.syn(slot)

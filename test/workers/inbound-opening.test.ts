@@ -3,7 +3,18 @@ import t, { type Test } from 'tap'
 import { Field } from '../../src/memory/flow-table.js'
 import type { Report } from '../../src/workers/messages.js'
 import { Openings } from '../../src/workers/opening.js'
-import { ACK, counting, FIN, type FrameFields, localPort, ports, RST, remote4, remote6, SYN } from '../support/frames.js'
+import {
+  ACK,
+  counting,
+  FIN,
+  type FrameFields,
+  localPort,
+  ports,
+  RST,
+  remote4,
+  remote6,
+  SYN,
+} from '../support/frames.js'
 import { InboundUnderTest } from '../support/inbound.js'
 import type { MemoryStackOptions } from '../support/memory-stack.js'
 
@@ -16,7 +27,8 @@ const open = (t: Test, family: 4 | 6 = 4, options: MemoryStackOptions = {}) => {
   under.stack.listen(localPort)
   const [synAck] = under.receive({ family, flags: SYN, seq: 0, ack: 0 }).sent ?? []
   const cookie = Number(synAck.split(' ')[1])
-  const receive = (fields: FrameFields) => under.receive({ family, flags: ACK, seq: 1, ack: (cookie + 1) >>> 0, ...fields })
+  const receive = (fields: FrameFields) =>
+    under.receive({ family, flags: ACK, seq: 1, ack: (cookie + 1) >>> 0, ...fields })
   /** Completes the handshake; the report. */
   const third = (fields: FrameFields = {}) => receive(fields).reports?.[0] as Open
   /** The coordinator makes the connection. */
@@ -66,7 +78,7 @@ t.test('lost final ACK: the first data completes the handshake, also when some w
   }
 })
 
-t.test("a stock client that saw a duplicate of our SYN+ACK: ack is the cookie itself", async t => {
+t.test('a stock client that saw a duplicate of our SYN+ACK: ack is the cookie itself', async t => {
   const { cookie, receive, opened, under } = open(t)
   const report = receive({ ack: cookie, payload }).reports?.[0] as Open
   t.equal(report.ack, cookie + 1)

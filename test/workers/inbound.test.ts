@@ -2,7 +2,19 @@
 import t, { type Test } from 'tap'
 import { State } from '../../src/memory/flow-table.js'
 import { SynCookies } from '../../src/workers/syn-cookie.js'
-import { ACK, FIN, type FrameFields, frame, localPort, PSH, ports, RST, remote4, remote6, SYN } from '../support/frames.js'
+import {
+  ACK,
+  FIN,
+  type FrameFields,
+  frame,
+  localPort,
+  PSH,
+  ports,
+  RST,
+  remote4,
+  remote6,
+  SYN,
+} from '../support/frames.js'
 import { InboundUnderTest, type Outcome } from '../support/inbound.js'
 import type { MemoryStackOptions } from '../support/memory-stack.js'
 
@@ -65,7 +77,11 @@ t.test('a listener', async t => {
   check(
     t,
     everywhere([
-      ['SYN, seq ≠ 0', { flags: SYN, seq: 5, ack: 0 }, { raised: { synBadSeq: 1, resetsOut: 1 }, sent: ['RST|ACK 0 6'] }],
+      [
+        'SYN, seq ≠ 0',
+        { flags: SYN, seq: 5, ack: 0 },
+        { raised: { synBadSeq: 1, resetsOut: 1 }, sent: ['RST|ACK 0 6'] },
+      ],
       [
         'SYN, seq ≠ 0, with payload',
         { flags: SYN, seq: 0xffffffff, ack: 0, payload },
@@ -140,7 +156,11 @@ t.test('half-open', async t => {
   const refused: Outcome = { reports: [{ kind: 'refused', slot: 0, generation: 2 }] }
   const rows: Row[] = [
     ['SYN+ACK', { flags: SYN | ACK, seq: 0, ack: 1 }, synAck(0)],
-    ['SYN+ACK with a cookie', { flags: SYN | ACK, seq: 0xfedcba98, ack: 1, options: [1, 3, 3, 14] }, synAck(0xfedcba98)],
+    [
+      'SYN+ACK with a cookie',
+      { flags: SYN | ACK, seq: 0xfedcba98, ack: 1, options: [1, 3, 3, 14] },
+      synAck(0xfedcba98),
+    ],
     ['SYN+ACK, ack 0', { flags: SYN | ACK, seq: 0, ack: 0 }, stray],
     ['SYN+ACK, ack 2', { flags: SYN | ACK, seq: 0, ack: 2 }, stray],
     ['RST|ACK', { flags: RST | ACK, seq: 0, ack: 1 }, refused],
@@ -164,11 +184,14 @@ t.test('half-open', async t => {
   }
 })
 
-t.test('an index that keeps changing: the packet is dropped and counted, nobody is told that the flow is gone', async t => {
-  const under = new InboundUnderTest(t)
-  const index = new Int32Array(under.stack.shared.index)
-  index[0] = 1
-  t.strictSame(under.receive({ payload }), { raised: { indexContended: 1 } })
-  index[0] = 2
-  t.match(under.receive({ payload }), { raised: { unknownTuple: 1 } })
-})
+t.test(
+  'an index that keeps changing: the packet is dropped and counted, nobody is told that the flow is gone',
+  async t => {
+    const under = new InboundUnderTest(t)
+    const index = new Int32Array(under.stack.shared.index)
+    index[0] = 1
+    t.strictSame(under.receive({ payload }), { raised: { indexContended: 1 } })
+    index[0] = 2
+    t.match(under.receive({ payload }), { raised: { unknownTuple: 1 } })
+  },
+)

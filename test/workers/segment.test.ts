@@ -35,21 +35,27 @@ const altered = (kind: number, at: number, value: number): Uint8Array => {
 }
 const address6 = (first: number, last: number): number[] => [first, ...new Array<number>(14).fill(0), last]
 
+type Case = [name: string, bytes: ArrayLike<number>, verdict: string, options?: MemoryStackOptions]
 /** HAZARDS.md, "Malformed input". */
-const cases: [name: string, bytes: ArrayLike<number>, verdict: string, options?: MemoryStackOptions][] = [
+const cases: Case[] = [
   ['frame: empty', [], 'frameTooShort'],
   ['frame: 1 byte', [0x45], 'frameTooShort'],
   ['frame: 19 bytes', f({}).slice(0, 19), 'frameTooShort'],
   ['frame: 39 bytes of IPv6', six({}).slice(0, 39), 'frameTooShort'],
-  ...[0, 5, 15].map(version => [`frame: version ${version}`, f({ ip4: { version } }), 'ipVersion'] as [string, Uint8Array, string]),
+  ...[0, 5, 15].map((version): Case => [`frame: version ${version}`, f({ ip4: { version } }), 'ipVersion']),
   ['frame: virtio header only', virtioHeader(12), 'frameTooShort', { virtioSize: 12 }],
   ['frame: virtio header cut', virtioHeader(10).slice(0, 9), 'frameTooShort', { virtioSize: 10 }],
   ['frame: virtio header and 19 bytes', f({ virtioSize: 10 }).slice(0, 29), 'frameTooShort', { virtioSize: 10 }],
   ['frame: gso_size 0', f({ virtioSize: 10, virtio: { gsoType: 1 } }), 'virtioGso', { virtioSize: 10 }],
-  ['frame: unknown gso_type', f({ virtioSize: 10, virtio: { gsoType: 2, gsoSize: 9 } }), 'virtioGso', { virtioSize: 10 }],
+  [
+    'frame: unknown gso_type',
+    f({ virtioSize: 10, virtio: { gsoType: 2, gsoSize: 9 } }),
+    'virtioGso',
+    { virtioSize: 10 },
+  ],
   ['frame: hdr_len past the end', f({ virtioSize: 10, virtio: { hdrLen: 0xffff } }), 'ok', { virtioSize: 10 }],
   ...[0, 1, 2, 3, 4].map(
-    headerLength => [`IPv4: IHL ${headerLength}`, f({ ip4: { headerLength } }), 'ipv4HeaderLength'] as [string, Uint8Array, string],
+    (headerLength): Case => [`IPv4: IHL ${headerLength}`, f({ ip4: { headerLength } }), 'ipv4HeaderLength'],
   ),
   ['IPv4: IHL past the end', f({ ip4: { headerLength: 12 } }).slice(0, 44), 'ipv4HeaderLength'],
   ['IPv4: IHL 15 with options', f({ ip4: { options: ones(40) } }), 'ok'],
@@ -82,11 +88,13 @@ const cases: [name: string, bytes: ArrayLike<number>, verdict: string, options?:
   ['IPv6: source multicast', six({ ip6: { source: address6(0xff, 1) } }), 'sourceAddress'],
   ['IPv6: source own (LAND)', six({ ip6: { source: destination6 } }), 'ownSource'],
   ['IPv6: destination another host', six({ ip6: { destination: source6 } }), 'notForUs'],
-  ['IPv6: destination differs in the first word', six({ ip6: { destination: [0xfd, ...destination6.slice(1)] } }), 'notForUs'],
-  ...[0, 13, 19].map(cut => [`TCP: ${cut} bytes`, f({ cut }), 'tcpTooShort'] as [string, Uint8Array, string]),
-  ...[0, 4, 6].map(
-    dataOffset => [`TCP: data offset ${dataOffset}`, f({ dataOffset }), 'tcpDataOffset'] as [string, Uint8Array, string],
-  ),
+  [
+    'IPv6: destination differs in the first word',
+    six({ ip6: { destination: [0xfd, ...destination6.slice(1)] } }),
+    'notForUs',
+  ],
+  ...[0, 13, 19].map((cut): Case => [`TCP: ${cut} bytes`, f({ cut }), 'tcpTooShort']),
+  ...[0, 4, 6].map((dataOffset): Case => [`TCP: data offset ${dataOffset}`, f({ dataOffset }), 'tcpDataOffset']),
   ['TCP: data offset 15', f({ options: ones(40) }), 'ok'],
   ['TCP: option length 0', f({ options: [5, 0, 0, 0] }), 'tcpOptions'],
   ['TCP: option length 1', f({ options: [5, 1, 0, 0] }), 'tcpOptions'],

@@ -163,7 +163,11 @@ t.test('a slot with another connection: the old one ends first', async t => {
   deliver({ slot: flow.slot, generation }, 0, 10)
   host.settle()
   host.closed(flow.slot, flow.generation, End.timeout)
-  t.strictSame(happened(), ['opened 0', `closed 0 ${End.reset}`, 'opened 0', '0: 10', 'settle'], 'a late purge changes nothing')
+  t.strictSame(
+    happened(),
+    ['opened 0', `closed 0 ${End.reset}`, 'opened 0', '0: 10', 'settle'],
+    'a late purge changes nothing',
+  )
 })
 
 t.test('a connection that the service closed stays closed, whatever still comes', async t => {
@@ -204,7 +208,10 @@ t.test('what a service can do', async t => {
   t.equal(given.now(), 123)
   t.equal(given.maxPayload(6), Egress.maxPayload(6))
   given.every(50, () => {})
-  t.equal(given.poll(9, 1, () => {}), 0)
+  t.equal(
+    given.poll(9, 1, () => {}),
+    0,
+  )
   t.strictSame([polled, happened()], [[9], ['every 50']])
   given.unpoll(9)
   t.strictSame(polled, [])

@@ -6,7 +6,8 @@ import { MemoryStack } from '../support/memory-stack.js'
 
 t.test('listening ports: a bit each', async t => {
   const bits = new Int32Array(new SharedArrayBuffer(ports.bytes))
-  const listening = () => Array.from({ length: 65_536 }, (_, port) => port).filter(port => ports.isListening(bits, port))
+  const listening = () =>
+    Array.from({ length: 65_536 }, (_, port) => port).filter(port => ports.isListening(bits, port))
   t.strictSame(listening(), [])
   for (const port of [0, 1, 31, 32, 63, 4567, 65_535]) ports.setListening(bits, port, true)
   ports.setListening(bits, 4567, true)

@@ -5,7 +5,7 @@
 // pump recv --tun NAME --tun-local IP --tun-peer IP [--seconds S] [--offload 0|1]
 //
 // Offload: super-packets with a virtio-net header (TSO); without: one packet per write and per read.
-// Prints one JSON line. `recv` also ends on SIGTERM.
+// `recv` writes `ready` to stderr, and also ends on SIGTERM; `send` writes `started`. Either prints one JSON line.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -135,6 +135,7 @@ static void send_all(const struct options *o) {
   size_t bytes = o->offload ? VIRTIO + length : length;
   uint32_t seq = 1, id = 0;
   uint64_t calls = 0, errors = 0;
+  fprintf(stderr, "started\n");
   double start = now(), end = start + o->seconds;
   for (uint64_t i = 0; !stopped && (i % CLOCK_EVERY || now() < end); i++) {
     uint8_t number[4];

@@ -5,7 +5,8 @@
 //
 // tcpraw hides behind a real connection of the kernel, and sends and captures packets through raw sockets: it needs no TUN, and
 // somebody must drop the kernel's own packets on that connection (TTL 1). Datagrams begin with the 8 bytes of
-// bench/load/datagram.ts. Either mode prints one JSON line; the receiver ends on SIGTERM or after --seconds.
+// bench/load/datagram.ts. The receiver writes `ready` to stderr once it listens and ends on SIGTERM or after --seconds, the sender
+// writes `started` once it is connected. Either prints one JSON line.
 package main
 
 import (
@@ -70,6 +71,7 @@ func send(remote string, size int, limit float64) {
 	for i := header; i < size; i++ {
 		datagram[i] = byte(i * 7)
 	}
+	fmt.Fprintln(os.Stderr, "started")
 	startCPU, _ := usage()
 	start := time.Now()
 	var sequence uint32
@@ -128,7 +130,6 @@ func receive(listen string, limit float64) {
 	_ = conn.SetReadBuffer(buffer)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
-	startCPU, _ := usage()
 	var total tally
 	go func() {
 		room := make([]byte, 65536)
@@ -145,11 +146,11 @@ func receive(listen string, limit float64) {
 	case <-stop:
 	case <-time.After(time.Duration(limit * float64(time.Second))):
 	}
-	cpu, memory := usage()
+	_, memory := usage()
 	total.Lock()
-	fmt.Printf("{\"datagrams\":%d,\"bytes\":%d,\"seconds\":%.6f,\"reordered\":%d,\"corrupted\":%d,\"cpuSeconds\":%.3f,\"memoryMB\":%.1f}\n",
+	fmt.Printf("{\"datagrams\":%d,\"bytes\":%d,\"seconds\":%.6f,\"reordered\":%d,\"corrupted\":%d,\"memoryMB\":%.1f}\n",
 		total.datagrams, total.bytes, total.last.Sub(total.first).Seconds(), total.reordered, total.corrupted,
-		cpu-startCPU, memory)
+		memory)
 }
 
 func main() {

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
 import type { Child } from '../../../src/lab/child.js'
 import { addresses, type Side } from '../../../src/lab/network.js'
 
@@ -29,6 +30,21 @@ export const vethOfB = { 4: addresses.b.veth, 6: `[${addresses.b.veth6}]` } as c
 const limit = 120
 const readySeconds = 20
 
+const children = new WeakMap<Test, Child[]>()
+
+/** The child ends with the test, however that goes. A test's children end together: each takes its time. */
+export const endWith = (t: Test, child: Child): Child => {
+  const others = children.get(t)
+  if (others !== undefined) {
+    others.push(child)
+    return child
+  }
+  const all = [child]
+  children.set(t, all)
+  t.teardown(() => Promise.all(all.map(each => each.stop())))
+  return child
+}
+
 export interface StartOptions {
   kind?: Kind
   /** --local; default: the loopback address (client) and the port of `ports`. */
@@ -48,31 +64,25 @@ const takesUdp = (child: Child, port: number): boolean => {
 }
 
 /** Starts a tunnel server and waits until it takes connections. */
-export const startServer = async (side: Side, options: StartOptions = {}): Promise<Child> => {
+export const startServer = async (t: Test, side: Side, options: StartOptions = {}): Promise<Child> => {
   const { kind = 'ours', flags = [] } = options
   const remote = options.remote ?? `${loopback[4]}:${ports.service}`
   const argv = ['--local', options.local ?? String(ports.server), '--remote', remote, '--tun', tuns.b, ...flags]
-  const child = side.run([...commandOf(kind, 'server'), ...argv], {
-    name: `${kind} server`,
-    seconds: limit,
-    env: { RUST_LOG: 'info' },
-  })
+  const settings = { name: `${kind} server`, seconds: limit, env: { RUST_LOG: 'info' } }
+  const child = endWith(t, side.run([...commandOf(kind, 'server'), ...argv], settings))
   const word = kind === 'ours' ? 'server is ready' : 'Listening on'
   await child.until(() => child.stderr.includes(word), 'readiness', readySeconds)
   return child
 }
 
 /** Starts a tunnel client and waits until it takes datagrams. */
-export const startClient = async (side: Side, options: StartOptions = {}): Promise<Child> => {
+export const startClient = async (t: Test, side: Side, options: StartOptions = {}): Promise<Child> => {
   const { kind = 'ours', flags = [] } = options
   const local = options.local ?? `${loopback[4]}:${ports.client}`
   const remote = options.remote ?? `${stackOfB[4]}:${ports.server}`
   const argv = ['--local', local, '--remote', remote, '--tun', tuns.a, ...flags]
-  const child = side.run([...commandOf(kind, 'client'), ...argv], {
-    name: `${kind} client`,
-    seconds: limit,
-    env: { RUST_LOG: 'info' },
-  })
+  const settings = { name: `${kind} client`, seconds: limit, env: { RUST_LOG: 'info' } }
+  const child = endWith(t, side.run([...commandOf(kind, 'client'), ...argv], settings))
   const port = Number(local.slice(local.lastIndexOf(':') + 1))
   await child.until(
     () => (kind === 'ours' ? child.stderr.includes('client is ready') : takesUdp(child, port)),

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
 import type { Child } from '../../../src/lab/child.js'
 import type { Side } from '../../../src/lab/network.js'
-import { type Family, loopback, ports, program } from './programs.js'
+import { endWith, type Family, loopback, ports, program } from './programs.js'
 
 /** What `exchange` needs of an application's end. */
 export interface Source {
@@ -20,13 +21,11 @@ export class UdpSource implements Source {
   readonly from: string[] = []
   onDatagram: () => void = () => {}
   readonly #socket: Socket
-  readonly #port: number
   readonly #host: string
 
-  private constructor(socket: Socket, host: string, port: number) {
+  private constructor(socket: Socket, host: string) {
     this.#socket = socket
     this.#host = host
-    this.#port = port
     socket.on('message', (datagram, { address, port }) => {
       this.received.push(datagram)
       this.from.push(`${address} ${port}`)
@@ -36,20 +35,17 @@ export class UdpSource implements Source {
     socket.on('error', () => {})
   }
 
-  /** `family` picks the loopback address; `host` and `bind` are for tests of addresses. */
-  static async open(family: Family = 4, port: number = ports.client, host?: string, bind?: string): Promise<UdpSource> {
+  /** Sends to the client's port at the loopback address of `family`, or at `host`. Closes with the test. */
+  static async open(t: Test, family: Family = 4, host?: string): Promise<UdpSource> {
     const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6', recvBufferSize: 1 << 20 })
-    socket.bind(0, bind)
+    t.teardown(() => socket.close())
+    socket.bind(0)
     await once(socket, 'listening')
-    return new UdpSource(socket, host ?? (family === 4 ? '127.0.0.1' : '::1'), port)
-  }
-
-  get port(): number {
-    return this.#socket.address().port
+    return new UdpSource(socket, host ?? (family === 4 ? '127.0.0.1' : '::1'))
   }
 
   send(datagram: Uint8Array | string): void {
-    this.#socket.send(datagram, this.#port, this.#host)
+    this.#socket.send(datagram, ports.client, this.#host)
   }
 
   /** Waits until `count` datagrams have come in all; they are in `received`. */
@@ -66,17 +62,13 @@ export class UdpSource implements Source {
   get texts(): string[] {
     return this.received.map(String)
   }
-
-  close(): void {
-    this.#socket.close()
-  }
 }
 
 /** Starts `udp-service.js` on a side, at its loopback or another address; it echoes unless told `--mute`. */
-export const startService = async (side: Side, where: Family | string, ...flags: string[]): Promise<Child> => {
+export const startService = async (t: Test, side: Side, where: Family | string, ...flags: string[]): Promise<Child> => {
   const host = typeof where === 'string' ? where : loopback[where]
   const command = [...program('system/support/udp-service.js'), '--listen', `${host}:${ports.service}`]
-  const service = side.run([...command, ...flags], { name: 'UDP service', seconds: 120 })
+  const service = endWith(t, side.run([...command, ...flags], { name: 'UDP service', seconds: 120 }))
   await service.until(() => service.stderr.includes('ready'), 'UDP socket')
   return service
 }

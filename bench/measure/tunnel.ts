@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Child } from '../../src/lab/child.js'
+import type { Network } from '../../src/lab/network.js'
+import { type Pair, ports, tuns } from '../ends.js'
+import { programs } from '../programs.js'
+import type { Arrived, Cpu } from '../scenario.js'
+
+/** The first datagram opens the connection; the load starts this many milliseconds later. */
+export const WARMUP = 500
+/** From the programs' TUN devices being there to their being ready, in milliseconds. */
+const SETTLE = 250
+/** After the last datagram was sent, in milliseconds: queues run empty. */
+export const DRAIN = 300
+/** More than starting, opening thousands of connections and stopping ever take, in seconds. */
+export const SLACK = 25
+
+/** Where the load sends to, in A. */
+export const entrance = `127.0.0.1:${ports.client}`
+/** Where the far end listens, in B. */
+export const exit = `127.0.0.1:${ports.far}`
+
+/** A running tunnel, and the program behind its server. */
+export class Tunnel {
+  readonly network: Network
+  /** No load may run longer, in seconds. */
+  readonly limit: number
+  readonly far: Child
+  readonly client: Child
+  readonly server: Child
+
+  private constructor(network: Network, pair: Pair, limit: number, far: readonly string[]) {
+    const { a, b } = network
+    const end = (side: 'client' | 'server') => ({ name: `${pair.name} (${side})`, seconds: limit, env: pair[side].env })
+    this.network = network
+    this.limit = limit
+    this.far = b.run(far, { name: 'far end', seconds: limit + 1 })
+    this.server = b.run(pair.server.command, end('server'))
+    this.client = a.run(pair.client.command, end('client'))
+  }
+
+  /** Starts the pair with `far` (which says `ready`) behind it, calls `use`, and ends everything, whatever happens. */
+  static async with<T>(
+    network: Network,
+    pair: Pair,
+    seconds: number,
+    far: readonly string[],
+    use: (tunnel: Tunnel) => Promise<T>,
+  ): Promise<T> {
+    const tunnel = new Tunnel(network, pair, seconds + SLACK, far)
+    const { client, server } = tunnel
+    try {
+      await tunnel.far.until(() => tunnel.far.stderr.includes('ready'), 'UDP socket')
+      await server.until(() => server.hasInterface(tuns.b), 'TUN device')
+      await client.until(() => client.hasInterface(tuns.a) && client.hasUdpPort(ports.client), 'TUN device and port')
+      await sleep(SETTLE)
+      const result = await use(tunnel)
+      for (const child of [client, server]) {
+        if (!child.running) throw new Error(`${child.name} ended under load: ${lastLine(child.stderr)}`)
+      }
+      return result
+    } catch (error) {
+      // The load fails when the program it talks to has died: that is the reason to show.
+      const dead = [client, server].find(child => !child.running)
+      if (dead !== undefined)
+        throw new Error(`${dead.name} ended under load: ${lastLine(dead.stderr)}`, { cause: error })
+      throw error
+    } finally {
+      await Promise.all([client, server, tunnel.far].map(child => child.stop()))
+    }
+  }
+
+  /** CPU time of client and server so far. */
+  cpu(): Cpu {
+    return [this.client.cpuSeconds(), this.server.cpuSeconds()]
+  }
+
+  memoryMB(): number {
+    return this.client.peakMemory() + this.server.peakMemory()
+  }
+}
+
+const lastLine = (text: string): string => text.trim().split('\n').at(-1) || 'without a word'
+
+export const since = (before: Cpu, after: Cpu): Cpu => [after[0] - before[0], after[1] - before[1]]
+
+/** Far end that counts. It prints its counts at each SIGUSR2. */
+export const sinkCommand = (seconds: number): string[] => [
+  ...programs.udpSink,
+  ...['--listen', exit, '--seconds', String(seconds + SLACK)],
+]
+
+/** The `index`th JSON line that a child prints, once it is there. */
+export const line = async <T>(child: Child, index: number, seconds: number): Promise<T> => {
+  const lines = (): string[] => child.stdout.split('\n')
+  await child.until(() => lines().length > index + 1, `line ${index + 1}`, seconds)
+  return JSON.parse(lines()[index]) as T
+}
+
+/** Reads a sink's counts while it goes on. */
+export class SinkReader {
+  readonly #sink: Child
+  #lines = 0
+
+  constructor(sink: Child) {
+    this.#sink = sink
+  }
+
+  read(): Promise<Arrived> {
+    this.#sink.process.kill('SIGUSR2')
+    return line<Arrived>(this.#sink, this.#lines++, 5)
+  }
+}

@@ -1,0 +1,87 @@
+import type { Shape } from '../src/lab/network.js'
+import type { Peer, Scenario } from './scenario.js'
+
+/** One run to make. */
+export interface Step {
+  round: number
+  shape: Shape
+  scenario: Scenario
+  peer: Peer
+}
+
+export interface Choice {
+  rounds: number
+  shapes: readonly Shape[]
+  /** Groups or scenarios; undefined: all. */
+  only: readonly string[] | undefined
+  /** Beginnings of peers' names; undefined: all. */
+  peers: readonly string[] | undefined
+  /** The scenarios and shapes that a quick look keeps. */
+  quick: boolean
+}
+
+const named = (scenario: Scenario, only: readonly string[] | undefined): boolean =>
+  only?.some(name => scenario.name === name || scenario.name.startsWith(`${name}/`)) ?? true
+
+/**
+ * Runs in the order they are made: round by round, shape by shape, peers in turn, and each round another one begins, so that what
+ * the machine does besides hits all alike. A named scenario is run in a quick look too.
+ */
+export const plan = (scenarios: readonly Scenario[], choice: Choice): Step[] => {
+  const { rounds, only, peers: names, quick } = choice
+  const steps: Step[] = []
+  for (let round = 0; round < rounds; round++) {
+    for (const shape of choice.shapes) {
+      for (const scenario of scenarios) {
+        const shapes = quick && only === undefined ? scenario.quick : scenario.shapes
+        if (!shapes.includes(shape) || !named(scenario, only)) continue
+        const peers = scenario.peers.filter(peer => names?.some(name => peer.name.startsWith(name)) ?? true)
+        for (let i = 0; i < peers.length; i++) {
+          steps.push({ round, shape, scenario, peer: peers[(i + round) % peers.length] })
+        }
+      }
+    }
+  }
+  return steps
+}
+
+/** How much time is left, learned from the runs so far. */
+export class Clock {
+  readonly #seconds: number
+  readonly #steps: readonly Step[]
+  readonly #start = performance.now()
+  #planned = 0
+  #taken = 0
+
+  /** `seconds`: load of each run. */
+  constructor(steps: readonly Step[], seconds: number) {
+    this.#steps = steps
+    this.#seconds = seconds
+  }
+
+  get elapsed(): number {
+    return (performance.now() - this.#start) / 1000
+  }
+
+  /** A run took `seconds`. */
+  took(step: Step, seconds: number): void {
+    this.#planned += step.scenario.duration(this.#seconds)
+    this.#taken += seconds
+  }
+
+  /** Of one run, in seconds. */
+  estimate(step: Step): number {
+    if (step.peer.absent !== undefined) return 0
+    const correction = this.#planned > 0 ? this.#taken / this.#planned : 1
+    return step.scenario.duration(this.#seconds) * correction
+  }
+
+  /** Of all runs from number `index` on. */
+  remaining(index: number): number {
+    return this.#steps.slice(index).reduce((sum, step) => sum + this.estimate(step), 0)
+  }
+}
+
+/** '45 s', '12 min'. */
+export const timeText = (seconds: number): string =>
+  seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`

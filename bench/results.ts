@@ -1,0 +1,53 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, loadavg, release, totalmem } from 'node:os'
+import { dirname } from 'node:path'
+import { type Row, type Summary, summarize } from './summary.js'
+import { type Verdict, verdictsOn } from './targets.js'
+
+/** How it was measured. */
+export interface Conditions {
+  /** The command line, as it was typed. */
+  command: string
+  rounds: number
+  seconds: number
+  /** How long all of it took, in seconds. */
+  took: number
+}
+
+/** Everything, each run included: what bench/results/latest.json holds and all reports are made of. */
+export interface Results extends Conditions {
+  date: string
+  machine: { cpu: string; cores: number; memoryGB: number; kernel: string; node: string; load: number[] }
+  verdicts: Verdict[]
+  rows: Summary[]
+}
+
+export const collect = (rows: readonly Row[], conditions: Conditions): Results => {
+  const summaries = summarize(rows)
+  return {
+    date: new Date().toISOString(),
+    ...conditions,
+    machine: {
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      memoryGB: Math.round(totalmem() / 1e9),
+      kernel: release(),
+      node: process.version,
+      load: loadavg(),
+    },
+    verdicts: verdictsOn(summaries),
+    rows: summaries,
+  }
+}
+
+export const write = (path: string, text: string): void => {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+
+/** What `collect` once made; verdicts anew, since targets may have changed. */
+export const read = (path: string): Results => {
+  const results = JSON.parse(readFileSync(path, 'utf8')) as Results
+  const rows = summarize(results.rows)
+  return { ...results, rows, verdicts: verdictsOn(rows) }
+}

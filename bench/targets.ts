@@ -1,0 +1,135 @@
+import type { Shape } from '../src/lab/network.js'
+import { names } from './ends.js'
+import type { Metrics } from './scenario.js'
+import type { Summary } from './summary.js'
+
+/** What was set out to be reached, and whether it was. */
+export interface Verdict {
+  what: string
+  /** The row it stands beside; none: it concerns all of ours. */
+  scenario?: string
+  shape?: Shape
+  peer?: string
+  need: '≥' | '≤'
+  bound: number
+  unit: '×' | '%' | ''
+  /** Undefined: what it needs was not measured. */
+  value?: number
+  state: 'ok' | 'below' | 'above' | 'not measured'
+}
+
+type Median = (scenario: string, shape: Shape, peer: string) => Metrics | undefined
+type Target = Omit<Verdict, 'value' | 'state'> & { find(median: Median, rows: readonly Summary[]): number | undefined }
+
+const divide = (value: number | undefined, base: number | undefined): number | undefined =>
+  value === undefined || base === undefined || base === 0 ? undefined : value / base
+
+type Key = keyof Metrics
+
+/** `peer`'s figure over `base`'s in the same scenario. */
+const compare = (
+  what: string,
+  [scenario, shape, peer]: readonly [string, Shape, string],
+  base: string,
+  figure: Key,
+  need: '≥' | '≤',
+  bound: number,
+): Target => ({
+  ...{ what, scenario, shape, peer, need, bound, unit: '×' },
+  find: median => divide(median(scenario, shape, peer)?.[figure], median(scenario, shape, base)?.[figure]),
+})
+
+const rate = (what: string, scenario: string, shape: Shape, peer: string, base: string, bound: number): Target =>
+  compare(what, [scenario, shape, peer], base, 'datagramsPerSecond', '≥', bound)
+
+/** Share of what the kernel alone carries, in percent. */
+const share = (what: string, peer: string, limit: string, bound: number): Target => {
+  const target = rate(what, 'library/1400', 'plain', peer, limit, bound)
+  return {
+    ...target,
+    unit: '%',
+    find: (median, rows) => {
+      const part = target.find(median, rows)
+      return part === undefined ? undefined : part * 100
+    },
+  }
+}
+
+/** The least CPU time per GB that phantun took in any scenario with one flow of full datagrams. */
+const phantunAtItsBest = (rows: readonly Summary[]): number | undefined => {
+  const costs = rows
+    .filter(row => row.peer === names.phantun && row.shape === 'plain' && row.flows === 1 && row.size === 1400)
+    .map(row => row.median?.cpuSecondsPerGB ?? 0)
+    .filter(cost => cost > 0)
+  return costs.length > 0 ? Math.min(...costs) : undefined
+}
+
+/** The worst run of any of ours. Not of mixed pairs: phantun hands one connection's datagrams to parallel tasks. */
+const worst = (rows: readonly Summary[], figure: 'reordered' | 'corrupted'): number | undefined => {
+  const highest = rows
+    .filter(row => row.role === 'ours')
+    .map(row => row.high?.[figure])
+    .filter(value => value !== undefined)
+  return highest.length > 0 ? Math.max(...highest) : undefined
+}
+
+const { ours, phantun, crate, service, batches, one, plainBatches, plainService } = names
+const atLatency = ['tunnel/latency', 'plain', ours] as const
+
+const targets: readonly Target[] = [
+  rate('Tunnel, plain sender: rate with at most 0.1 % loss', 'tunnel/search', 'plain', ours, phantun, 6),
+  rate('Tunnel, plain sender: delivered at saturation', 'tunnel/plain', 'plain', ours, phantun, 4),
+  rate('Tunnel, GSO sender: delivered at saturation', 'tunnel/gso', 'plain', ours, phantun, 12),
+  compare('Tunnel, 50,000/s: CPU time per GB', ['tunnel/50k', 'plain', ours], phantun, 'cpuSecondsPerGB', '≤', 1 / 3),
+  {
+    ...{ what: "Tunnel, GSO sender at 500,000/s: CPU time per GB, against phantun's best in any scenario" },
+    ...{ scenario: 'tunnel/500k-gso', shape: 'plain', peer: ours, need: '≤', bound: 1 / 8, unit: '×' },
+    find: (median, rows) => divide(median('tunnel/500k-gso', 'plain', ours)?.cpuSecondsPerGB, phantunAtItsBest(rows)),
+  },
+  rate('Tunnel over a wire, plain sender: delivered at saturation', 'tunnel/plain', 'wire', ours, phantun, 3),
+  rate('Tunnel, our client to a stock server', 'tunnel/plain', 'plain', names.oursToStock, phantun, 1.5),
+  rate('Tunnel, a stock client to our server', 'tunnel/plain', 'plain', names.stockToOurs, phantun, 1.5),
+  compare('Tunnel, round trip at 1,000/s: median', atLatency, phantun, 'latencyP50', '≤', 1),
+  compare('Tunnel, round trip at 1,000/s: 99th percentile', atLatency, phantun, 'latencyP99', '≤', 1),
+  rate('Library, batches to a socket', 'library/1400', 'plain', batches, crate, 5),
+  rate('Library, service in the worker', 'library/1400', 'plain', service, crate, 12),
+  rate('Library over a wire, batches to a socket', 'library/1400', 'wire', batches, crate, 2.5),
+  rate('Library, one by one', 'library/1400', 'plain', one, crate, 1.5),
+  rate('Library without offload, batches to a socket', 'library/1400', 'plain', plainBatches, crate, 1.2),
+  rate('Library, 64-byte datagrams, batches to a socket', 'library/64', 'plain', batches, crate, 30),
+  share("Library, service: share of the kernel's own limit", service, names.kernelSuper, 60),
+  share("Library, service without offload: share of the kernel's own limit", plainService, names.kernelPlain, 85),
+  {
+    ...{ what: 'Library, service: CPU time per datagram with 10,000 flows, against one flow' },
+    ...{ scenario: 'library/flows-10000', shape: 'plain', peer: service, need: '≤', bound: 1.3, unit: '×' },
+    find: median =>
+      divide(
+        median('library/flows-10000', 'plain', service)?.cpuMicrosPerDatagram,
+        median('library/1400', 'plain', service)?.cpuMicrosPerDatagram,
+      ),
+  },
+  ...(['reordered', 'corrupted'] as const).map(
+    (figure): Target => ({
+      what: `Datagrams ${figure} in any run of ours`,
+      ...{ need: '≤', bound: 0, unit: '' },
+      find: (_, rows) => worst(rows, figure),
+    }),
+  ),
+]
+
+const judge = ({ need, bound }: Target, value: number | undefined): Verdict['state'] => {
+  if (value === undefined) return 'not measured'
+  if (need === '≥') return value >= bound ? 'ok' : 'below'
+  return value <= bound ? 'ok' : 'above'
+}
+
+/** One verdict per target, in the order of the list above. */
+export const verdictsOn = (rows: readonly Summary[]): Verdict[] => {
+  const median: Median = (scenario, shape, peer) =>
+    rows.find(row => row.scenario === scenario && row.shape === shape && row.peer === peer)?.median
+  return targets.map(({ find, ...target }) => {
+    const value = find(median, rows)
+    const state = judge({ find, ...target }, value)
+    return { ...target, ...(value !== undefined && { value }), state }
+  })
+}
