@@ -15,7 +15,7 @@ const compactAt = 1024
 
 interface Entry {
   readonly chunk: Chunk
-  readonly at: number
+  at: number
   length: number
   readonly segmentSize: number
 }
@@ -101,6 +101,37 @@ export class ReceiveQueue {
     this.#copyAt = Math.min(from + this.#copySegment, copy.length)
     if (this.#copyAt === copy.length) this.#copy = undefined
     return copy.subarray(from, this.#copyAt === copy.length ? copy.length : this.#copyAt)
+  }
+
+  /** Bytes of the oldest datagram; 0 when there is none. */
+  get nextLength(): number {
+    if (this.#copy !== undefined) return Math.min(this.#copySegment, this.#copy.length - this.#copyAt)
+    const entry = this.#entries[this.#first]
+    return entry === undefined ? 0 : Math.min(entry.segmentSize, entry.length)
+  }
+
+  /** Copies the oldest datagram to the start of `target`, which must have room for `nextLength` bytes. Allocates nothing. Its length. */
+  takeInto(target: Uint8Array): number {
+    this.#endLoan()
+    const length = this.nextLength
+    if (this.#copy !== undefined) {
+      native.copy(target, 0, this.#copy, this.#copyAt, length)
+      this.#copyAt += length
+      if (this.#copyAt === this.#copy.length) this.#copy = undefined
+      return length
+    }
+    const entry = this.#entries[this.#first]
+    if (entry === undefined) return 0
+    native.copy(target, 0, entry.chunk.bytes, entry.at, length)
+    if (length === entry.length) {
+      this.#shift()
+      this.#release(entry)
+    } else {
+      entry.at += length
+      entry.length -= length
+      this.#bytes -= length
+    }
+    return length
   }
 
   #restOfCopy(): DatagramBatch {

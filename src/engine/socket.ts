@@ -6,6 +6,7 @@ import { endpoint, fromWords } from './address.js'
 import { type Chunk, type ChunkPool, chunkBytes } from './chunk-pool.js'
 import { ErrorCode, FakeTcpError } from './errors.js'
 import { type DatagramBatch, ReceiveQueue } from './receive-queue.js'
+import { readableOf, writableOf } from './streams.js'
 import { Waiters } from './waiters.js'
 
 /** Why a connection ended: by us, by the peer, because nothing came any more, or with its stack. */
@@ -61,6 +62,8 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   #resolveClosed!: (closed: Closed) => void
   #end: Closed | undefined
   #lastStats: SocketStats | undefined
+  #readable: ReadableStream<Uint8Array> | undefined
+  #writable: WritableStream<Uint8Array> | undefined
   // The open super-packet: `chunk` holds datagrams of `segmentSize` bytes.
   #chunk: Chunk | undefined
   #segmentSize = 0
@@ -151,6 +154,32 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
+  /**
+   * Copies the next datagram into `buffer`; its length, or undefined once the connection is closed and everything was read. Throws
+   * DATAGRAM_SIZE when it does not fit; it can still be read then.
+   */
+  async recvInto(buffer: Uint8Array, options?: { signal?: AbortSignal }): Promise<number | undefined> {
+    for (;;) {
+      const length = this.tryRecvInto(buffer)
+      if (length >= 0) return length
+      if (this.#end !== undefined) return undefined
+      await this.#readers.wait(options?.signal)
+    }
+  }
+
+  /** The same without waiting and without any allocation: -1 when nothing is there. */
+  tryRecvInto(buffer: Uint8Array): number {
+    const length = this.#queue.nextLength
+    if (length === 0) return -1
+    if (length > buffer.length) {
+      throw new FakeTcpError(
+        ErrorCode.DATAGRAM_SIZE,
+        `The next datagram has ${length} bytes, the buffer only ${buffer.length}: give it ${this.maxDatagram} to fit any.`,
+      )
+    }
+    return this.#queue.takeInto(buffer)
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
       const datagram = this.#queue.takeDatagram()
@@ -168,6 +197,18 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
       else if (this.#end !== undefined) return
       else await this.#readers.wait()
     }
+  }
+
+  /** What arrives as a Web Stream, one datagram per chunk. Use it, or the methods above, not both. */
+  get readable(): ReadableStream<Uint8Array> {
+    this.#readable ??= readableOf(this)
+    return this.#readable
+  }
+
+  /** A Web Stream that sends one datagram per chunk. */
+  get writable(): WritableStream<Uint8Array> {
+    this.#writable ??= writableOf(this)
+    return this.#writable
   }
 
   stats(): SocketStats {

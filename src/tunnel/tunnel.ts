@@ -144,7 +144,8 @@ const resolve = async (text: string, ipv4Only: boolean): Promise<Endpoint> => {
   }
   const address = parseAddress(found.address, 'The address of --remote')
   // A literal address comes back as it is, whatever family was asked for.
-  if (ipv4Only && address.family !== 4) throw invalid(`--remote is an IPv6 address, and --ipv4-only leaves no way to it.`)
+  if (ipv4Only && address.family !== 4)
+    throw invalid(`--remote is an IPv6 address, and --ipv4-only leaves no way to it.`)
   return { address, port }
 }
 
