@@ -80,14 +80,18 @@ for (const link of links) {
 t.test('ids and numbers of what is sent', async t => {
   const { flow, socket } = await open(t)
   let seq = flow.ack
+  let id: number | undefined
   for (const [size, count] of [
     [1400, 30],
     [1, 1],
     [700, 3],
+    [1460, 1],
   ]) {
     socket.sendBatch(pattern(size * count, size), size)
     const s = await flow.next('data')
     t.equal(s.seq, seq)
+    t.equal(s.id, id ?? s.id, 'one per segment: the kernel counts on inside a super-packet')
+    id = (s.id + count) & 0xffff
     t.equal(s.payload.length, size * count)
     t.equal(s.gsoSize, count > 1 ? size : 0)
     t.equal(Buffer.compare(s.payload, pattern(size * count, size)), 0)
@@ -99,9 +103,12 @@ t.test('without offload every datagram is a segment of its own', async t => {
   const { flow, socket } = await open(t, { offload: false })
   const bytes = pattern(10_001, 1)
   socket.sendBatch(bytes, 1000)
+  let id: number | undefined
   for (let at = 0; at < bytes.length; at += 1000) {
     const s = await flow.next('data')
     t.equal(s.seq, (flow.ack + at) >>> 0)
+    t.equal(s.id, id ?? s.id)
+    id = (s.id + 1) & 0xffff
     t.equal(Buffer.compare(s.payload, bytes.subarray(at, at + 1000)), 0)
   }
 })
@@ -153,3 +160,23 @@ t.test('a stock ack may go backwards', async t => {
   flow.data('old')
   t.same((await take(socket, 2)).map(text), ['new', 'old'])
 })
+
+for (const offload of [true, false]) {
+  t.test(`a device that is full: ${linkName({ offload })}`, async t => {
+    const { stack, peer, flow, socket } = await open(t, { offload })
+    const size = 1000
+    let given = 0
+    let written = 0
+    while (written === given) {
+      given += 60
+      written += socket.sendBatch(pattern(60 * size, given), size)
+    }
+    t.equal(drops(stack).writeFull, given - written, 'what was not written is counted')
+    t.match(socket.stats(), { datagramsOut: written, bytesOut: written * size })
+    let seen = 0
+    for (const s of await peer.during(100)) seen += s.payload.length
+    t.equal(seen, written * size)
+    socket.send(Buffer.from('room again'))
+    t.equal(text((await flow.next('data')).payload), 'room again')
+  })
+}

@@ -15,6 +15,8 @@ export const { fin: FIN, syn: SYN, rst: RST, psh: PSH, ack: ACK } = tcp.Flag
 export interface Segment {
   family: Family
   queue: number
+  /** IPv4 identification; 0 for IPv6. */
+  id: number
   sourcePort: number
   destinationPort: number
   seq: number
@@ -152,6 +154,7 @@ export class RawPeer {
     return {
       family,
       queue,
+      id: family === 4 ? ipv4.id(b, ip) : 0,
       sourcePort: tcp.sourcePort(b, at),
       destinationPort: tcp.destinationPort(b, at),
       seq: tcp.seq(b, at),

@@ -23,7 +23,16 @@ const push = (
   return Array.from({ length: count }, (_, i) => whole.subarray(i * size, Math.min((i + 1) * size, length)))
 }
 
-type Step = { kind: 'push'; size: number; count: number; last: number } | { kind: 'datagram' } | { kind: 'batch' }
+const target = new Uint8Array(1460)
+const takeInto = (queue: ReceiveQueue): Uint8Array | undefined => {
+  const length = queue.takeInto(target)
+  return length === 0 ? undefined : target.slice(0, length)
+}
+
+type Step =
+  | { kind: 'push'; size: number; count: number; last: number }
+  | { kind: 'datagram' | 'into' }
+  | { kind: 'batch' }
 const steps = fc.array(
   fc.oneof(
     fc.record({
@@ -32,7 +41,7 @@ const steps = fc.array(
       count: fc.integer({ min: 1, max: 44 }),
       last: fc.integer({ min: 1, max: 1460 }),
     }),
-    fc.record({ kind: fc.constant('datagram' as const) }),
+    fc.record({ kind: fc.constantFrom('datagram' as const, 'into' as const) }),
     fc.record({ kind: fc.constant('batch' as const) }),
   ),
   { maxLength: 120 },
@@ -55,8 +64,9 @@ t.test('is a queue of datagrams, however they come and go', async t => {
           if (pushed !== undefined && length > limit) throw new Error('took more than its limit')
           model.push(...(pushed ?? []))
           held += pushed === undefined ? 0 : length
-        } else if (step.kind === 'datagram') {
-          const found = queue.takeDatagram()
+        } else if (step.kind !== 'batch') {
+          if (queue.nextLength !== (model[0]?.length ?? 0)) throw new Error(`nextLength: ${queue.nextLength}`)
+          const found = step.kind === 'into' ? takeInto(queue) : queue.takeDatagram()
           const wanted = model.splice(0, 1)
           held -= wanted[0]?.length ?? 0
           const wrong = difference(found === undefined ? [] : [found], wanted)

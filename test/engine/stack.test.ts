@@ -9,7 +9,10 @@ const descriptors = () => readdirSync('/proc/self/fd').length
 
 t.test('needs exactly one of tun and device', async t => {
   const [device, other] = createVirtualLink()
-  t.teardown(() => [device, other].forEach(({ close }) => close()))
+  t.teardown(() => {
+    device.close()
+    other.close()
+  })
   const message = 'Stack.open needs either `tun` or `device`.'
   await t.rejects(Stack.open({}), { ...invalid, message })
   await t.rejects(Stack.open({ device, tun: {} }), { ...invalid, message })

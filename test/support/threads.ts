@@ -24,7 +24,7 @@ export const rest = (ms = 0.05): void => {
 }
 
 /** Spins, then rests, until `done`; false when that took longer than `limitMs`: something is stuck. */
-export const waitUntil = (done: () => boolean, limitMs = 20_000): boolean => {
+export const waitUntil = (done: () => boolean, limitMs = 10_000): boolean => {
   for (let spins = 0; spins < 500; spins++) if (done()) return true
   const limit = performance.now() + limitMs
   while (!done()) {

@@ -2,7 +2,7 @@
 // It speaks no handshake: it writes data segments of one flow, and counts what comes out of the other TUN.
 //
 // pump send --tun NAME --tun-local IP --tun-peer IP --remote IP:PORT [--size BYTES] [--seconds S] [--offload 0|1]
-// pump recv --tun NAME --tun-local IP --tun-peer IP [--seconds S] [--offload 0|1]
+// pump recv --tun NAME --tun-local IP --tun-peer IP --port PORT [--seconds S] [--offload 0|1]
 //
 // Offload: super-packets with a virtio-net header (TSO); without: one packet per write and per read.
 // `recv` writes `ready` to stderr, and also ends on SIGTERM; `send` writes `started`. Either prints one JSON line.
@@ -29,7 +29,7 @@ enum { IP = 20, TCP = 20, VIRTIO = 12, MAX_PACKET = 65535, MAX_SECONDS = 120, CL
 
 struct options {
   const char *tun, *local, *peer, *remote;
-  long size;
+  long size, port;
   double seconds;
   int offload;
 };
@@ -165,6 +165,7 @@ static void receive_all(const struct options *o) {
       if (got <= 0) break;
       size_t at = o->offload ? VIRTIO : 0;
       if ((size_t)got < at + IP + TCP || packet[at] != 0x45 || packet[at + 9] != IPPROTO_TCP) continue;
+      if ((packet[at + IP + 2] << 8 | packet[at + IP + 3]) != o->port) continue;
       size_t payload = (size_t)got - at - IP - (size_t)(packet[at + IP + 12] >> 4) * 4;
       uint16_t segment = o->offload ? ((struct virtio_net_hdr_v1 *)packet)->gso_size : 0;
       datagrams += segment ? (payload + segment - 1) / segment : 1;
@@ -184,6 +185,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--tun-local")) o.local = value;
     else if (!strcmp(argv[i], "--tun-peer")) o.peer = value;
     else if (!strcmp(argv[i], "--remote")) o.remote = value;
+    else if (!strcmp(argv[i], "--port")) o.port = atol(value);
     else if (!strcmp(argv[i], "--size")) o.size = atol(value);
     else if (!strcmp(argv[i], "--seconds")) o.seconds = atof(value);
     else if (!strcmp(argv[i], "--offload")) o.offload = atoi(value);
@@ -192,7 +194,7 @@ int main(int argc, char **argv) {
   int sending = argc > 1 && !strcmp(argv[1], "send");
   if (argc < 2 || (!sending && strcmp(argv[1], "recv")) || !o.local || !o.peer || o.seconds <= 0 ||
       o.seconds > MAX_SECONDS)
-    return fprintf(stderr, "usage: pump send|recv --tun NAME --tun-local IP --tun-peer IP [--remote IP:PORT] …\n"), 2;
+    return fprintf(stderr, "usage: pump send|recv --tun NAME --tun-local IP --tun-peer IP --remote IP:PORT|--port PORT …\n"), 2;
   struct sigaction action = {.sa_handler = stop};
   sigaction(SIGTERM, &action, NULL), sigaction(SIGINT, &action, NULL);
   if (sending) send_all(&o);

@@ -33,7 +33,7 @@ export const needs = {
 } as const
 
 /** No file takes longer, on however slow a machine. */
-const limitMs = 150_000
+const limitMs = 300_000
 
 /**
  * Runs the file beside `x.test.js` that is called `x.inside.js`, in a private network namespace, as a subtest; or skips it with

@@ -64,6 +64,19 @@ export class UdpSource implements Source {
   }
 }
 
+/** Sends a word every 100 ms until the echo of one is back, and waits for those of the others. */
+export const knock = async (source: UdpSource, word: string): Promise<void> => {
+  const before = source.received.length
+  for (let i = 0; i < 100; i++) {
+    source.send(word)
+    await sleep(100)
+    if (source.received.length === before) continue
+    for (let seen = 0; seen < source.received.length; await sleep(200)) seen = source.received.length
+    return
+  }
+  throw new Error(`no answer to ${word}`)
+}
+
 /** Starts `udp-service.js` on a side, at its loopback or another address; it echoes unless told `--mute`. */
 export const startService = async (t: Test, side: Side, where: Family | string, ...flags: string[]): Promise<Child> => {
   const host = typeof where === 'string' ? where : loopback[where]
