@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { createVirtualLink, Stack, type VirtualLinkOptions } from '../../src/index.js'
-import { obedientData } from './obedient-service.js'
+import { Do, obedientData } from './obedient-service.js'
 
 const open = async (link: VirtualLinkOptions = {}) => {
   const [deviceA, deviceB] = createVirtualLink(link)
@@ -44,6 +44,17 @@ const scenarios: Record<string, () => Promise<void>> = {
     })
     await new Promise(resolve => setTimeout(resolve, 50))
     await Promise.all([a.close(), b.close(), ...attempts])
+  },
+  /** A worker dies, and its successor is not there yet. */
+  dying: async () => {
+    for (let pause = 0; pause < 60; pause += 6) {
+      const { a, b } = await open()
+      const workerData = obedientData(1)
+      await a.serve(undefined, service, { workerData })
+      Atomics.store(workerData.orders, 0, Do.die)
+      await new Promise(resolve => setTimeout(resolve, pause))
+      await Promise.all([a.close(), b.close()])
+    }
   },
   /** Timeouts, signals and iterators leave nothing that waits. */
   waiting: async () => {

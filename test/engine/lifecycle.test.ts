@@ -87,6 +87,7 @@ for (const [scenario, expected] of [
   ['closed', { ...done, out: 'done\n' }],
   ['oneEnd', { ...done, out: 'done\n' }],
   ['connecting', { ...done, out: `${'ERR_FAKE_TCP_CLOSED\n'.repeat(20)}done\n` }],
+  ['dying', { ...done, out: 'done\n' }],
   ['waiting', { ...done, out: 'ABORT_ERR\nABORT_ERR\ndone\n' }],
   ['failed', { ...done, out: `${'ERR_FAKE_TCP_INVALID_ARGUMENT\n'.repeat(3)}done\n` }],
   ['exit', { ...done, out: 'up\n' }],

@@ -65,8 +65,10 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await client.until(() => count(client, '"connection closed"') === 1, 'end of the connection')
     if (signal === 'SIGTERM') await startServer(t, network.b)
     source.send('back')
+    // The client's own late ACK may have met the new server first: then the datagram before this one came through too.
     await source.until(2)
-    t.equal(source.texts[1], 'back')
+    if (source.texts[1] !== 'back') await source.until(3)
+    t.equal(source.texts.at(-1), 'back')
     t.equal(count(client, '"new UDP client"'), 2)
   })
 }
