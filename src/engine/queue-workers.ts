@@ -91,16 +91,20 @@ export class QueueWorkers {
         }
       })
       const task: QueueTask = { queue, shared: this.#shared, port: port2 }
-      this.#tasks[queue] = this.#pool.run(task, { transferList: [port2] }).catch((cause: Error) => {
-        clearTimeout(timer)
-        if (this.#stopping) return
-        reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} failed: ${cause.message}`, { cause }))
-        // What the worker knew stands in shared memory; its successor reads on where it stopped.
-        this.#run(queue).then(
-          () => this.#hooks.replaced(queue, cause),
-          () => {},
-        )
-      })
+      this.#tasks[queue] = this.#pool.run(task, { transferList: [port2] }).then(
+        // Told to stop before anybody heard that it was ready.
+        () => clearTimeout(timer),
+        (cause: Error) => {
+          clearTimeout(timer)
+          if (this.#stopping) return
+          reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} failed: ${cause.message}`, { cause }))
+          // What the worker knew stands in shared memory; its successor reads on where it stopped.
+          this.#run(queue).then(
+            () => this.#hooks.replaced(queue, cause),
+            () => {},
+          )
+        },
+      )
     })
   }
 }

@@ -59,15 +59,19 @@ export class Inbox {
         if (at < 0) break
         const { words } = ring
         const word = at >> 2
-        this.#deliver(
-          source,
-          words[word + Delivery.slot],
-          words[word + Delivery.generation],
-          words[word + Delivery.segmentSize],
-          at + Delivery.headerBytes,
-          ring.length - Delivery.headerBytes,
-        )
-        ring.release()
+        try {
+          this.#deliver(
+            source,
+            words[word + Delivery.slot],
+            words[word + Delivery.generation],
+            words[word + Delivery.segmentSize],
+            at + Delivery.headerBytes,
+            ring.length - Delivery.headerBytes,
+          )
+        } finally {
+          // Even when it killed its consumer: the next one must not meet it again.
+          ring.release()
+        }
       }
     }
     return empty
