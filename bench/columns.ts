@@ -80,7 +80,7 @@ export const columns: Readonly<Record<Figure, readonly Column[]>> = {
 export const cells = (row: Summary, verdicts: readonly Verdict[]): string[] | [string, string] => {
   const { median, low, high } = row
   if (median === undefined || low === undefined || high === undefined) {
-    return [row.peer, row.absent ?? `failed: ${row.failures[0]?.split('\n')[0] ?? 'no run'}`]
+    return [row.peer, row.absent ?? `failed: ${row.failures[0] ?? 'no run'}`]
   }
   return columns[row.figure].map(column => column.cell({ ...row, median, low, high }, verdicts))
 }

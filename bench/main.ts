@@ -45,6 +45,14 @@ const seconds = number(values.seconds ?? (values.quick ? '1' : '4'), '--seconds'
 const patience = number(values.quiet, '--quiet', 0, 600)
 const budget = number(values.budget ?? (values.quick ? String(QUICK_BUDGET) : '86400'), '--budget', 1, 86_400)
 
+/** The first lines of an error that may end with a whole stack trace of another program. */
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error))
+    .split('\n')
+    .filter(line => line.trim() !== '')
+    .slice(0, 3)
+    .join(' ')
+
 const measureOnce = async (network: Network, step: Step, row: Row): Promise<string> => {
   try {
     const busyBefore = await quiet(QUIET_PERCENT, patience)
@@ -58,7 +66,7 @@ const measureOnce = async (network: Network, step: Step, row: Row): Promise<stri
     ]
     return `${figures.join(', ')} (${busyBefore.toFixed(0)} % busy before)`
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = reasonOf(error)
     row.failures.push(reason)
     return `failed: ${reason}`
   }

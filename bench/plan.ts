@@ -35,7 +35,9 @@ export const plan = (scenarios: readonly Scenario[], choice: Choice): Step[] => 
       for (const scenario of scenarios) {
         const shapes = quick && only === undefined ? scenario.quick : scenario.shapes
         if (!shapes.includes(shape) || !named(scenario, only)) continue
-        const peers = scenario.peers.filter(peer => names?.some(name => peer.name.startsWith(name)) ?? true)
+        const peers = scenario.peers
+          .filter(peer => names?.some(name => peer.name.startsWith(name)) ?? true)
+          .filter(peer => !(quick && only === undefined && peer.slow))
         for (let i = 0; i < peers.length; i++) {
           steps.push({ round, shape, scenario, peer: peers[(i + round) % peers.length] })
         }

@@ -3,16 +3,22 @@
  *
  * | option | |
  * |---|---|
- * | `--quick` | one round of 2 s per run instead of three of 4 s |
+ * | `--quick` | one round of 1 s per run instead of three of 4 s, and the most telling scenarios: ends within three minutes |
  * | `--rounds N`, `--seconds S` | set them |
- * | `--only tunnel,library/batches` | groups or scenarios |
+ * | `--list` | names of all scenarios |
+ * | `--only tunnel,library/1400` | groups or scenarios; what is named here is run with `--quick` too |
  * | `--peers fake-tcp,phantun` | beginnings of peers' names |
  * | `--shapes plain,wire` | kinds of wire (src/lab/network.ts) |
  * | `--quiet S` | before each run, wait up to S seconds until others use less than 10 % of the machine |
+ * | `--budget S` | leave out what would end later than S seconds after the start |
+ * | `--write-docs` | write docs/benchmarks.md |
+ * | `--from FILE` | no run: reports from an earlier bench/results/latest.json |
  * | `--no-build` | take dist/ and .peers/ as they are |
+ * | `--micro` | nothing of all this, but bench/micro: the hot path's parts, without a network |
  *
- * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code. The table comes on
- * stdout, progress on stderr, every run in bench/results/latest.json. It needs root, or user namespaces and /dev/net/tun.
+ * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code: 1 when a run of ours
+ * failed. The table comes on stdout, progress on stderr, every run in bench/results/latest.json, tables and charts in
+ * bench/results/report.html. It needs root, or user namespaces and /dev/net/tun. What can't be built is shown as absent.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs'
@@ -22,6 +28,7 @@ import { install } from './peers/install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/bench/main.js')
+const micro = join(root, 'dist/bench/micro/main.js')
 
 const newest = directory =>
   readdirSync(directory, { withFileTypes: true, recursive: true })
@@ -40,11 +47,16 @@ const build = () => {
   console.error('bench: the compiler found errors (above); what it wrote nevertheless is measured.')
 }
 
-const options = process.argv.slice(2).filter(option => option !== '--no-build')
+const own = ['--no-build', '--micro']
+const typed = process.argv.slice(2)
+const options = typed.filter(option => !own.includes(option))
+const isMicro = typed.includes('--micro')
+// These look at files only.
+const runsPeers = !isMicro && !options.includes('--list') && !options.includes('--from')
 try {
-  if (options.length === process.argv.length - 2) {
+  if (!typed.includes('--no-build')) {
     build()
-    const { absent, failed } = install()
+    const { absent, failed } = runsPeers ? install() : { absent: [], failed: [] }
     for (const sentence of [...absent, ...failed]) console.error(`bench: ${sentence}`)
   }
 } catch (error) {
@@ -53,14 +65,17 @@ try {
 }
 
 const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user']
-const child = spawn('unshare', [...user, '--net', process.execPath, main, ...options], {
+const [program, ...args] = runsPeers
+  ? ['unshare', ...user, '--net', process.execPath, main, ...options]
+  : [process.execPath, isMicro ? micro : main, ...options]
+const child = spawn(program, args, {
   stdio: ['ignore', 'inherit', 'inherit'],
   env: { ...process.env, FAKE_TCP_LAB: readlinkSync('/proc/self/ns/net') },
 })
 // The harness ends its own children; we wait for it.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
 child.on('error', error => {
-  console.error(`unshare (util-linux) could not be started: ${error.message}`)
+  console.error(`${program} could not be started: ${error.message} (unshare is a part of util-linux)`)
   process.exit(1)
 })
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 130 : 1)))

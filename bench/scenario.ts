@@ -39,6 +39,8 @@ export interface Peer {
   role: Role
   /** Why it can't run here, in one sentence; undefined: it can. */
   absent: string | undefined
+  /** Left out of a quick look. */
+  slow?: boolean
   run(network: Network, seconds: number): Promise<Metrics>
 }
 

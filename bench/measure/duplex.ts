@@ -16,10 +16,7 @@ const sum = (figure: 'datagrams' | 'bytes' | 'reordered' | 'corrupted', ...parts
 export const duplex = (network: Network, pair: Pair, seconds: number, size: number): Promise<Metrics> => {
   const common = ['--size', String(size), '--warmup', String(WARMUP), '--seconds', String(seconds)]
   return Tunnel.with(network, pair, seconds, [...programs.udpDuplex, '--listen', exit, ...common], async tunnel => {
-    const near = network.a.run([...programs.udpDuplex, '--to', entrance, ...common], {
-      name: 'near end',
-      seconds: tunnel.limit,
-    })
+    const near = tunnel.load([...programs.udpDuplex, '--to', entrance, ...common])
     const before = tunnel.cpu()
     const [a, b] = await Promise.all([near.json<Both>(), tunnel.far.json<Both>()])
     const arrived = {

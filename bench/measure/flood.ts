@@ -25,7 +25,7 @@ export const flood = (network: Network, pair: Pair, seconds: number, load: Flood
       ...[...programs[load.sender], ...(load.options ?? []), '--to', entrance, '--size', String(load.size)],
       ...['--flows', String(load.flows), '--warmup', String(warmup(load.flows)), '--seconds', String(seconds)],
     ]
-    const sender = network.a.run(command, { name: 'sender', seconds: tunnel.limit })
+    const sender = tunnel.load(command)
     // What opening the connections costs isn't the load's.
     await sender.until(() => sender.stderr.includes('started'), 'start of the load', tunnel.limit)
     const before = tunnel.cpu()

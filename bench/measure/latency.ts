@@ -20,11 +20,10 @@ interface RoundTrips {
   p99: number
 }
 
-const ping = (network: Network, to: string, seconds: number, size: number): Promise<RoundTrips> => {
-  const options = ['--to', to, '--size', String(size), '--rate', String(RATE), '--warmup', String(WARMUP)]
-  const command = [...programs.udpLatency, ...options, '--seconds', String(seconds)]
-  return network.a.run(command, { name: 'udp-latency', seconds: seconds + SLACK }).json<RoundTrips>()
-}
+const pingCommand = (to: string, seconds: number, size: number): string[] => [
+  ...[...programs.udpLatency, '--to', to, '--size', String(size), '--rate', String(RATE)],
+  ...['--warmup', String(WARMUP), '--seconds', String(seconds)],
+]
 
 const metrics = (trips: RoundTrips, cpu: readonly [number, number], memoryMB: number): Metrics => {
   const sent = { ...trips, bytes: trips.datagrams * trips.size, cpuSeconds: 0 }
@@ -38,7 +37,7 @@ const echo = (at: string): string[] => [...programs.udpLatency, '--echo', at]
 export const latency = (network: Network, pair: Pair, seconds: number, size: number): Promise<Metrics> =>
   Tunnel.with(network, pair, seconds, echo(exit), async tunnel => {
     const before = tunnel.cpu()
-    const trips = await ping(network, entrance, seconds, size)
+    const trips = await tunnel.load(pingCommand(entrance, seconds, size)).json<RoundTrips>()
     return metrics(trips, since(before, tunnel.cpu()), tunnel.memoryMB())
   })
 
@@ -47,7 +46,8 @@ export const directLatency = async (network: Network, at: string, seconds: numbe
   const far = network.b.run(echo(at), { name: 'echo', seconds: seconds + SLACK })
   try {
     await far.until(() => far.stderr.includes('ready'), 'UDP socket')
-    return metrics(await ping(network, at, seconds, size), [0, 0], 0)
+    const near = network.a.run(pingCommand(at, seconds, size), { name: 'udp-latency', seconds: seconds + SLACK })
+    return metrics(await near.json<RoundTrips>(), [0, 0], 0)
   } finally {
     await far.stop()
   }

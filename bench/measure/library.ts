@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Child } from '../../src/lab/child.js'
 import { addresses, type Network } from '../../src/lab/network.js'
 import { tuns } from '../ends.js'
 import type { Program } from '../programs.js'
@@ -50,23 +51,25 @@ export const measureLibrary = async (
   const receiver = network.b.run(receiveCommand, { name: `${peer.name} (receiver)`, seconds: limit + 1 })
   const loadFlags = ['--size', String(load.size), ...(load.flows > 1 ? ['--flows', String(load.flows)] : [])]
   const sendCommand = [...peer.send, ...flags(peer, 'a'), '--remote', target(peer), ...loadFlags]
+  let sender: Child | undefined
   try {
     const ready = (): boolean => receiver.stderr.includes('ready') && (!peer.tun || receiver.hasInterface(tuns.b))
     await receiver.until(ready, 'TUN device')
-    const sender = network.a.run([...sendCommand, '--seconds', String(seconds)], {
+    const started = network.a.run([...sendCommand, '--seconds', String(seconds)], {
       name: `${peer.name} (sender)`,
       seconds: limit,
     })
-    await sender.until(() => sender.stderr.includes('started'), 'open connections', SLACK)
+    sender = started
+    await started.until(() => started.stderr.includes('started'), 'open connections', SLACK)
     const before = receiver.cpuSeconds()
-    const sent = await sender.json<Sent>()
+    const sent = await started.json<Sent>()
     await sleep(DRAIN)
     const cpu = receiver.cpuSeconds() - before
     await receiver.stop()
     const arrived = await receiver.json<Arrived>()
     return metricsOf(sent, arrived, [sent.cpuSeconds, cpu], (sent.memoryMB ?? 0) + (arrived.memoryMB ?? 0))
   } finally {
-    await receiver.stop()
+    await Promise.all([sender?.stop(), receiver.stop()])
     undo?.()
   }
 }

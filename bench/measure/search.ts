@@ -27,11 +27,7 @@ export const search = (network: Network, pair: Pair, seconds: number, size: numb
   return Tunnel.with(network, pair, whole, sinkCommand(whole), async tunnel => {
     const sink = new SinkReader(tunnel.far)
     const options = ['--to', entrance, '--size', String(size), '--warmup', String(WARMUP), '--steps', '1']
-    const sender = network.a.run([...programs.udpPlain, ...options], {
-      name: 'sender',
-      seconds: tunnel.limit,
-      stdin: true,
-    })
+    const sender = tunnel.load([...programs.udpPlain, ...options], true)
     await sender.until(() => sender.stderr.includes('started'), 'open connection')
     let lines = 0
     let before = await sink.read()

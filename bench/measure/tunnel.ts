@@ -27,6 +27,7 @@ export class Tunnel {
   readonly far: Child
   readonly client: Child
   readonly server: Child
+  readonly #loads: Child[] = []
 
   private constructor(network: Network, pair: Pair, limit: number, far: readonly string[]) {
     const { a, b } = network
@@ -65,8 +66,15 @@ export class Tunnel {
         throw new Error(`${dead.name} ended under load: ${lastLine(dead.stderr)}`, { cause: error })
       throw error
     } finally {
-      await Promise.all([client, server, tunnel.far].map(child => child.stop()))
+      await Promise.all([...tunnel.#loads, client, server, tunnel.far].map(child => child.stop()))
     }
+  }
+
+  /** Starts a load tool in A, which ends with the tunnel at the latest. */
+  load(command: readonly string[], stdin = false): Child {
+    const child = this.network.a.run(command, { name: 'load', seconds: this.limit, stdin })
+    this.#loads.push(child)
+    return child
   }
 
   /** CPU time of client and server so far. */

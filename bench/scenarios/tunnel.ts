@@ -62,17 +62,21 @@ const gso: Partial<Flood> = { sender: 'udpSend', options: ['--gso'] }
 const everywhere = ['plain', 'wire'] as const
 const count = (value: number): string => value.toLocaleString('en-US')
 
-const searching = scenario(
-  'search',
-  'Tunnel, highest rate with at most 0.1 % loss, one datagram per system call',
-  (network, seconds, pair) => search(network, pair, seconds, SIZE),
-  {
-    shapes: everywhere,
-    quick: ['plain'],
-    duration: seconds => searchSeconds(seconds) + OVERHEAD,
-    needs: ['udpSink', 'udpPlain'],
-  },
-)
+const searching = ((): Scenario => {
+  const base = scenario(
+    'search',
+    'Tunnel, highest rate with at most 0.1 % loss, one datagram per system call',
+    (network, seconds, pair) => search(network, pair, seconds, SIZE),
+    {
+      pairs: mixed,
+      shapes: everywhere,
+      quick: ['plain'],
+      duration: seconds => searchSeconds(seconds) + OVERHEAD,
+      needs: ['udpSink', 'udpPlain'],
+    },
+  )
+  return { ...base, peers: base.peers.map(peer => ({ ...peer, slow: peer.role === 'mixed' })) }
+})()
 
 const latencies = ((): Scenario => {
   const title = 'Tunnel, round trip at 1,000 datagrams per second'

@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_tun::TunBuilder;
 
 const MAX_SECONDS: f64 = 120.0;
+const TRIES: u32 = 3;
 /// Datagrams on one connection before the next one's turn, and between two looks at the clock: 64 KiB of 1,400 bytes.
 const RUN: usize = 46;
 /// What is still queued reaches the receiver before the RST of the closing socket does.
@@ -68,6 +69,16 @@ fn stamp(datagram: &mut [u8], flow: u16, sequence: u32) {
     datagram[4..8].copy_from_slice(&sequence.to_be_bytes());
 }
 
+/// Among thousands of attempts the crate gives up on some; another port works.
+async fn connect(stack: &mut Stack, remote: SocketAddr) -> Socket {
+    for _ in 0..TRIES {
+        if let Some(socket) = stack.connect(remote).await {
+            return socket;
+        }
+    }
+    panic!("cannot connect");
+}
+
 async fn send(options: Options) {
     let remote: SocketAddr = option(&options, "remote", None);
     let size: usize = option(&options, "size", Some(1400));
@@ -77,7 +88,7 @@ async fn send(options: Options) {
     let mut stack = open(&options);
     let mut sockets = Vec::new();
     for _ in 0..flows {
-        sockets.push(stack.connect(remote).await.expect("cannot connect"));
+        sockets.push(connect(&mut stack, remote).await);
     }
     let mut sequences = vec![0u32; flows];
     let mut datagram: Vec<u8> = (0..size).map(|i| (i * 7) as u8).collect();
