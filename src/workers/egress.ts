@@ -1,5 +1,5 @@
 import { Counter, type CounterPage } from '../memory/counters.js'
-import { Field } from '../memory/flow-table.js'
+import { Field, State } from '../memory/flow-table.js'
 import { Errno, type Memory, native } from '../native.js'
 import * as checksum from '../wire/checksum.js'
 import * as ipv4 from '../wire/ipv4.js'
@@ -153,10 +153,13 @@ export class Egress {
     this.#control(this.#memory.flows.base(slot), tcp.Flag.syn, 0, 0)
   }
 
-  /** RST at the next sequence number. An ACK goes first: conntrack frees an entry only on a RST that follows one. */
+  /**
+   * RST at the next sequence number. On an established connection an ACK goes first: conntrack frees an entry only on a RST that
+   * follows one.
+   */
   reset(slot: number, now: number): void {
     const { flows } = this.#memory
-    this.ack(slot, now)
+    if (flows.load(slot, Field.state) === State.established) this.ack(slot, now)
     this.#control(flows.base(slot), tcp.Flag.rst, flows.load(slot, Field.nextSeq) >>> 0, 0)
     this.#counters[Counter.resetsOut] += 1
   }
