@@ -43,5 +43,6 @@ const summary =
 const count = name => Number(summary.match(new RegExp(`\\b${name}: (\\d+)`))?.[1] ?? 0)
 const failed = Math.max(count('fail'), run.status === 0 ? 0 : 1)
 const skipped = count('skip') + count('todo')
-console.log(`${count('pass')} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+// On a line of its own: tap leaves the cursor's escape sequence on the one before.
+console.log(`\n${count('pass')} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
 process.exit(failed === 0 ? 0 : 1)

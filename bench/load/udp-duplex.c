@@ -8,8 +8,8 @@
 #define _GNU_SOURCE
 #include "load.h"
 #include <pthread.h>
-#include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 enum { CLOCK_EVERY = 32, MESSAGES = 64, RECEIVE_BUFFER = 64 << 20 };
 static const double TICK_SECONDS = 0.0001;
@@ -80,6 +80,7 @@ int main(int argc, char **argv) {
   const char *listens = option(argc, argv, "--listen");
   struct sockaddr_in peer = endpoint(listens ? listens : option(argc, argv, "--to"));
   prctl(PR_SET_TIMERSLACK, 1000UL);
+  alarm(MAX_SECONDS);
   fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   int buffer = RECEIVE_BUFFER;
   struct timeval timeout = {0, 50000};
@@ -89,7 +90,6 @@ int main(int argc, char **argv) {
     socklen_t length = sizeof peer;
     if (bind(fd, (struct sockaddr *)&peer, sizeof peer)) die("bind");
     fprintf(stderr, "ready\n");
-    alarm(MAX_SECONDS);
     if (recvfrom(fd, datagram, sizeof datagram, 0, (struct sockaddr *)&peer, &length) < 0) die("recvfrom");
   }
   if (connect(fd, (struct sockaddr *)&peer, sizeof peer)) die("connect");

@@ -3,15 +3,18 @@
 // udp-latency --echo IP:PORT                                               sends back whatever comes, until SIGTERM
 // udp-latency --to IP:PORT [--size BYTES] [--rate N] [--warmup MS] [--seconds S]
 //
-// It sends on schedule whether answers come or not, so a stall shows in every datagram it delays. Those of the warm-up count for
-// nothing. Prints one JSON line; times in microseconds.
+// It sends on schedule whether answers come or not, so a stall shows in every datagram it delays. Those of the warm-up, at
+// the same rate, count for nothing. Prints one JSON line; times in microseconds.
 #define _GNU_SOURCE
 #include "load.h"
 #include <poll.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 enum { STAMP = HEADER, LEAST = STAMP + 8, MAX_SAMPLES = 4 << 20 };
 static const double DRAIN = 0.3;
+// The first datagram opens the connection; the rest waits for that.
+static const double OPENING = 0.5;
 
 static uint8_t datagram[MAX_SIZE + 1], answer[MAX_SIZE + 1];
 static float samples[MAX_SAMPLES];
@@ -22,7 +25,8 @@ static void echo(struct sockaddr_in at) {
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at)) die("bind");
   fprintf(stderr, "ready\n");
-  for (double began = now(); now() - began < MAX_SECONDS;) {
+  alarm(MAX_SECONDS);
+  for (;;) {
     struct sockaddr_in from;
     socklen_t length = sizeof from;
     ssize_t got = recvfrom(fd, answer, sizeof answer, 0, (struct sockaddr *)&from, &length);
@@ -57,17 +61,16 @@ int main(int argc, char **argv) {
   struct sockaddr_in to = endpoint(option(argc, argv, "--to"));
   size_t size = (size_t)number(argc, argv, "--size", 1400, LEAST, MAX_SIZE);
   double rate = number(argc, argv, "--rate", 1000, 1, 100000);
-  double warmup = number(argc, argv, "--warmup", 600, 0, 10000) / 1000;
+  double warmup = number(argc, argv, "--warmup", 1000, 0, 60000) / 1000;
   double seconds = number(argc, argv, "--seconds", 5, 0.01, MAX_SECONDS);
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to)) die("socket");
   fill(datagram, 0, size);
 
-  // Half of the warm-up for the connection to open, half at the rate that is measured.
   stamp(datagram, 0, WARMUP);
   (void)!send(fd, datagram, size, 0);
-  pause_seconds(warmup / 2);
-  double start = now(), measured = start + warmup / 2, end = measured + seconds;
+  pause_seconds(OPENING);
+  double start = now(), measured = start + warmup, end = measured + seconds;
   uint64_t due = 0, sent = 0;
   uint32_t next = 0;
   for (double time = start; time < end + DRAIN; time = now()) {

@@ -31,6 +31,6 @@ export const notes: readonly string[] = [
   'A rate counts datagrams that arrived, from the first to the last. Loss is what the sender handed to its kernel and the far side never saw: a sender at full speed offers more than anything carries. `≤ 0.1 % loss` comes from a bisection in six steps.',
   'Every datagram carries flow and sequence number, which the receiving side checks; behind a tunnel it also compares the whole content of every 64th.',
   'CPU time is user and system time of the two programs under test (tunnel: client and server; library: sender and receiver) per 10⁹ bytes of delivered payload. What interrupts do elsewhere is not in it. Memory is the sum of both peaks.',
-  'Round trips are measured with an echo behind the far end, on schedule whether answers come or not.',
+  'Round trips are measured with an echo behind the far end, after three seconds of the same traffic, on schedule whether answers come or not.',
   "`kernel` rows are a C program that writes and reads TUN and does nothing else. `tcpraw` needs no TUN; it sends through raw sockets between the wire's own addresses.",
 ]

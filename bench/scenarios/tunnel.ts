@@ -3,7 +3,7 @@ import { addresses } from '../../src/lab/network.js'
 import { names, type Pair, pairs, ports } from '../ends.js'
 import { duplex } from '../measure/duplex.js'
 import { type Flood, flood } from '../measure/flood.js'
-import { directLatency, latency } from '../measure/latency.js'
+import { directLatency, latency, WARMUP } from '../measure/latency.js'
 import { search, searchSeconds } from '../measure/search.js'
 import { absence, type Program } from '../programs.js'
 import type { Figure, Metrics, Peer, Scenario } from '../scenario.js'
@@ -85,7 +85,7 @@ const latencies = ((): Scenario => {
     figure: 'latencyP50',
     shapes: everywhere,
     quick: ['plain'],
-    duration: seconds => seconds + OVERHEAD + 1.5,
+    duration: seconds => seconds + OVERHEAD + WARMUP / 1000,
     needs: ['udpLatency'],
   })
   const at = `${addresses.b.veth}:${ports.far}`
