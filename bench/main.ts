@@ -1,8 +1,7 @@
 /** The harness itself. bench/run.mjs starts it in a private network namespace; options are described there. */
-import { parseArgs } from 'node:util'
 import { killAll, stopAll } from '../src/lab/child.js'
-import { createNetwork, type Network, shapes, unavailable } from '../src/lab/network.js'
-import { MAX_SECONDS, number } from './load/options.js'
+import { createNetwork, type Network, unavailable } from '../src/lab/network.js'
+import { type Options, parseOptions } from './options.js'
 import { Clock, plan, type Step, timeText } from './plan.js'
 import { root } from './programs.js'
 import { quiet } from './quiet.js'
@@ -16,35 +15,11 @@ import { table } from './table.js'
 
 /** Of all CPUs, in percent: what others may use while we measure, when `--quiet` asks for it. */
 const QUIET_PERCENT = 10
-/** `--quick` ends within three minutes, on a slow machine too: what doesn't fit is left out. Reports take some seconds of it. */
-const QUICK_BUDGET = 165
 const LATEST = 'bench/results/latest.json'
 const REPORT = 'bench/results/report.html'
 const DOCS = 'docs/benchmarks.md'
 
 const say = (text: string): void => console.error(text)
-const list = (text: string | undefined): string[] | undefined => text?.split(',').map(item => item.trim())
-
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    only: { type: 'string' },
-    peers: { type: 'string' },
-    shapes: { type: 'string' },
-    quiet: { type: 'string', default: '0' },
-    budget: { type: 'string' },
-    from: { type: 'string' },
-    'write-docs': { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
-  },
-})
-const rounds = number(values.rounds ?? (values.quick ? '1' : '3'), '--rounds', 1, 100)
-const seconds = number(values.seconds ?? (values.quick ? '1' : '4'), '--seconds', 0.1, MAX_SECONDS / 4)
-const patience = number(values.quiet, '--quiet', 0, 600)
-const budget = number(values.budget ?? (values.quick ? String(QUICK_BUDGET) : '86400'), '--budget', 1, 86_400)
-
 /** The first lines of an error that may end with a whole stack trace of another program. */
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error))
@@ -53,10 +28,10 @@ const reasonOf = (error: unknown): string =>
     .slice(0, 3)
     .join(' ')
 
-const measureOnce = async (network: Network, step: Step, row: Row): Promise<string> => {
+const measureOnce = async (network: Network, step: Step, row: Row, options: Options): Promise<string> => {
   try {
-    const busyBefore = await quiet(QUIET_PERCENT, patience)
-    const run: Run = { ...(await step.peer.run(network, seconds)), busyBefore }
+    const busyBefore = await quiet(QUIET_PERCENT, options.patience)
+    const run: Run = { ...(await step.peer.run(network, options.seconds)), busyBefore }
     row.runs.push(run)
     const figures = [
       `${Math.round(run.datagramsPerSecond).toLocaleString('en-US')}/s`,
@@ -73,7 +48,8 @@ const measureOnce = async (network: Network, step: Step, row: Row): Promise<stri
 }
 
 /** Makes all runs; one network at a time, made anew where the shape changes. */
-const measureAll = async (steps: readonly Step[]): Promise<Row[]> => {
+const measureAll = async (steps: readonly Step[], options: Options): Promise<Row[]> => {
+  const { budget, seconds } = options
   const rows = new Map<string, Row>()
   const clock = new Clock(steps, seconds)
   let network: Network | undefined
@@ -104,7 +80,7 @@ const measureAll = async (steps: readonly Step[]): Promise<Row[]> => {
       }
       process.stderr.write(where)
       const began = performance.now()
-      say(await measureOnce(network, step, row))
+      say(await measureOnce(network, step, row, options))
       clock.took(step, (performance.now() - began) / 1000)
     }
   } finally {
@@ -113,30 +89,24 @@ const measureAll = async (steps: readonly Step[]): Promise<Row[]> => {
   return [...rows.values()]
 }
 
-const measure = async (): Promise<Results> => {
-  const choice = { rounds, shapes: shapes.filter(shape => list(values.shapes)?.includes(shape) ?? true) }
-  const steps = plan([...tunnelScenarios, ...libraryScenarios], {
-    ...choice,
-    only: list(values.only),
-    peers: list(values.peers),
-    quick: values.quick,
-  })
+const measure = async (options: Options): Promise<Results> => {
+  const steps = plan([...tunnelScenarios, ...libraryScenarios], options)
   if (steps.length === 0) throw new Error('--only, --peers and --shapes leave nothing to run')
   const began = performance.now()
-  const rows = await measureAll(steps)
+  const rows = await measureAll(steps, options)
   const took = Math.round((performance.now() - began) / 1000)
   const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
-  const results = collect(rows, { command, rounds, seconds, took })
+  const results = collect(rows, { command, rounds: options.rounds, seconds: options.seconds, took })
   write(root + LATEST, `${JSON.stringify(results, null, 2)}\n`)
   say(`\nEvery run is in ${LATEST}`)
   return results
 }
 
-const report = async (results: Results): Promise<void> => {
+const report = async (results: Results, writeDocs: boolean): Promise<void> => {
   console.log(table(results))
   write(root + REPORT, await html(results))
   say(`Tables and charts are in ${REPORT}`)
-  if (!values['write-docs']) return
+  if (!writeDocs) return
   write(root + DOCS, docs(results))
   say(`${DOCS} is written`)
 }
@@ -151,16 +121,20 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 try {
-  if (values.list) {
+  const options = parseOptions(process.argv.slice(2))
+  if (options.list) {
     for (const { name, title, shapes } of [...tunnelScenarios, ...libraryScenarios]) {
       console.log(`${name.padEnd(24)} ${shapes.join(',').padEnd(11)} ${title}`)
     }
   } else {
-    const results = values.from === undefined ? await measure() : read(values.from)
-    await report(results)
+    const results = options.from === undefined ? await measure(options) : read(options.from)
+    await report(results, options.writeDocs)
     // A peer that breaks under load is a result; ours isn't.
     if (results.rows.some(row => row.role === 'ours' && row.failures.length > 0)) process.exitCode = 1
   }
+} catch (error) {
+  say(`bench: ${error instanceof Error ? error.message : error}`)
+  process.exitCode = 2
 } finally {
   await stopAll()
 }

@@ -17,7 +17,7 @@
  * | `--micro` | nothing of all this, but bench/micro: the hot path's parts, without a network |
  *
  * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code: 1 when a run of ours
- * failed. The table comes on stdout, progress on stderr, every run in bench/results/latest.json, tables and charts in
+ * failed, 2 when nothing could be measured. The table comes on stdout, progress on stderr, every run in bench/results/latest.json, tables and charts in
  * bench/results/report.html. It needs root, or user namespaces and /dev/net/tun. What can't be built is shown as absent.
  */
 import { spawn, spawnSync } from 'node:child_process'

@@ -6,6 +6,8 @@ import type { Network, Shape } from '../src/lab/network.js'
  */
 export interface Metrics {
   datagramsPerSecond: number
+  /** What the sender handed to its kernel, per second of its own time. */
+  offeredPerSecond: number
   /** Payload only, in 10⁹ bit/s. */
   gbitPerSecond: number
   /** Of what the sender handed to its kernel. */
@@ -88,6 +90,7 @@ export const metricsOf = (sent: Sent, arrived: Arrived, cpu: Cpu, memoryMB: numb
   const both = cpu[0] + cpu[1]
   return {
     datagramsPerSecond: seconds > 0 ? datagrams / seconds : 0,
+    offeredPerSecond: sent.seconds > 0 ? sent.datagrams / sent.seconds : 0,
     gbitPerSecond: seconds > 0 ? (bytes * 8) / seconds / 1e9 : 0,
     lossPercent: sent.datagrams > 0 ? Math.max(0, 100 * (1 - datagrams / sent.datagrams)) : 0,
     reordered: arrived.reordered ?? 0,
