@@ -3,8 +3,8 @@
  *
  *   .peers/bin/pump                              bench/peers/pump/pump.c: the kernel's limit
  *   .peers/bin/udp-plain, udp-latency, udp-duplex    bench/load: load tools
- *   .peers/phantun/bin/client, server            `phantun` 0.8.1 from crates.io
- *   .peers/crate/release/fake-tcp-crate-peer     bench/peers/crate on `fake-tcp` 0.7.1 from crates.io
+ *   .peers/phantun/bin/client, server            `phantun` 0.8.1 (cargo)
+ *   .peers/crate/release/fake-tcp-crate-peer     bench/peers/crate on `fake-tcp` 0.7.1 (cargo)
  *   .peers/bin/tcpraw-peer                       bench/peers/tcpraw on `github.com/xtaci/tcpraw` from the Go module proxy
  *   .peers/absent.json                           why something is missing
  *
