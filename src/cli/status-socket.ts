@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { StackStats } from '../engine/stack.js'
 
 /** What a running client or server tells about itself. */
@@ -28,7 +28,7 @@ export const offerStatus = (status: () => Status): (() => void) => {
   }
   try {
     mkdirSync(directory(), { recursive: true, mode: 0o700 })
-    rmSync(path, { force: true })
+    for (const left of sockets()) if (left === path || !isRunning(left)) rmSync(left, { force: true })
   } catch {
     return () => {}
   }
@@ -42,6 +42,16 @@ export const offerStatus = (status: () => Status): (() => void) => {
 export const askStatus = async (): Promise<Status[]> => {
   const found = await Promise.all(sockets().map(path => ask(path)))
   return found.filter(status => status !== undefined).sort((a, b) => a.pid - b.pid)
+}
+
+/** Whether the process that a socket is named after still runs; one that was killed could not remove it. */
+const isRunning = (path: string): boolean => {
+  try {
+    process.kill(Number(basename(path, '.sock')), 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
 }
 
 const sockets = (): string[] => {
