@@ -9,7 +9,7 @@
  * | `--only tunnel,library/1400` | groups or scenarios; what is named here is run with `--quick` too |
  * | `--peers fake-tcp,phantun` | beginnings of peers' names |
  * | `--shapes plain,wire` | kinds of wire (src/lab/network.ts) |
- * | `--quiet S` | before each run, wait up to S seconds until others use less than 10 % of the machine |
+ * | `--quiet S` | spend up to S seconds per run on waiting until others use less than 10 % of the machine, and on trying again when they did not keep still |
  * | `--budget S` | leave out what would end later than S seconds after the start |
  * | `--write-docs` | write docs/benchmarks.md |
  * | `--from FILE` | no run: reports from an earlier bench/results/latest.json |

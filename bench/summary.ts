@@ -1,8 +1,8 @@
 import type { Shape } from '../src/lab/network.js'
 import type { Figure, Metrics, Role } from './scenario.js'
 
-/** `busyBefore`: share of all CPUs that others used just before the run, in percent. */
-export type Run = Metrics & { busyBefore: number }
+/** `othersPercent`: share of all CPUs that programs outside of the benchmark used during the run. */
+export type Run = Metrics & { othersPercent: number }
 
 /** One peer in one scenario over one shape of network. */
 export interface Row {

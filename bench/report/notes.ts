@@ -4,7 +4,7 @@ import type { Results } from '../results.js'
 /** Under which circumstances: term and text. */
 export const conditions = (results: Results): [string, string][] => {
   const { machine, rounds, seconds, took } = results
-  const busy = results.rows.flatMap(row => row.runs.map(run => run.busyBefore))
+  const busy = results.rows.flatMap(row => row.runs.map(run => run.othersPercent))
   const mean = busy.reduce((sum, percent) => sum + percent, 0) / Math.max(1, busy.length)
   const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
   return [
@@ -19,7 +19,7 @@ export const conditions = (results: Results): [string, string][] => {
     ['Runs', `${plural(rounds, 'round')} of ${seconds} s per run, ${timeText(took)} in all`],
     [
       'Others',
-      `used ${mean.toFixed(0)} % of the machine's CPUs before a run, on average${mean > 25 ? ': these figures are noisy' : ''}`,
+      `used ${mean.toFixed(0)} % of the CPUs during a run, on average${mean > 10 ? ': these figures are noisy' : ''}`,
     ],
   ]
 }

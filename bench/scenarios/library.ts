@@ -72,7 +72,7 @@ const scenario = (
   figure: 'datagramsPerSecond',
   ...load,
   ...where,
-  duration: seconds => seconds + 2 + load.flows / 2000,
+  duration: seconds => seconds + 1.5 + load.flows / 2000,
   peers: implementations
     .filter(peer => load.flows <= peer.maxFlows)
     .map(

@@ -10,7 +10,7 @@ import type { Figure, Metrics, Peer, Scenario } from '../scenario.js'
 
 const SIZE = 1400
 /** Starting, opening and stopping, in seconds. */
-const OVERHEAD = 2.5
+const OVERHEAD = 2
 
 const both = [pairs.ours, pairs.phantun]
 const mixed = [pairs.ours, pairs.phantun, pairs.oursToStock, pairs.stockToOurs]
