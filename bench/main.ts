@@ -3,10 +3,13 @@ import { killAll, stopAll } from '../src/lab/child.js'
 import { createNetwork, type Network, unavailable } from '../src/lab/network.js'
 import { type Options, parseOptions } from './options.js'
 import { Clock, plan, type Step, timeText } from './plan.js'
+import { profile } from './profile.js'
 import { root } from './programs.js'
 import { quiet, watchOthers } from './quiet.js'
+import { readCost } from './report/cost.js'
 import { docs } from './report/docs.js'
 import { html } from './report/html.js'
+import { profileTable, readProfile } from './report/profile.js'
 import { collect, type Results, read, write } from './results.js'
 import { libraryScenarios } from './scenarios/library.js'
 import { tunnelScenarios } from './scenarios/tunnel.js'
@@ -15,6 +18,7 @@ import { table } from './table.js'
 
 /** Of all CPUs, in percent: what others may use before and while we measure, when `--quiet` asks for it. */
 const QUIET_PERCENT = 10
+const PROFILE_SECONDS = 2
 const LATEST = 'bench/results/latest.json'
 const REPORT = 'bench/results/report.html'
 const DOCS = 'docs/benchmarks.md'
@@ -115,12 +119,19 @@ const measure = async (options: Options): Promise<Results> => {
   return results
 }
 
+/** What is profiled: our programs, in these scenarios unless others are named. */
+const profiled = (options: Options): Step[] => {
+  const only = options.only ?? ['tunnel/plain', 'tunnel/50k', 'tunnel/gso', 'library/1400']
+  const steps = plan([...tunnelScenarios, ...libraryScenarios], { ...options, rounds: 1, only, quick: false })
+  return steps.filter(({ peer, shape }) => peer.role === 'ours' && (shape === 'plain' || options.only !== undefined))
+}
+
 const report = async (results: Results, writeDocs: boolean): Promise<void> => {
   console.log(table(results))
   write(root + REPORT, await html(results))
   say(`Tables and charts are in ${REPORT}`)
   if (!writeDocs) return
-  write(root + DOCS, docs(results))
+  write(root + DOCS, docs(results, readCost(root), readProfile(root)))
   say(`${DOCS} is written`)
 }
 
@@ -139,6 +150,8 @@ try {
     for (const { name, title, shapes } of [...tunnelScenarios, ...libraryScenarios]) {
       console.log(`${name.padEnd(24)} ${shapes.join(',').padEnd(11)} ${title}`)
     }
+  } else if (options.profile) {
+    console.log(profileTable(await profile(profiled(options), PROFILE_SECONDS, say)))
   } else {
     const results = options.from === undefined ? await measure(options) : read(options.from)
     await report(results, options.writeDocs)

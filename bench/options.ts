@@ -21,6 +21,7 @@ export interface Options {
   budget: number
   from: string | undefined
   writeDocs: boolean
+  profile: boolean
   list: boolean
 }
 
@@ -41,6 +42,7 @@ export const parseOptions = (args: string[]): Options => {
       budget: { type: 'string' },
       from: { type: 'string' },
       'write-docs': { type: 'boolean', default: false },
+      profile: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
     },
   })
@@ -58,6 +60,7 @@ export const parseOptions = (args: string[]): Options => {
     budget: number(values.budget ?? String(quick ? QUICK_BUDGET : DAY), '--budget', 1, DAY),
     from: values.from,
     writeDocs: values['write-docs'],
+    profile: values.profile,
     list: values.list,
   }
 }

@@ -13,7 +13,9 @@
  * | `--budget S` | leave out what would end later than S seconds after the start |
  * | `--write-docs` | write docs/benchmarks.md |
  * | `--from FILE` | no run: reports from an earlier bench/results/latest.json |
+ * | `--profile` | no figures, but where the processor time of our programs goes (needs perf) |
  * | `--no-build` | take dist/ and .peers/ as they are |
+ * | `--cost` | nothing of all this, but bench/cost: heap per datagram, memory and processor time of idle connections, without a network |
  * | `--micro` | nothing of all this, but bench/micro: the hot path's parts, without a network |
  *
  * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code: 1 when a run of ours
@@ -28,7 +30,8 @@ import { install } from './peers/install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/bench/main.js')
-const micro = join(root, 'dist/bench/micro/main.js')
+/** What runs by itself, without peers and namespaces. */
+const alone = { '--micro': join(root, 'dist/bench/micro/main.js'), '--cost': join(root, 'dist/bench/cost/main.js') }
 
 const newest = directory =>
   readdirSync(directory, { withFileTypes: true, recursive: true })
@@ -47,12 +50,12 @@ const build = () => {
   console.error('bench: the compiler found errors (above); what it wrote nevertheless is measured.')
 }
 
-const own = ['--no-build', '--micro']
+const own = ['--no-build', ...Object.keys(alone)]
 const typed = process.argv.slice(2)
 const options = typed.filter(option => !own.includes(option))
-const isMicro = typed.includes('--micro')
+const single = alone[typed.find(option => option in alone)]
 // These look at files only.
-const runsPeers = !isMicro && !options.includes('--list') && !options.includes('--from')
+const runsPeers = single === undefined && !options.includes('--list') && !options.includes('--from')
 try {
   if (!typed.includes('--no-build')) {
     build()
@@ -67,7 +70,7 @@ try {
 const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user']
 const [program, ...args] = runsPeers
   ? ['unshare', ...user, '--net', process.execPath, main, ...options]
-  : [process.execPath, isMicro ? micro : main, ...options]
+  : [process.execPath, single ?? main, ...options]
 const child = spawn(program, args, {
   stdio: ['ignore', 'inherit', 'inherit'],
   env: { ...process.env, FAKE_TCP_LAB: readlinkSync('/proc/self/ns/net') },

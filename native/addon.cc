@@ -41,6 +41,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       entry<eventOpen>("eventOpen", environment),
       entry<eventRing>("eventRing", environment),
       entry<eventDrain>("eventDrain", environment),
+      entry<timerOpen>("timerOpen", environment),
+      entry<timerSet>("timerSet", environment),
+      entry<duplicate>("duplicate", environment),
       entry<closeDescriptor>("close", environment),
   };
   napi_define_properties(env, exports, std::size(entries), entries);

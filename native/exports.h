@@ -10,6 +10,7 @@ int32_t arenaClose(Environment&, int64_t arena);
 int64_t copy(Environment&, Memory to, int64_t toAt, Memory from, int64_t fromAt, int64_t length);
 int32_t checksum(Environment&, Memory memory, int64_t at, int64_t length, uint32_t initial);
 double clockNow(Environment&);
+int32_t duplicate(Environment&, int fd);
 int32_t closeDescriptor(Environment&, int fd);
 
 int32_t tunOpen(Environment&, Name name, int flags);
@@ -43,3 +44,5 @@ int32_t udpSend(Environment&, int fd, int family, Memory memory, Words vec, int6
 int32_t eventOpen(Environment&);
 int32_t eventRing(Environment&, int fd);
 double eventDrain(Environment&, int fd);
+int32_t timerOpen(Environment&);
+int32_t timerSet(Environment&, int fd, int64_t microseconds);

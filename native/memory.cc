@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <time.h>
 
 #include "checksum.h"
@@ -27,6 +28,10 @@ double clockNow(Environment&) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+int32_t duplicate(Environment& environment, int fd) {
+  return environment.own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 int32_t closeDescriptor(Environment& environment, int fd) {

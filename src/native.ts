@@ -164,6 +164,13 @@ export interface Addon {
   /** Resets the counter; the count, 0 when it was not rung. */
   eventDrain(fd: number): number
 
+  /** A non-blocking timerfd; `eventDrain` takes its ticks. */
+  timerOpen(): number
+  /** Ticks every so many microseconds from now on; 0 stops it. */
+  timerSet(fd: number, microseconds: number): number
+
+  /** Another descriptor for the same open file, which may be another thread's; it is this thread's own. A descriptor or -errno. */
+  duplicate(fd: number): number
   /** Closes a descriptor that this thread opened. What stays open is closed when the thread's environment ends. */
   close(fd: number): number
 

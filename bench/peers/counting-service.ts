@@ -8,8 +8,7 @@ const countingService: ServiceFactory = context => {
     opened() {},
     received(_, { bytes, run }) {
       for (let piece = 0; piece < run.pieces; piece++) {
-        const pair = run.vecAt + piece * 2
-        count.add(bytes, run.vec[pair], run.vec[pair + 1], run.segmentSize)
+        count.add(bytes, run.vec[piece * 2], run.vec[piece * 2 + 1], run.segmentSize)
       }
     },
     closed() {},

@@ -2,8 +2,10 @@ import { bound, cells, columns, valueText } from '../columns.js'
 import type { Results } from '../results.js'
 import { groups, type Summary } from '../summary.js'
 import type { Verdict } from '../targets.js'
-import { conditions, notes } from './notes.js'
+import { type Cost, costTables } from './cost.js'
+import { conditions, notes, profileNotes } from './notes.js'
 import { shapeNames } from './points.js'
+import { type Profile, profileTable } from './profile.js'
 
 const line = (cells: readonly string[]): string => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
 
@@ -21,7 +23,7 @@ const group = (rows: readonly Summary[], verdicts: readonly Verdict[]): string =
 }
 
 /** docs/benchmarks.md. */
-export const docs = (results: Results): string => {
+export const docs = (results: Results, cost?: Cost, profiles?: readonly Profile[]): string => {
   const { verdicts, rows } = results
   const judged = verdicts.map(verdict => [verdict.what, bound(verdict), valueText(verdict), verdict.state])
   return [
@@ -32,6 +34,8 @@ export const docs = (results: Results): string => {
     table(['what', 'target', 'measured', ''], judged),
     '## All figures',
     ...groups(rows).map(group_ => group(group_, verdicts)),
+    ...(cost === undefined ? [] : ['## Memory and idle connections', '`npm run bench -- --cost`', costTables(cost)]),
+    ...(profiles === undefined ? [] : ['## Where the time goes', ...profileNotes, profileTable(profiles)]),
     '## How it was measured',
     ...notes,
     '',

@@ -34,3 +34,8 @@ export const notes: readonly string[] = [
   'Round trips are measured with an echo behind the far end, after three seconds of the same traffic, on schedule whether answers come or not.',
   "`kernel` rows are a C program that writes and reads TUN and does nothing else. `tcpraw` needs no TUN; it sends through raw sockets between the wire's own addresses.",
 ]
+
+/** What the profile means. */
+export const profileNotes: readonly string[] = [
+  '`npm run bench -- --profile`: samples of `perf record` in our programs under full load (`tunnel/50k`: at that rate), sorted by what the processor did.',
+]

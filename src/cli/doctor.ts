@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { availableParallelism, release } from 'node:os'
 import type { Command } from 'commander'
 import { openTun } from '../engine/device.js'
-import { FakeTcpError } from '../engine/errors.js'
+import { FakeTcpError } from '../errors.js'
 import { native } from '../native.js'
 
 interface Finding {

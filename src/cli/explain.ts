@@ -1,4 +1,4 @@
-import { ErrorCode, FakeTcpError } from '../engine/errors.js'
+import { ErrorCode, FakeTcpError } from '../errors.js'
 
 /** Prints one sentence for an error and answers the exit code: 2 for what the user typed, 1 for everything else. Unexpected errors keep their stack. */
 export const explain = (error: unknown): number => {

@@ -17,6 +17,7 @@ export interface TunnelFlags {
   queues: number
   mtu: number
   offload: boolean
+  coalesceUs: number
   idleTimeout: number
   logLevel: string
 }
@@ -60,6 +61,12 @@ export const addTunnelOptions = (command: Command, net: '200' | '201', six: 'fcc
     .option('--queues <N>', 'TUN queues, one worker thread each', wholeNumber, defaults.queues)
     .option('--mtu <BYTES>', 'MTU of the TUN interface', wholeNumber, defaults.mtu)
     .option('--no-offload', 'one packet per system call, for kernels and containers without virtio headers')
+    .option(
+      '--coalesce-us <N>',
+      'let packets wait up to N microseconds for company: less CPU, more latency',
+      wholeNumber,
+      0,
+    )
     .option('--idle-timeout <SECONDS>', 'close a connection without traffic after this time', seconds, 180)
     .option('--log-level <LEVEL>', `one of ${levels.join(', ')}`, logLevel, 'info')
 
@@ -73,5 +80,6 @@ export const tunnelOptions = (flags: TunnelFlags): TunnelOptions => ({
   stackAddress6: flags.tunPeer6,
   ipv4Only: flags.ipv4Only === true,
   ...(flags.handshakePacket !== undefined && { handshakePacket: flags.handshakePacket }),
+  coalesceUs: flags.coalesceUs,
   idleMs: flags.idleTimeout * 1_000,
 })

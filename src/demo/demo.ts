@@ -4,7 +4,7 @@ import { accessSync, closeSync, constants, mkdtempSync, openSync, rmSync, statSy
 import { constants as os, tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ErrorCode, FakeTcpError, invalid } from '../engine/errors.js'
+import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { enter, unavailable } from '../lab/enter.js'
 import type { DemoJob } from './jobs.js'
 import { demoError } from './part.js'

@@ -1,5 +1,5 @@
 import { explain } from '../cli/explain.js'
-import { ErrorCode, FakeTcpError } from '../engine/errors.js'
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName } from '../native.js'
 
 /** Throws DEMO when a call of the addon failed. */

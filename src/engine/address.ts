@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { invalid } from './errors.js'
+import { invalid } from '../errors.js'
 
 /** An IP address as it goes on the wire: 4 or 16 bytes, and as four signed big-endian-valued words (IPv4 uses the first). */
 export interface Address {

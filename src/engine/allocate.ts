@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { counterPageBytes } from '../memory/counters.js'
 import { Doorbell } from '../memory/doorbell.js'
 import { FlowTable } from '../memory/flow-table.js'
@@ -6,7 +8,6 @@ import { Errno, native } from '../native.js'
 import { ports, type SharedStack, StackMemory } from '../workers/shared-stack.js'
 import type { Address } from './address.js'
 import type { Device } from './device.js'
-import { ErrorCode, FakeTcpError } from './errors.js'
 import { defaults, type StackOptions, secretWord } from './options.js'
 
 export interface AllocatedStack {
@@ -15,15 +16,16 @@ export interface AllocatedStack {
   readonly index: TupleIndex
 }
 
-/** The shared memory and doorbells of a stack: one worker per queue, and the coordinator as the last thread. Throws DEVICE without descriptors. */
+/** The shared memory and doorbells of a stack. Throws DEVICE without descriptors. */
 export const allocateStack = (
   device: Device,
   address4: Address | undefined,
   address6: Address | undefined,
   options: StackOptions,
 ): AllocatedStack => {
-  const threads = device.queues.length + 1
-  const ringCapacity = options.ringBytes ?? defaults.ringBytes
+  const consumers = options.consumers ?? defaults.consumers
+  const threads = device.queues.length + 1 + consumers
+  const laneCapacity = options.ringBytes ?? defaults.ringBytes
   const flows = FlowTable.allocate(options.maxConnections ?? defaults.maxConnections)
   const index = TupleIndex.allocate(flows, secretWord())
   const shared: SharedStack = {
@@ -31,11 +33,14 @@ export const allocateStack = (
     index: index.shared,
     listening: new SharedArrayBuffer(ports.bytes),
     counters: new SharedArrayBuffer(threads * counterPageBytes),
-    rings: new SharedArrayBuffer(StackMemory.ringBytes(threads, ringCapacity)),
-    ringCapacity,
+    lanes: new SharedArrayBuffer(StackMemory.laneBytes(device.queues.length, threads, laneCapacity)),
+    laneCapacity,
     bells: new SharedArrayBuffer(threads * Doorbell.bytes),
     bellFds: openEvents(threads),
+    claims: new SharedArrayBuffer(consumers * 4),
+    channel: `fake-tcp ${randomUUID()}`,
     device: { queues: device.queues, virtioSize: device.virtioSize, mtu: device.mtu },
+    coalesceUs: options.coalesceUs ?? 0,
     address4: Int32Array.from(address4?.words ?? [0, 0, 0, 0]),
     address6: Int32Array.from(address6?.words ?? [0, 0, 0, 0]),
     has4: address4 !== undefined,

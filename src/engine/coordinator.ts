@@ -1,24 +1,23 @@
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
 import { native, type Poller, Ready } from '../native.js'
 import { Egress } from '../workers/egress.js'
-import { Inbox } from '../workers/inbox.js'
-import { End, type Order, type Report } from '../workers/messages.js'
+import { type Deliver, Inbox } from '../workers/inbox.js'
+import { End, type Report } from '../workers/messages.js'
 import { ports, StackMemory } from '../workers/shared-stack.js'
 import { type Address, endpoint, fromWords } from './address.js'
 import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
-import { ErrorCode, FakeTcpError } from './errors.js'
 import { Handshakes } from './handshakes.js'
 import { defaults, type StackOptions } from './options.js'
 import { choosePort } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
+import { Services } from './services.js'
+import { Transfers } from './transfers.js'
 import { type FlowId, TupleTable } from './tuple-table.js'
 
-/** Bytes taken from each ring in one wake: they must fit a socket's queue, since its reader gets a turn only afterwards. */
-const inboxBudget = 1024 * 1024
-
-/** Who consumes a flow: a thread, and what to tell when it opens, brings data, and ends. */
+/** Who consumes a flow: a thread, and what to tell when it opens and ends. */
 export interface Owner {
   readonly consumer: number
   readonly service: number
@@ -26,8 +25,7 @@ export interface Owner {
   /** A port's owner may turn a connection away. */
   admits?(): boolean
   opened?(id: FlowId): void
-  deliver?(slot: number, arena: number, at: number, length: number, segmentSize: number): boolean
-  ended?(slot: number, end: End): void
+  ended?(id: FlowId, end: End): void
 }
 
 export interface ConnectRequest {
@@ -54,8 +52,11 @@ export class Coordinator {
   readonly thread: number
   /** Called when the device is gone for good. */
   onDeviceGone: (error: FakeTcpError) => void = () => {}
-  readonly #memory: StackMemory
-  readonly #counters: CounterPage
+  /** Takes what this thread's lanes bring. */
+  onDelivery: Deliver = (lane, _slot, _generation, _segmentSize, at) => lane.release(at)
+  readonly memory: StackMemory
+  readonly counterPage: CounterPage
+  readonly transfers: Transfers
   readonly #table: TupleTable
   readonly #workers: QueueWorkers
   readonly #handshakes = new Handshakes()
@@ -66,9 +67,7 @@ export class Coordinator {
   readonly #owners: (Owner | undefined)[] = []
   readonly #portOwners = new Map<number, Owner>()
   readonly #gone: number[] = []
-  readonly #serving = new Map<number, { left: number; resolve: () => void; reject: (error: Error) => void }>()
-  /** What a replaced worker must run again; a service's number is its place here. */
-  readonly #services: Extract<Order, { kind: 'serve' }>[] = []
+  readonly #services: Services
   #nextQueue = 0
   #closing = false
 
@@ -80,34 +79,33 @@ export class Coordinator {
     this.thread = device.queues.length
     const { shared, flows, index } = allocateStack(device, address4, address6, options)
     this.flows = flows
-    this.#memory = new StackMemory(shared)
-    this.#counters = this.#memory.counters(this.thread)
+    this.memory = new StackMemory(shared)
+    this.counterPage = this.memory.counters(this.thread)
     this.#table = new TupleTable(this.flows, index)
-    this.egress = new Egress(this.#memory, this.#counters)
+    this.egress = new Egress(this.memory, this.counterPage)
     this.#inbox = new Inbox(
-      this.#memory.bell(this.thread),
-      device.queues.map((_, queue) => this.#memory.ring(queue, this.thread)),
-      (source, slot, generation, segmentSize, at, length) => {
-        const owner = this.flows.alive(slot, generation) ? this.#owners[slot] : undefined
-        const count = Math.ceil(length / segmentSize)
-        if (owner?.deliver === undefined) {
-          this.#counters[Counter.flowGone] += count
-        } else if (!owner.deliver(slot, source.arena, at, length, segmentSize)) {
-          this.#counters[Counter.receiveQueueFull] += count
-          this.flows.bump(slot, Field.overflow, count)
-        }
-      },
+      this.memory.bell(this.thread),
+      device.queues.map((_, queue) => this.memory.laneFrom(queue, this.thread)),
+      (...delivery) => this.onDelivery(...delivery),
     )
     const events = new Int32Array(2)
     this.#events = native.arenaOpen(new Uint8Array(events.buffer))
-    this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake(inboxBudget))
+    this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake())
     this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
     this.#workers = new QueueWorkers(shared, {
       report: (queue, report) => this.#reported(queue, report),
       replaced: (queue, error) => {
         this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
-        for (const order of this.#services) this.#workers.post(queue, order)
+        this.#services.restore(queue)
       },
+    })
+    this.#services = new Services(this.#workers)
+    this.transfers = new Transfers(shared, flows, {
+      rehome: ({ slot }, ended) => {
+        this.#owners[slot] = { consumer: this.thread, service: -1, token: 0, ended: (_, end) => ended(end) }
+      },
+      fence: () => this.#workers.fence(),
+      end: ({ slot, generation }) => this.end(slot, generation, End.local, true),
     })
   }
 
@@ -124,8 +122,8 @@ export class Coordinator {
   }
 
   counters(thread?: number): CounterReading {
-    const pages = thread === undefined ? Array.from({ length: this.thread + 1 }, (_, i) => i) : [thread]
-    return readCounters(pages.map(page => this.#memory.counters(page)))
+    const pages = thread === undefined ? Array.from({ length: this.memory.threads }, (_, i) => i) : [thread]
+    return readCounters(pages.map(page => this.memory.counters(page)))
   }
 
   /** Throws PORT_TAKEN when somebody listens on `port`. */
@@ -138,23 +136,22 @@ export class Coordinator {
   listen(port: number, owner: Owner): void {
     this.checkFree(port)
     this.#portOwners.set(port, owner)
-    ports.setListening(this.#memory.listening, port, true)
+    ports.setListening(this.memory.listening, port, true)
   }
 
   unlisten(port: number): void {
-    ports.setListening(this.#memory.listening, port, false)
+    ports.setListening(this.memory.listening, port, false)
     this.#portOwners.delete(port)
   }
 
   /** Loads a service module into every worker; its number. Rejects with the module's own error. */
   serve(url: string, data: unknown): Promise<number> {
-    const id = this.#services.length
-    const order = { kind: 'serve', id, url, data } as const
-    this.#services.push(order)
-    return new Promise((resolve, reject) => {
-      this.#serving.set(id, { left: this.queues, resolve: () => resolve(id), reject })
-      this.#workers.broadcast(order)
-    })
+    return this.#services.serve(url, data)
+  }
+
+  /** Delivers what the workers have sent so far: not more than full lanes hold, since a flood must not keep us here. */
+  drain(): void {
+    this.#inbox.drain(2 * this.memory.shared.laneCapacity)
   }
 
   /** Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS or CLOSED. */
@@ -194,7 +191,7 @@ export class Coordinator {
     if (tell) this.egress.reset(slot, now)
     const owner = this.#owners[slot]
     this.#owners[slot] = undefined
-    owner?.ended?.(slot, end)
+    owner?.ended?.({ slot, generation }, end)
     const tuplePorts = words[base + Field.ports]
     const remote = fromWords(words[base + Field.family], words, base + Field.remote)
     this.#table.remove(slot, remote, tuplePorts >>> 16, tuplePorts & 0xffff, now)
@@ -207,8 +204,7 @@ export class Coordinator {
     this.#closing = true
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
-    for (const { reject } of this.#serving.values()) reject(closed())
-    this.#serving.clear()
+    this.#services.abandon(closed())
     for (const port of [...this.#portOwners.keys()]) this.unlisten(port)
     for (let slot = 0; slot < this.flows.capacity && this.connections > 0; slot++) {
       const generation = this.flows.load(slot, Field.generation)
@@ -217,12 +213,12 @@ export class Coordinator {
       }
     }
     this.#purge()
-    await this.#workers.stop()
+    const [stayed] = await Promise.all([this.transfers.close(), this.#workers.stop()])
     this.#poller.close()
     native.arenaClose(this.#events)
     this.#inbox.close()
     this.egress.close()
-    for (const fd of this.#memory.shared.bellFds) native.close(fd)
+    for (const [thread, fd] of this.memory.shared.bellFds.entries()) if (!stayed.has(thread)) native.close(fd)
   }
 
   #reported(queue: number, report: Report): void {
@@ -236,11 +232,11 @@ export class Coordinator {
         this.#synAck(report.slot, report.generation, report.seq)
         break
       case 'refused':
-        if (!this.#handshakes.refused(report.slot, report.generation)) this.#counters[Counter.strayHandshake] += 1
+        if (!this.#handshakes.refused(report.slot, report.generation)) this.counterPage[Counter.strayHandshake] += 1
         break
       case 'reset':
-        // Datagrams that came before the RST are still in the ring; a full ring holds all of them, and a flood must not keep us here.
-        this.#inbox.drain(this.#memory.shared.ringCapacity)
+        // Datagrams that came before the RST are still on their way to us.
+        this.drain()
         this.end(report.slot, report.generation, End.reset, false)
         break
       case 'close':
@@ -250,7 +246,7 @@ export class Coordinator {
         this.#connectForService(queue, report)
         break
       case 'served':
-        this.#served(report)
+        this.#services.served(report)
         break
       case 'log':
         this.#logger?.[report.level](report.fields, report.text)
@@ -274,7 +270,7 @@ export class Coordinator {
     const known = this.#table.find(remote, remotePort, localPort)
     if (known >= 0) {
       // Two queues saw the handshake; the second one only learns what the first one began.
-      this.#counters[Counter.duplicateOpen] += 1
+      this.counterPage[Counter.duplicateOpen] += 1
       const generation = this.flows.load(known, Field.generation)
       this.#workers.post(queue, { kind: 'opened', slot: known, generation, key })
       return
@@ -282,12 +278,12 @@ export class Coordinator {
     const owner = this.#portOwners.get(localPort)
     const quarantined = this.#table.quarantined(remote, remotePort, localPort, now)
     if (owner === undefined || quarantined) {
-      this.#counters[Counter.openRefused] += 1
+      this.counterPage[Counter.openRefused] += 1
       this.#workers.post(queue, { kind: 'turnedDown', key, reset: true })
       return
     }
     if (owner.admits?.() === false) {
-      this.#counters[Counter.backlogFull] += 1
+      this.counterPage[Counter.backlogFull] += 1
       this.#workers.post(queue, { kind: 'turnedDown', key, reset: false })
       return
     }
@@ -298,14 +294,14 @@ export class Coordinator {
       owner.opened?.(id)
       this.#workers.post(queue, { kind: 'opened', ...id, key })
     } catch {
-      this.#counters[Counter.openRefused] += 1
+      this.counterPage[Counter.openRefused] += 1
       this.#workers.post(queue, { kind: 'turnedDown', key, reset: true })
     }
   }
 
   #synAck(slot: number, generation: number, seq: number): void {
     if (!this.flows.alive(slot, generation) || this.flows.load(slot, Field.state) !== State.synSent) {
-      this.#counters[Counter.strayHandshake] += 1
+      this.counterPage[Counter.strayHandshake] += 1
       return
     }
     const now = native.clock()
@@ -327,23 +323,10 @@ export class Coordinator {
     }).then(
       id => this.#workers.post(queue, { kind: 'opened', ...id }),
       (error: FakeTcpError) => {
-        this.#counters[Counter.connectFailed] += 1
+        this.counterPage[Counter.connectFailed] += 1
         this.#workers.post(queue, { kind: 'connectFailed', service, token, code: error.code, message: error.message })
       },
     )
-  }
-
-  #served({ id, error }: Extract<Report, { kind: 'served' }>): void {
-    const serving = this.#serving.get(id)
-    if (serving === undefined) return
-    if (error !== undefined) {
-      this.#serving.delete(id)
-      const code = error.code.startsWith('ERR_FAKE_TCP_') ? (error.code as ErrorCode) : ErrorCode.WORKER
-      serving.reject(new FakeTcpError(code, error.message))
-    } else if (--serving.left === 0) {
-      this.#serving.delete(id)
-      serving.resolve()
-    }
   }
 
   #add(

@@ -1,6 +1,6 @@
+import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { Errno, errnoName, native, TunFlag, TunOffload } from '../native.js'
 import { type Address, parseAddress } from './address.js'
-import { ErrorCode, FakeTcpError, invalid } from './errors.js'
 import { defaults, type TunOptions, whole } from './options.js'
 
 /** Where packets come from and go to: one descriptor per queue, each read and write one IP packet. */

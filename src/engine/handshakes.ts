@@ -1,4 +1,4 @@
-import { aborted, ErrorCode, FakeTcpError } from './errors.js'
+import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
 
 /** One SYN each second, like a stock peer: its server answers every one of them. */
 const retryMs = 1_000

@@ -1,4 +1,4 @@
-import { aborted, ErrorCode, FakeTcpError } from './errors.js'
+import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
 import type { Socket } from './socket.js'
 import { Waiters } from './waiters.js'
 

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
+import { invalid } from '../errors.js'
 import type { Device } from './device.js'
-import { invalid } from './errors.js'
 
 /** How to make a TUN interface. Addresses come in pairs: the kernel's end (`host…`) and ours (`stack…`). */
 export interface TunOptions {
@@ -31,8 +31,15 @@ export interface StackOptions {
   stackAddress6?: string
   /** Most connections at once, 256 bytes of shared memory each. Default 32,768. */
   maxConnections?: number
-  /** Bytes of each ring between a worker and a consumer, a power of two. Default 4 MiB. */
+  /** Bytes of packets that may wait between a worker and a consumer, from 512 KiB to 1 GiB. Default 4 MiB. */
   ringBytes?: number
+  /** Threads that sockets can be transferred to, besides the stack's own. Default 4. */
+  consumers?: number
+  /**
+   * Microseconds that arriving packets may wait so that more of them are handled in one go: less processor time at moderate rates,
+   * for so much more latency. Default 0.
+   */
+  coalesceUs?: number
   /** Most unread bytes of one socket before its newest datagrams are dropped and counted. Default 4 MiB. */
   receiveBytes?: number
   /** Where the stack tells of its life; a pino logger or anything like it. Default: nowhere. */
@@ -56,6 +63,7 @@ export const defaults = {
   txQueueLength: 1_000,
   maxConnections: 32_768,
   ringBytes: 4 * 1024 * 1024,
+  consumers: 4,
   receiveBytes: 4 * 1024 * 1024,
   connectTimeout: 6_000,
   backlog: 128,

@@ -1,9 +1,9 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import type { Order, Report } from '../workers/messages.js'
 import type { QueueTask } from '../workers/queue-worker.js'
 import type { SharedStack } from '../workers/shared-stack.js'
-import { ErrorCode, FakeTcpError } from './errors.js'
 
 /** A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy with much else. */
 const startPatienceMs = 30_000
@@ -23,6 +23,8 @@ export class QueueWorkers {
   readonly #hooks: QueueWorkersHooks
   readonly #ports: MessagePort[] = []
   readonly #tasks: Promise<void>[] = []
+  readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
+  #nextFence = 0
   #stopping = false
 
   constructor(shared: SharedStack, hooks: QueueWorkersHooks) {
@@ -56,9 +58,19 @@ export class QueueWorkers {
     for (const port of this.#ports) port.postMessage(order)
   }
 
+  /** Resolves once every worker has sent off whatever it has read so far, and knows every word told to it before. */
+  fence(): Promise<void> {
+    const id = this.#nextFence++
+    return new Promise(resolve => {
+      this.#fences.set(id, { left: new Set(Array.from({ length: this.count }, (_, queue) => queue)), resolve })
+      this.broadcast({ kind: 'fence', id })
+    })
+  }
+
   /** Tells every worker to stop and waits; one that does not is terminated. */
   async stop(): Promise<void> {
     this.#stopping = true
+    for (let queue = 0; queue < this.count; queue++) this.#passAll(queue)
     this.broadcast({ kind: 'stop' })
     let timer: NodeJS.Timeout | undefined
     const patience = new Promise(resolve => {
@@ -86,6 +98,8 @@ export class QueueWorkers {
         if (report.kind === 'ready') {
           clearTimeout(timer)
           resolve()
+        } else if (report.kind === 'fence') {
+          this.#pass(report.id, queue)
         } else {
           this.#hooks.report(queue, report)
         }
@@ -96,6 +110,7 @@ export class QueueWorkers {
         () => clearTimeout(timer),
         (cause: Error) => {
           clearTimeout(timer)
+          this.#passAll(queue)
           if (this.#stopping) return
           reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} failed: ${cause.message}`, { cause }))
           // What the worker knew stands in shared memory; its successor reads on where it stopped.
@@ -106,5 +121,18 @@ export class QueueWorkers {
         },
       )
     })
+  }
+
+  #pass(id: number, queue: number): void {
+    const fence = this.#fences.get(id)
+    fence?.left.delete(queue)
+    if (fence?.left.size !== 0) return
+    this.#fences.delete(id)
+    fence.resolve()
+  }
+
+  /** A worker that is gone has nothing on its way. */
+  #passAll(queue: number): void {
+    for (const id of [...this.#fences.keys()]) this.#pass(id, queue)
   }
 }

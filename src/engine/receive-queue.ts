@@ -1,9 +1,11 @@
-import { native } from '../native.js'
+import { type Memory, native } from '../native.js'
+import type { LaneReader } from '../workers/lane.js'
 import { type Chunk, type ChunkPool, chunkBytes } from './chunk-pool.js'
+import type { Residue } from './transfer-messages.js'
 
 /** Datagrams that arrived together: all have `segmentSize` bytes but the last, which may be shorter. */
 export interface DatagramBatch {
-  /** The datagrams, back to back. Valid until the next step of the iteration. */
+  /** The datagrams, back to back; often in shared memory. Valid until the next step of the iteration. */
   readonly bytes: Uint8Array
   readonly segmentSize: number
   /** Number of datagrams. */
@@ -13,24 +15,29 @@ export interface DatagramBatch {
 /** Entries read before the list is cut: rare enough to cost nothing. */
 const compactAt = 1024
 
+/** Datagrams back to back: in a lane's block as they arrived, or in a chunk of ours. */
 interface Entry {
-  readonly chunk: Chunk
+  lane: LaneReader | undefined
+  chunk: Chunk | undefined
   at: number
   length: number
-  readonly segmentSize: number
+  segmentSize: number
 }
 
 /**
- * What one socket has received and not yet read: bounded in bytes, drop-newest. Equal datagrams that follow each other merge into
- * one batch, so reading gets cheaper the more has piled up.
+ * What one socket has received and not yet read: bounded in bytes, drop-newest. Datagrams stay in their lane while the reader keeps up;
+ * `settle` copies what it left, so that a slow reader never keeps a lane's blocks. Equal datagrams that follow each other merge
+ * into one batch then, so reading gets cheaper the more has piled up.
  */
 export class ReceiveQueue {
   readonly #pool: ChunkPool
   readonly #limit: number
-  readonly #entries: Entry[] = []
+  #entries: Entry[] = []
   #first = 0
   #tail: Chunk | undefined
   #bytes = 0
+  /** Whether entries lie in a lane. */
+  #inLane = false
   /** The entry `takeBatch` lent out, and the one `takeDatagram` is walking through. */
   #lent: Entry | undefined
   #copy: Uint8Array | undefined
@@ -46,55 +53,94 @@ export class ReceiveQueue {
     return this.#copy === undefined && this.#first === this.#entries.length
   }
 
-  /** Copies datagrams out of `arena`; false, and nothing kept, when the queue is full. */
-  push(arena: number, at: number, length: number, segmentSize: number): boolean {
-    if (this.#bytes + length > this.#limit) return false
-    let chunk = this.#tail
-    if (chunk === undefined || chunk.end + length > chunkBytes) {
-      chunk = this.#pool.take()
-      this.#tail = chunk
+  /** Takes datagrams as they lie in `lane`, as many of them as there is room for: bytes taken. None taken: they stay the caller's. */
+  push(lane: LaneReader, at: number, length: number, segmentSize: number): number {
+    const room = this.#limit - this.#bytes
+    const taken = length <= room ? length : room - (room % segmentSize)
+    if (taken === 0) return 0
+    this.#entries.push({ lane, chunk: undefined, at, length: taken, segmentSize })
+    this.#inLane = true
+    this.#bytes += taken
+    return taken
+  }
+
+  /** Copies what still lies in a lane. A batch that is lent out stays where it is, as far as `LaneReader.lend` allows. */
+  settle(): void {
+    if (!this.#inLane) return
+    this.#inLane = false
+    const entries = this.#entries.slice(this.#first)
+    this.#entries = []
+    this.#first = 0
+    for (const entry of entries) {
+      const { lane, at, length, segmentSize } = entry
+      if (lane === undefined) {
+        this.#entries.push(entry)
+        continue
+      }
+      this.#append(lane.arena, at, length, segmentSize)
+      lane.release(at)
     }
-    native.copy(chunk.bytes, chunk.end, arena, at, length)
-    const last = this.#first < this.#entries.length ? this.#entries[this.#entries.length - 1] : undefined
-    if (
-      last !== undefined &&
-      last.chunk === chunk &&
-      last.length % last.segmentSize === 0 &&
-      (segmentSize === last.segmentSize || (length <= segmentSize && length < last.segmentSize))
-    ) {
-      last.length += length
-    } else {
-      this.#entries.push({ chunk, at: chunk.end, length, segmentSize })
-      chunk.users++
+  }
+
+  /** Everything that is in it, as copies. */
+  takeAll(): Residue[] {
+    const residue: Residue[] = []
+    for (;;) {
+      const batch = this.takeBatch()
+      if (batch === undefined) return residue
+      residue.push({ bytes: batch.bytes.slice(), segmentSize: batch.segmentSize })
     }
-    chunk.end += length
-    this.#bytes += length
-    return true
+  }
+
+  /** Copies of datagrams that come before whatever is in it. */
+  prepend(residue: readonly Residue[]): void {
+    const later = this.#entries.slice(this.#first)
+    this.#entries = []
+    this.#first = 0
+    for (const { bytes, segmentSize } of residue) this.#append(bytes, 0, bytes.length, segmentSize)
+    for (const { length } of this.#entries) this.#bytes += length
+    this.#entries.push(...later)
   }
 
   /** Lends the oldest datagrams out as a view; the next call to either `take` ends the loan. */
   takeBatch(): DatagramBatch | undefined {
-    this.#endLoan()
+    this.endLoan()
     if (this.#copy !== undefined) return this.#restOfCopy()
     const entry = this.#shift()
     if (entry === undefined) return undefined
+    const { at, length, segmentSize } = entry
+    const count = Math.ceil(length / segmentSize)
+    if (entry.lane !== undefined && !entry.lane.lend()) {
+      const bytes = copyOf(entry)
+      this.#release(entry)
+      return { bytes, segmentSize, count }
+    }
     this.#lent = entry
-    const bytes = entry.chunk.bytes.subarray(entry.at, entry.at + entry.length)
-    return { bytes, segmentSize: entry.segmentSize, count: Math.ceil(entry.length / entry.segmentSize) }
+    return { bytes: bytesOf(entry).subarray(at, at + length), segmentSize, count }
+  }
+
+  /** The view that `takeBatch` lent out is needed no longer. */
+  endLoan(): void {
+    const lent = this.#lent
+    if (lent === undefined) return
+    this.#lent = undefined
+    lent.lane?.unlend()
+    this.#release(lent)
   }
 
   /** One datagram, its bytes never used again by us. Datagrams of a batch share one allocation: copying each costs more. */
   takeDatagram(): Uint8Array | undefined {
-    this.#endLoan()
+    this.endLoan()
     if (this.#copy === undefined) {
       const entry = this.#shift()
       if (entry === undefined) return undefined
-      const copy = entry.chunk.bytes.slice(entry.at, entry.at + entry.length)
+      const { length, segmentSize } = entry
+      const copy = copyOf(entry)
       this.#release(entry)
-      if (entry.length <= entry.segmentSize) return copy
+      if (length <= segmentSize) return copy
       this.#copy = copy
       this.#copyAt = 0
-      this.#copySegment = entry.segmentSize
+      this.#copySegment = segmentSize
     }
     const copy = this.#copy
     const from = this.#copyAt
@@ -112,7 +158,7 @@ export class ReceiveQueue {
 
   /** Copies the oldest datagram to the start of `target`, which must have room for `nextLength` bytes. Allocates nothing. Its length. */
   takeInto(target: Uint8Array): number {
-    this.#endLoan()
+    this.endLoan()
     const length = this.nextLength
     if (this.#copy !== undefined) {
       native.copy(target, 0, this.#copy, this.#copyAt, length)
@@ -122,7 +168,7 @@ export class ReceiveQueue {
     }
     const entry = this.#entries[this.#first]
     if (entry === undefined) return 0
-    native.copy(target, 0, entry.chunk.bytes, entry.at, length)
+    native.copy(target, 0, memoryOf(entry), entry.at, length)
     if (length === entry.length) {
       this.#shift()
       this.#release(entry)
@@ -132,6 +178,36 @@ export class ReceiveQueue {
       this.#bytes -= length
     }
     return length
+  }
+
+  #append(memory: Memory, at: number, length: number, segmentSize: number): void {
+    const most = chunkBytes - (chunkBytes % segmentSize)
+    for (let done = 0; done < length; done += most) {
+      this.#appendOne(memory, at + done, Math.min(most, length - done), segmentSize)
+    }
+  }
+
+  #appendOne(memory: Memory, at: number, length: number, segmentSize: number): void {
+    let chunk = this.#tail
+    if (chunk === undefined || chunk.end + length > chunkBytes) {
+      chunk = this.#pool.take()
+      this.#tail = chunk
+    }
+    native.copy(chunk.bytes, chunk.end, memory, at, length)
+    const last = this.#entries[this.#entries.length - 1]
+    if (
+      last !== undefined &&
+      last.chunk === chunk &&
+      last.at + last.length === chunk.end &&
+      last.length % last.segmentSize === 0 &&
+      (segmentSize === last.segmentSize || (length <= segmentSize && length < last.segmentSize))
+    ) {
+      last.length += length
+    } else {
+      this.#entries.push({ lane: undefined, chunk, at: chunk.end, length, segmentSize })
+      chunk.users++
+    }
+    chunk.end += length
   }
 
   #restOfCopy(): DatagramBatch {
@@ -156,15 +232,21 @@ export class ReceiveQueue {
     return entry
   }
 
-  #endLoan(): void {
-    if (this.#lent !== undefined) this.#release(this.#lent)
-    this.#lent = undefined
-  }
-
-  #release(entry: Entry): void {
-    const { chunk } = entry
-    if (--chunk.users > 0) return
+  #release({ lane, chunk, at }: Entry): void {
+    if (lane !== undefined) lane.release(at)
+    if (chunk === undefined || --chunk.users > 0) return
     if (chunk === this.#tail) this.#tail = undefined
     this.#pool.give(chunk)
   }
+}
+
+const bytesOf = ({ lane, chunk }: Entry): Uint8Array => lane?.bytes ?? chunk!.bytes
+
+const memoryOf = ({ lane, chunk }: Entry): Memory => lane?.arena ?? chunk!.bytes
+
+const copyOf = (entry: Entry): Uint8Array => {
+  const { at, length } = entry
+  const copy = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+  native.copy(copy, 0, memoryOf(entry), at, length)
+  return copy
 }

@@ -1,12 +1,16 @@
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Field, type FlowTable } from '../memory/flow-table.js'
 import { native } from '../native.js'
 import { Egress } from '../workers/egress.js'
+import type { LaneReader } from '../workers/lane.js'
 import { End } from '../workers/messages.js'
+import type { SharedStack } from '../workers/shared-stack.js'
 import { endpoint, fromWords } from './address.js'
 import { type Chunk, type ChunkPool, chunkBytes } from './chunk-pool.js'
-import { ErrorCode, FakeTcpError } from './errors.js'
+import { ConsumerThread } from './consumer-thread.js'
 import { type DatagramBatch, ReceiveQueue } from './receive-queue.js'
 import { readableOf, writableOf } from './streams.js'
+import type { Residue, SocketHandle } from './transfer-messages.js'
 import { Waiters } from './waiters.js'
 
 /** Why a connection ended: by us, by the peer, because nothing came any more, or with its stack. */
@@ -24,8 +28,13 @@ export interface SocketHome {
   readonly receiveBytes: number
   /** The socket has an open super-packet: flush it at the end of this turn. */
   flushLater(socket: Socket): void
+  /** The socket got datagrams: settle it when its readers had their turn. */
+  settleLater(socket: Socket): void
+  readonly shared: SharedStack
   /** Ends the connection with RST. */
   end(socket: Socket): void
+  /** Another thread may take the socket's connection over. */
+  offered(socket: Socket): void
 }
 
 export interface SocketStats {
@@ -61,6 +70,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly #readers = new Waiters<undefined>()
   #resolveClosed!: (closed: Closed) => void
   #end: Closed | undefined
+  #transferred = false
   #lastStats: SocketStats | undefined
   #readable: ReadableStream<Uint8Array> | undefined
   #writable: WritableStream<Uint8Array> | undefined
@@ -68,7 +78,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   #chunk: Chunk | undefined
   #segmentSize = 0
 
-  /** @internal Sockets come from `Stack.connect` and `Listener.accept`. */
+  /** @internal Sockets come from `Stack.connect`, `Listener.accept` and `Socket.attach`. */
   constructor(home: SocketHome, slot: number, generation: number, localAddress: string) {
     const { flows } = home
     const base = flows.base(slot)
@@ -87,6 +97,29 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })
+  }
+
+  /**
+   * Takes over a connection that another thread of this process gave away with `transfer`: what it had not read comes first, then
+   * datagrams come to this thread directly. Rejects with CLOSED when the connection is gone or somebody else has attached it, with
+   * CONSUMERS_EXHAUSTED when too many threads hold sockets of its stack.
+   */
+  static async attach(handle: SocketHandle): Promise<Socket> {
+    return ConsumerThread.attach(handle)
+  }
+
+  /**
+   * Gives the connection to another thread: post the handle to a worker of this process, and call `Socket.attach` there. Here
+   * nothing but `close`, `closed` and `stats` works from now on; what was received and not read goes along. Throws CLOSED or TRANSFERRED.
+   */
+  transfer(): SocketHandle {
+    this.#checkOpen()
+    this.flush()
+    this.#transferred = true
+    this.#readers.resolveAll(undefined)
+    this.#home.offered(this)
+    const { shared, receiveBytes } = this.#home
+    return { shared, receiveBytes, slot: this.slot, generation: this.generation }
   }
 
   /**
@@ -135,19 +168,13 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
     this.flush()
     const { egress } = this.#home
-    const now = native.clock()
-    const most = this.#maxPayload - (this.#maxPayload % segmentSize)
-    let written = 0
-    for (let at = 0; at < bytes.length; at += most) {
-      const length = Math.min(most, bytes.length - at)
-      written += egress.dataAt(this.slot, this.generation, bytes, at, length, segmentSize, now)
-    }
-    return written
+    return egress.batch(this.slot, this.generation, bytes, segmentSize, this.#maxPayload, native.clock())
   }
 
   /** The next datagram, yours to keep; undefined once the connection is closed and everything was read. */
   async recv(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined> {
     for (;;) {
+      this.#checkHere()
       const datagram = this.#queue.takeDatagram()
       if (datagram !== undefined || this.#end !== undefined) return datagram
       await this.#readers.wait(options?.signal)
@@ -169,6 +196,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   /** The same without waiting and without any allocation: -1 when nothing is there. */
   tryRecvInto(buffer: Uint8Array): number {
+    this.#checkHere()
     const length = this.#queue.nextLength
     if (length === 0) return -1
     if (length > buffer.length) {
@@ -182,6 +210,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     for (;;) {
+      this.#checkHere()
       const datagram = this.#queue.takeDatagram()
       if (datagram !== undefined) yield datagram
       else if (this.#end !== undefined) return
@@ -191,11 +220,16 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   /** Datagrams as they arrived together: views, valid until the next step. */
   async *batches(): AsyncGenerator<DatagramBatch, void, undefined> {
-    for (;;) {
-      const batch = this.#queue.takeBatch()
-      if (batch !== undefined) yield batch
-      else if (this.#end !== undefined) return
-      else await this.#readers.wait()
+    try {
+      for (;;) {
+        this.#checkHere()
+        const batch = this.#queue.takeBatch()
+        if (batch !== undefined) yield batch
+        else if (this.#end !== undefined) return
+        else await this.#readers.wait()
+      }
+    } finally {
+      this.#queue.endLoan()
     }
   }
 
@@ -232,11 +266,28 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return `fake TCP ${endpoint(this.localAddress, this.localPort)} - ${endpoint(this.remoteAddress, this.remotePort)}`
   }
 
-  /** @internal Datagrams from a ring; false when the queue has no room. */
-  deliver(arena: number, at: number, length: number, segmentSize: number): boolean {
-    const kept = this.#queue.push(arena, at, length, segmentSize)
+  /** @internal Datagrams as they lie in a lane: bytes taken, which are released once they were read. */
+  deliver(lane: LaneReader, at: number, length: number, segmentSize: number): number {
+    const taken = this.#queue.push(lane, at, length, segmentSize)
+    this.#home.settleLater(this)
     this.#readers.resolveAll(undefined)
-    return kept
+    return taken
+  }
+
+  /** @internal What another thread had received before this one took over. */
+  receivedBefore(residue: readonly Residue[]): void {
+    this.#queue.prepend(residue)
+    this.#readers.resolveAll(undefined)
+  }
+
+  /** @internal What was not read goes to another thread. */
+  surrender(): Residue[] {
+    return this.#queue.takeAll()
+  }
+
+  /** @internal What was not read by now must leave its lane. */
+  settle(): void {
+    this.#queue.settle()
   }
 
   /** @internal The connection is gone; call before its slot is. What was received can still be read. */
@@ -261,7 +312,17 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
+  #checkHere(): void {
+    if (this.#transferred) {
+      throw new FakeTcpError(
+        ErrorCode.TRANSFERRED,
+        'This connection was transferred: use the socket that `Socket.attach` returns.',
+      )
+    }
+  }
+
   #checkOpen(): void {
+    this.#checkHere()
     if (this.#end !== undefined) {
       throw new FakeTcpError(ErrorCode.CLOSED, `This connection is closed (${this.#end.reason}).`)
     }

@@ -1,13 +1,12 @@
-import { Field } from '../memory/flow-table.js'
-import type { End } from '../workers/messages.js'
+import { aborted, ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import { End } from '../workers/messages.js'
 import { checkPort, parseAddress } from './address.js'
-import { ChunkPool } from './chunk-pool.js'
 import { Coordinator, type Owner } from './coordinator.js'
 import { openTun } from './device.js'
-import { aborted, ErrorCode, FakeTcpError, invalid } from './errors.js'
 import { Listener } from './listener.js'
+import { LocalSockets } from './local-sockets.js'
 import { type ConnectOptions, defaults, type ListenOptions, type StackOptions, whole } from './options.js'
-import { Socket, type SocketHome } from './socket.js'
+import type { Socket } from './socket.js'
 
 export interface StackStats {
   readonly connections: number
@@ -31,9 +30,7 @@ export class Stack implements AsyncDisposable {
   /** Settles once the stack is closed, by `close` or because its device is gone. Never rejects. */
   readonly closed: Promise<void>
   readonly #coordinator: Coordinator
-  readonly #home: SocketHome
-  readonly #sockets: (Socket | undefined)[] = []
-  readonly #dirty: Socket[] = []
+  readonly #sockets: LocalSockets
   readonly #listeners = new Set<Listener>()
   #closing: Promise<void> | undefined
   #resolveClosed!: () => void
@@ -75,17 +72,23 @@ export class Stack implements AsyncDisposable {
       options.logger?.error({ err: error }, error.message)
       void this.close()
     }
-    this.#home = {
-      flows: coordinator.flows,
-      egress: coordinator.egress,
-      chunks: new ChunkPool(),
-      receiveBytes: options.receiveBytes ?? defaults.receiveBytes,
-      flushLater: socket => {
-        if (this.#dirty.length === 0) setImmediate(() => this.#flush())
-        this.#dirty.push(socket)
+    const { memory, counterPage, egress, transfers } = coordinator
+    const receiveBytes = options.receiveBytes ?? defaults.receiveBytes
+    this.#sockets = new LocalSockets(memory, counterPage, egress, receiveBytes, {
+      end: ({ slot, generation }) => coordinator.end(slot, generation, End.local, true),
+      offered: socket => {
+        const surrender = () => {
+          coordinator.drain()
+          this.#sockets.remove(socket.slot, socket.generation)
+          return socket.surrender()
+        }
+        transfers.offer(socket, surrender, end => {
+          this.#sockets.remove(socket.slot, socket.generation)
+          socket.ended(end)
+        })
       },
-      end: socket => coordinator.end(socket.slot, socket.generation, 0, true),
-    }
+    })
+    coordinator.onDelivery = (...delivery) => this.#sockets.deliver(...delivery)
   }
 
   /** Name of the device. */
@@ -114,9 +117,9 @@ export class Stack implements AsyncDisposable {
     if (options.signal?.aborted) throw aborted(options.signal)
     const owner = this.#owner()
     const { signal } = options
-    const { slot } = await this.#coordinator.connect({ remote, port, owner, timeout, ...(signal && { signal }) })
+    await this.#coordinator.connect({ remote, port, owner, timeout, ...(signal && { signal }) })
     // `opened` made it; it may be closed by now, and its reader will see that.
-    return owner.made(slot)
+    return owner.made()
   }
 
   /** Accepts connections on a port of the stack's addresses. Throws PORT_TAKEN, INVALID_ARGUMENT or CLOSED. */
@@ -169,19 +172,15 @@ export class Stack implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#flush()
+    this.#sockets.flush()
     await Promise.all([...this.#listeners].map(listener => listener.close()))
     await this.#coordinator.close()
     this.#coordinator.device.close()
     this.#resolveClosed()
   }
 
-  #flush(): void {
-    for (const socket of this.#dirty.splice(0)) socket.flush()
-  }
-
   /** Owner of connections that sockets of this thread consume. */
-  #owner(listener?: Listener): Owner & { made(slot: number): Socket } {
+  #owner(listener?: Listener): Owner & { made(): Socket } {
     const coordinator = this.#coordinator
     let made: Socket | undefined
     return {
@@ -190,20 +189,11 @@ export class Stack implements AsyncDisposable {
       token: 0,
       admits: () => listener === undefined || !listener.full,
       opened: ({ slot, generation }) => {
-        const family = coordinator.flows.load(slot, Field.family)
-        const local = (family === 4 ? coordinator.address4 : coordinator.address6)!.text
-        const socket = new Socket(this.#home, slot, generation, local)
-        this.#sockets[slot] = socket
+        const socket = this.#sockets.add(slot, generation)
         if (listener === undefined) made = socket
         else listener.offer(socket)
       },
-      deliver: (slot, arena, at, length, segmentSize) =>
-        this.#sockets[slot]?.deliver(arena, at, length, segmentSize) ?? false,
-      ended: (slot: number, end: End) => {
-        const socket = this.#sockets[slot]
-        this.#sockets[slot] = undefined
-        socket?.ended(end)
-      },
+      ended: ({ slot, generation }, end) => this.#sockets.ended(slot, generation, end),
       made: () => made!,
     }
   }
@@ -215,9 +205,8 @@ export class Stack implements AsyncDisposable {
 
 const checkSizes = (options: StackOptions): void => {
   whole(options.maxConnections ?? defaults.maxConnections, 'maxConnections', 1, 4 * 1024 * 1024)
+  whole(options.coalesceUs ?? 0, 'coalesceUs', 0, 1_000_000)
+  whole(options.consumers ?? defaults.consumers, 'consumers', 0, 64)
   whole(options.receiveBytes ?? defaults.receiveBytes, 'receiveBytes', 65_536, 2 ** 31 - 1)
-  const ring = options.ringBytes ?? defaults.ringBytes
-  if (!Number.isInteger(Math.log2(ring)) || ring < 256 * 1024 || ring > 2 ** 30) {
-    throw invalid(`ringBytes must be a power of two from 256 KiB to 1 GiB, not ${ring}.`)
-  }
+  whole(options.ringBytes ?? defaults.ringBytes, 'ringBytes', 512 * 1024, 2 ** 30)
 }

@@ -1,7 +1,7 @@
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
 import { Lookup, type TupleIndex } from '../memory/tuple-index.js'
 import type { Address } from './address.js'
-import { ErrorCode, FakeTcpError } from './errors.js'
 
 /** A closed tuple stays unusable for this long, so that late packets of the old connection cannot meet a new one. */
 const quarantineMs = 2_000

@@ -1,4 +1,4 @@
-import { aborted } from './errors.js'
+import { aborted } from '../errors.js'
 
 /** Promises waiting for the next value of a queue, oldest first. */
 export class Waiters<T> {

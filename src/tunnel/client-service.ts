@@ -5,7 +5,7 @@ import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../wo
 import { type Intake, UdpIntake } from './intake.js'
 import { type ClientData, idleCheckMs } from './options.js'
 import { type Destination, UdpOutlet } from './outlet.js'
-import { Sender } from './single.js'
+import { sendSingle } from './single.js'
 import { bindUdp } from './udp-socket.js'
 
 /** What is kept of a new client's datagrams while its connection opens. */
@@ -28,7 +28,6 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
   const socket = bindUdp(local, localPort, UdpFlag.reusePort | UdpFlag.packetInfo | UdpFlag.gro)
   const intake = new UdpIntake(context)
   const outlet = new UdpOutlet(context)
-  const sender = new Sender(context)
   const byKey = new Map<string, Peer>()
   const byToken = new Map<number, Peer>()
   const { records } = intake
@@ -99,20 +98,20 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
     }
   }
 
-  context.poll(socket.fd, Ready.read, () => {
+  context.poll(socket.fd, Ready.read, () =>
     intake.receive(socket.fd, record => {
       const peer = peerOf(record)
       peer.lastActive = context.now()
       if (peer.intake === undefined) hold(peer, record)
       return peer.intake
-    })
-  })
+    }),
+  )
 
   context.every(idleCheckMs, () => {
     for (const peer of byKey.values()) {
       if (peer.intake === undefined || context.now() - peer.lastActive < idleMs) continue
       context.log('info', 'idle connection closed', { source: sourceOf(peer) })
-      context.close(peer.intake.flow, End.timeout)
+      peer.intake.flow.close(End.timeout)
     }
   })
 
@@ -120,13 +119,13 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
     opened(flow: ServiceFlow) {
       const peer = byToken.get(flow.token)
       if (peer === undefined) {
-        context.close(flow)
+        flow.close()
         return
       }
       flow.state = peer
       peer.intake = { flow, first: -1, last: -1 }
-      if (handshakePacket !== undefined) sender.send(flow, handshakePacket)
-      for (const datagram of peer.held) sender.send(flow, datagram)
+      if (handshakePacket !== undefined) sendSingle(context, flow, handshakePacket)
+      for (const datagram of peer.held) sendSingle(context, flow, datagram)
       peer.held = []
       peer.heldBytes = 0
     },

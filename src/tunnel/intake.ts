@@ -23,9 +23,7 @@ export class UdpIntake {
   readonly #context: ServiceContext
   readonly #recordsArena = native.arenaOpen(new Uint8Array(this.records.buffer))
   readonly #arena = native.arenaOpen(this.bytes)
-  readonly #vec = new Int32Array(batch * 2)
-  readonly #vecArena = native.arenaOpen(new Uint8Array(this.#vec.buffer))
-  readonly #run = new Run(this.#vec, 0, batch)
+  readonly #run = new Run(batch)
   readonly #next = new Int32Array(batch)
   readonly #touched: Intake[] = []
 
@@ -35,15 +33,15 @@ export class UdpIntake {
 
   /**
    * One batch from `fd`. `intakeOf(record)` names the flow of the message whose record starts at that word, or undefined when it
-   * dealt with the message itself.
+   * dealt with the message itself. Whether there was anything.
    */
-  receive(fd: number, intakeOf: (record: number) => Intake | undefined): void {
+  receive(fd: number, intakeOf: (record: number) => Intake | undefined): boolean {
     const { records } = this
     const count = native.udpReceive(fd, this.#arena, 0, stride, batch, this.#recordsArena, 0)
     if (count < 0) {
       // ICMP errors of earlier sends (nobody listens there right now): the datagrams are gone, the flow lives on.
       this.#context.count('udpReceiveFailed')
-      return
+      return true
     }
     for (let i = 0; i < count; i++) {
       const record = i * Message.words
@@ -67,6 +65,7 @@ export class UdpIntake {
       intake.first = -1
     }
     this.#touched.length = 0
+    return count > 0
   }
 
   /** Bytes of one datagram of a message. */
@@ -90,7 +89,7 @@ export class UdpIntake {
   #forward(intake: Intake): void {
     const { flow } = intake
     const run = this.#run
-    const most = this.#context.maxPayload(flow.tuple.family)
+    const most = flow.maxPayload
     run.reset(most)
     for (let i = intake.first; i >= 0; i = this.#next[i]) {
       const record = i * Message.words
@@ -101,17 +100,11 @@ export class UdpIntake {
       for (let at = this.records[record + Message.at]; at < end; at += whole) {
         const length = Math.min(whole, end - at)
         if (run.add(at, length, size)) continue
-        this.#write(flow)
+        flow.sendRun(this.#arena, run)
         run.reset(most)
         run.add(at, length, size)
       }
     }
-    this.#write(flow)
-  }
-
-  #write(flow: ServiceFlow): void {
-    const run = this.#run
-    if (run.pieces === 0) return
-    this.#context.send(flow, this.#arena, this.#vecArena, 0, run.pieces, run.bytes, run.segmentSize)
+    flow.sendRun(this.#arena, run)
   }
 }

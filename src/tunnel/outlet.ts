@@ -1,5 +1,6 @@
 import { Errno, type Memory, Message, native } from '../native.js'
-import type { Batch, ServiceContext } from '../workers/service.js'
+import type { Batch } from '../workers/batch.js'
+import type { ServiceContext } from '../workers/service.js'
 import type { UdpSocket } from './udp-socket.js'
 
 /** The kernel cuts a message into at most this many datagrams (UDP_MAX_SEGMENTS, before Linux 6.9). */
@@ -48,8 +49,8 @@ export class UdpOutlet {
     const most = segments * run.segmentSize
     let room = 0
     for (let i = 0; i < run.pieces; i++) {
-      let at = run.vec[run.vecAt + i * 2]
-      let left = run.vec[run.vecAt + i * 2 + 1]
+      let at = run.vec[i * 2]
+      let left = run.vec[i * 2 + 1]
       while (left > 0) {
         if (room === 0 || this.#pieces === maxPieces) {
           this.#begin(to, run.segmentSize)

@@ -5,7 +5,7 @@ import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../wo
 import { type Intake, UdpIntake } from './intake.js'
 import { idleCheckMs, type ServerData } from './options.js'
 import { connected, UdpOutlet } from './outlet.js'
-import { Sender } from './single.js'
+import { sendSingle } from './single.js'
 import { connectUdp, type UdpSocket } from './udp-socket.js'
 
 /** One accepted connection and its UDP socket: the far end sees one source port per connection. */
@@ -22,14 +22,13 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
   const { remote, remotePort, handshakePacket, idleMs } = context.data as ServerData
   const intake = new UdpIntake(context)
   const outlet = new UdpOutlet(context)
-  const sender = new Sender(context)
   const legs = new Set<Leg>()
 
   context.every(idleCheckMs, () => {
     for (const leg of legs) {
       if (context.now() - leg.lastActive < idleMs) continue
       context.log('info', 'idle connection closed', { remote: remoteOf(leg.flow) })
-      context.close(leg.flow, End.timeout)
+      leg.flow.close(End.timeout)
     }
   })
 
@@ -41,18 +40,20 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
       } catch (error) {
         context.count('serviceDropped')
         context.log('error', (error as Error).message, { remote: remoteOf(flow) })
-        context.close(flow)
+        flow.close()
         return
       }
       const leg: Leg = { flow, socket, lastActive: context.now(), first: -1, last: -1 }
       flow.state = leg
       legs.add(leg)
-      context.poll(socket.fd, Ready.read, () => {
-        leg.lastActive = context.now()
-        intake.receive(socket.fd, () => leg)
-      })
+      context.poll(socket.fd, Ready.read, () =>
+        intake.receive(socket.fd, () => {
+          leg.lastActive = context.now()
+          return leg
+        }),
+      )
       context.log('info', 'connection accepted', { remote: remoteOf(flow) })
-      if (handshakePacket !== undefined) sender.send(flow, handshakePacket)
+      if (handshakePacket !== undefined) sendSingle(context, flow, handshakePacket)
     },
 
     received(flow, batch) {

@@ -1,9 +1,9 @@
 import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { type Address, checkPort, endpoint, parseAddress } from '../engine/address.js'
-import { ErrorCode, FakeTcpError, invalid } from '../engine/errors.js'
 import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
+import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { type ClientData, idleMs, type ServerData } from './options.js'
 import { claimUdpPort } from './udp-socket.js'
 
@@ -26,6 +26,8 @@ export interface TunnelOptions {
   handshakePacket?: string
   /** Milliseconds without traffic after which a connection is closed. Default 180,000. */
   idleMs?: number
+  /** Microseconds that packets may wait for company, both ways. Default 0. */
+  coalesceUs?: number
   logger?: StackOptions['logger']
 }
 
@@ -71,10 +73,11 @@ const start = async (
   service: string,
   workerData: ClientData | ServerData,
 ): Promise<Tunnel> => {
-  const { hostAddress, stackAddress, hostAddress6, stackAddress6, logger } = options
+  const { hostAddress, stackAddress, hostAddress6, stackAddress6, coalesceUs = 0, logger } = options
   const six = options.ipv4Only !== true && hostAddress6 !== undefined && stackAddress6 !== undefined
   const stack = await Stack.open({
     tun: { ...options.tun, hostAddress, stackAddress, ...(six && { hostAddress6, stackAddress6 }) },
+    coalesceUs,
     ...(logger && { logger }),
   })
   try {

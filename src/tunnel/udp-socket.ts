@@ -1,5 +1,5 @@
 import { endpoint, fromBytes } from '../engine/address.js'
-import { ErrorCode, FakeTcpError } from '../engine/errors.js'
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Errno, errnoName, native, UdpFlag } from '../native.js'
 import { udpBufferBytes } from './options.js'
 

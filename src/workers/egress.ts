@@ -134,6 +134,19 @@ export class Egress {
     return this.data(slot, generation, body, this.#vecArena, 0, 1, bytes, segmentSize, now)
   }
 
+  /**
+   * Sends the equal datagrams that lie back to back in `body` as super-packets of at most `most` bytes; the last datagram may be
+   * shorter. Datagrams written.
+   */
+  batch(slot: number, generation: number, body: Uint8Array, segmentSize: number, most: number, now: number): number {
+    const whole = most - (most % segmentSize)
+    let written = 0
+    for (let at = 0; at < body.length; at += whole) {
+      written += this.dataAt(slot, generation, body, at, Math.min(whole, body.length - at), segmentSize, now)
+    }
+    return written
+  }
+
   /** A bare ACK with the newest ack number. `back` > 0 makes it a probe: seq lies that far before the last ack received. */
   ack(slot: number, now: number, back = 0): void {
     const { flows } = this.#memory

@@ -1,17 +1,10 @@
 import type { Doorbell } from '../memory/doorbell.js'
-import type { PacketRing } from '../memory/packet-ring.js'
 import { native } from '../native.js'
-import { Delivery } from './delivery.js'
+import { Delivery, type LaneReader } from './lane.js'
 
-export interface InboxSource {
-  readonly ring: PacketRing
-  /** The ring's record area as an arena of this thread. */
-  readonly arena: number
-}
-
-/** Takes one delivery; `at` is the payload's offset in the ring's record area. Valid until it returns. */
+/** Takes one delivery: `length` bytes of `lane`, from `at`, which are its own until it calls `lane.release(at)`. */
 export type Deliver = (
-  source: InboxSource,
+  lane: LaneReader,
   slot: number,
   generation: number,
   segmentSize: number,
@@ -19,23 +12,26 @@ export type Deliver = (
   length: number,
 ) => void
 
-/** Everything that the queue workers have for one consumer thread: its rings and its doorbell. */
+/** Bytes taken from each lane in one wake: they must fit a socket's queue, since its reader gets a turn only afterwards. */
+const wakeBudget = 1024 * 1024
+
+/** Everything that the queue workers have for one consumer thread: its lanes and its doorbell. */
 export class Inbox {
   readonly bell: Doorbell
-  readonly #sources: readonly InboxSource[]
+  readonly #lanes: readonly LaneReader[]
   readonly #deliver: Deliver
 
-  constructor(bell: Doorbell, rings: readonly PacketRing[], deliver: Deliver) {
+  constructor(bell: Doorbell, lanes: readonly LaneReader[], deliver: Deliver) {
     this.bell = bell
-    this.#sources = rings.map(ring => ({ ring, arena: native.arenaOpen(ring.bytes) }))
+    this.#lanes = lanes
     this.#deliver = deliver
     bell.arm()
-    // Whoever takes the place of a worker that died finds records that nobody rings for again.
+    // Whoever takes the place of a worker that died finds deliveries that nobody rings for again.
     if (this.#waiting()) bell.ring()
   }
 
-  /** Call when the doorbell's descriptor is readable: takes about `budget` bytes from each ring, and comes again if there are more. */
-  wake(budget: number): void {
+  /** Call when the doorbell's descriptor is readable: takes about `budget` bytes from each lane, and comes again if there are more. */
+  wake(budget = wakeBudget): void {
     native.eventDrain(this.bell.fd)
     if (this.drain(budget)) {
       this.bell.arm()
@@ -45,43 +41,38 @@ export class Inbox {
     native.eventRing(this.bell.fd)
   }
 
-  /** True when every ring was emptied. */
+  /** True when every lane was emptied. */
   drain(budget: number): boolean {
     let empty = true
-    for (const source of this.#sources) {
-      const { ring } = source
-      for (let taken = 0; ; taken += ring.length) {
+    for (const lane of this.#lanes) {
+      const { ring } = lane
+      const { words } = ring
+      for (let taken = 0; ; ) {
         if (taken > budget) {
           empty = false
           break
         }
-        const at = ring.peek()
-        if (at < 0) break
-        const { words } = ring
-        const word = at >> 2
-        try {
-          this.#deliver(
-            source,
-            words[word + Delivery.slot],
-            words[word + Delivery.generation],
-            words[word + Delivery.segmentSize],
-            at + Delivery.headerBytes,
-            ring.length - Delivery.headerBytes,
-          )
-        } finally {
-          // Even when it killed its consumer: the next one must not meet it again.
-          ring.release()
-        }
+        const record = ring.peek() >> 2
+        if (record < 0) break
+        const at = words[record + Delivery.at]
+        const length = words[record + Delivery.length]
+        const slot = words[record + Delivery.slot]
+        const generation = words[record + Delivery.generation]
+        const segmentSize = words[record + Delivery.segmentSize]
+        // Before it is handled: should that kill the consumer, the next one must not meet it again.
+        ring.release()
+        taken += length
+        this.#deliver(lane, slot, generation, segmentSize, at, length)
       }
     }
     return empty
   }
 
   close(): void {
-    for (const { arena } of this.#sources) native.arenaClose(arena)
+    for (const lane of this.#lanes) lane.close()
   }
 
   #waiting(): boolean {
-    return this.#sources.some(({ ring }) => ring.peek() >= 0)
+    return this.#lanes.some(({ ring }) => ring.peek() >= 0)
   }
 }

@@ -25,6 +25,8 @@ export type Report =
   /** A service wants a connection, homed on this worker's queue. */
   | { kind: 'connect'; service: number; token: number; family: number; port: number; remote: Tuple['remote'] }
   | { kind: 'ready' }
+  /** Answers the order of the same name: whatever was read before it has gone off. */
+  | { kind: 'fence'; id: number }
   | { kind: 'deviceGone'; errno: number }
   | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; text: string; fields: Record<string, unknown> }
   | { kind: 'served'; id: number; error?: { message: string; code: string } }
@@ -39,5 +41,6 @@ export type Order =
   | { kind: 'connectFailed'; service: number; token: number; code: string; message: string }
   /** Triples (slot, generation, End) of connections that are gone. */
   | { kind: 'purge'; gone: Int32Array }
+  | { kind: 'fence'; id: number }
   | { kind: 'serve'; id: number; url: string; data: unknown }
   | { kind: 'stop' }

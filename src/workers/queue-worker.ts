@@ -1,15 +1,16 @@
 import type { MessagePort } from 'node:worker_threads'
 import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field } from '../memory/flow-table.js'
-import type { PacketRing } from '../memory/packet-ring.js'
 import { Errno, native, type Poller, Ready } from '../native.js'
 import { AckSchedule } from './ack-schedule.js'
-import { Delivery } from './delivery.js'
+import { Coalescer } from './coalescer.js'
 import { Egress } from './egress.js'
 import { Inbound } from './inbound.js'
 import { Inbox } from './inbox.js'
+import { type LaneWriter, readRoom } from './lane.js'
 import type { Order, Report } from './messages.js'
 import { Classifier, type Segment } from './segment.js'
+import type { PollHandler } from './service.js'
 import { ServiceHost } from './service-host.js'
 import { type SharedStack, StackMemory } from './shared-stack.js'
 
@@ -22,18 +23,22 @@ export interface QueueTask {
 
 /** Packets read in one wake before the event loop gets its turn. */
 const readBudget = 64
-/** A whole super-packet with its virtio-net header must fit behind every read, or the kernel cuts it silently. */
-const readRoom = 65_535 + 12
 /** Room for a batch of plain packets, or for several super-packets. */
 const readArena = 1024 * 1024
-/** Bytes taken from each ring of another worker in one wake. */
-const inboxBudget = 1024 * 1024
 const ackTickMs = 250
 
-const Token = { tun: 0, bell: 1, first: 2 } as const
+const Token = { tun: 0, bell: 1, timer: 2, first: 3 } as const
 
 export default function run(task: QueueTask): Promise<void> {
   return new QueueWorker(task).stopped
+}
+
+/** Memory that packets are read into. */
+interface ReadMemory {
+  readonly arena: number
+  readonly bytes: Uint8Array
+  readonly at: number
+  readonly end: number
 }
 
 /** One TUN queue: reads it, takes its packets through `Inbound`, hosts services, obeys the coordinator. */
@@ -51,12 +56,19 @@ class QueueWorker {
   readonly #host: ServiceHost
   readonly #poller: Poller
   readonly #events = new Int32Array(128)
-  readonly #bytes = new Uint8Array(readArena)
-  readonly #arena: number
+  /** For what stays in this worker; packets for another thread are read into the lane to it. */
+  readonly #own: ReadMemory
   readonly #packets = new Int32Array(readBudget * 2)
   readonly #packetsArena: number
-  readonly #rings: { ring: PacketRing; arena: number; ringBell: () => boolean }[] = []
-  readonly #handlers = new Map<number, (events: number) => void>()
+  readonly #readQueue = () => this.#read()
+  /** By consumer, as they are needed; none to ourselves. */
+  readonly #lanes: (LaneWriter | undefined)[] = []
+  /** To whom the last packet went: the next ones will likely follow it, and are read where it can take them from. */
+  #last: LaneWriter | undefined
+  /** The lane that packets are being read into; none: our own memory. */
+  #reading: LaneWriter | undefined
+  readonly #coalescer: Coalescer | undefined
+  readonly #handlers = new Map<number, { fd: number; handle: PollHandler }>()
   readonly #tokens = new Map<number, number>()
   readonly #timers: NodeJS.Timeout[] = []
   #nextToken: number = Token.first
@@ -73,21 +85,21 @@ class QueueWorker {
     const memory = new StackMemory(shared)
     this.#memory = memory
     this.#counters = memory.counters(queue)
-    this.#arena = native.arenaOpen(this.#bytes)
+    const bytes = new Uint8Array(readArena)
+    this.#own = { arena: native.arenaOpen(bytes), bytes, at: 0, end: readArena }
     this.#packetsArena = native.arenaOpen(new Uint8Array(this.#packets.buffer))
     this.#egress = new Egress(memory, this.#counters)
     this.#acks = new AckSchedule(memory.flows, this.#egress)
-    const report = (message: Report) => port.postMessage(message)
+    const report = (message: Report) => {
+      // Datagrams that came before the RST must be there when the coordinator looks for them.
+      if (message.kind === 'reset') for (const lane of this.#lanes) lane?.flush()
+      port.postMessage(message)
+    }
     this.#inbound = new Inbound(queue, memory, this.#counters, new Classifier(shared), this.#egress, {
       deliver: (slot, generation, s) => this.#deliver(slot, generation, s),
       owesAck: slot => this.#acks.owes(slot),
       report,
     })
-    for (let consumer = 0; consumer < memory.threads; consumer++) {
-      const ring = memory.ring(queue, consumer)
-      const bell = memory.bell(consumer)
-      this.#rings[consumer] = { ring, arena: native.arenaOpen(ring.bytes), ringBell: () => bell.ring() }
-    }
     this.#host = new ServiceHost({
       queue,
       queues: shared.device.queues.length,
@@ -103,14 +115,22 @@ class QueueWorker {
     const others = shared.device.queues.map((_, other) => other).filter(other => other !== queue)
     this.#inbox = new Inbox(
       memory.bell(queue),
-      others.map(other => memory.ring(other, queue)),
-      (source, slot, generation, segmentSize, at, length) => {
-        this.#host.deliver(slot, generation, source.arena, source.ring.bytes, at, length, segmentSize)
-        this.#host.settle()
+      others.map(other => memory.laneFrom(other, queue)),
+      (lane, slot, generation, segmentSize, at, length) => {
+        try {
+          this.#host.deliver(slot, generation, lane.arena, lane.bytes, at, length, segmentSize)
+          this.#host.settle()
+        } finally {
+          lane.release(at)
+        }
       },
     )
     const events = native.arenaOpen(new Uint8Array(this.#events.buffer))
     this.#poller = new native.Poller(events, this.#events.length / 2, count => this.#wake(count))
+    if (shared.coalesceUs > 0) {
+      this.#coalescer = new Coalescer(this.#poller, shared.coalesceUs)
+      this.#poller.add(this.#coalescer.timer, Token.timer, Ready.read)
+    }
     this.#poller.add(this.#fd, Token.tun, Ready.read)
     this.#poller.add(this.#inbox.bell.fd, Token.bell, Ready.read)
     this.#every(ackTickMs, () => this.#acks.tick(this.#now))
@@ -122,28 +142,59 @@ class QueueWorker {
     this.#now = native.clock()
     for (let i = 0; i < count; i++) {
       const token = this.#events[i * 2]
-      if (token === Token.tun) this.#read()
-      else if (token === Token.bell) this.#inbox.wake(inboxBudget)
-      else this.#handlers.get(token)?.(this.#events[i * 2 + 1])
+      if (token === Token.bell) this.#inbox.wake()
+      else if (token === Token.timer) this.#coalescer?.tick()
+      else if (token === Token.tun) {
+        this.#read()
+        this.#coalescer?.wait(this.#fd, token, this.#readQueue)
+      } else this.#handle(token, this.#events[i * 2 + 1])
     }
   }
 
-  #read(): void {
+  #handle(token: number, events: number): void {
+    const handler = this.#handlers.get(token)
+    if (handler === undefined) return
+    const { fd, handle } = handler
+    handle(events)
+    // It may have stopped to poll just now.
+    if (this.#handlers.has(token)) this.#coalescer?.wait(fd, token, () => handle(Ready.read))
+  }
+
+  /** Whether there was anything. */
+  #read(): boolean {
     const packets = this.#packets
-    const count = native.readBatch(this.#fd, this.#arena, 0, readArena, readRoom, this.#packetsArena, 0, readBudget)
-    if (count < 0) {
-      this.#readFailed(count)
-      return
+    for (let left = readBudget; left > 0; ) {
+      this.#reading = this.#last?.makeRoom() ? this.#last : undefined
+      const { arena, at, end, bytes } = this.#reading ?? this.#own
+      const count = native.readBatch(this.#fd, arena, at, end, readRoom, this.#packetsArena, 0, left)
+      if (count < 0) {
+        this.#readFailed(count)
+        return true
+      }
+      for (let i = 0; i < count; i++) {
+        this.#inbound.packet(bytes, arena, packets[i * 2], packets[i * 2 + 1], this.#now)
+      }
+      this.#settle()
+      const last = packets[count * 2 - 2] + packets[count * 2 - 1]
+      // Stopped by the end of a block, not of the queue: there is more.
+      if (count === 0 || this.#reading === undefined || end - last >= readRoom + 64) {
+        return count > 0 || left < readBudget
+      }
+      left -= count
     }
-    for (let i = 0; i < count; i++) {
-      this.#inbound.packet(this.#bytes, this.#arena, packets[i * 2], packets[i * 2 + 1], this.#now)
-    }
+    return true
+  }
+
+  /** What was gathered goes off: the memory that it lies in is about to be used again. */
+  #settle(): void {
     this.#host.settle()
+    for (const lane of this.#lanes) lane?.settle()
   }
 
   /** EIO: the interface is down and may come up again. Anything else means that the queue is gone for good. */
   #readFailed(result: number): void {
     this.#counters[Counter.deviceGone] += 1
+    this.#coalescer?.forget(this.#fd)
     this.#poller.remove(this.#fd)
     if (result === -Errno.EIO) {
       setTimeout(() => this.#poller.add(this.#fd, Token.tun, Ready.read), 100).unref()
@@ -153,26 +204,29 @@ class QueueWorker {
   }
 
   #deliver(slot: number, generation: number, s: Segment): void {
+    const { arena, bytes } = this.#reading ?? this.#own
     const consumer = this.#memory.flows.load(slot, Field.consumer)
     if (consumer === this.#queue) {
-      this.#host.deliver(slot, generation, this.#arena, this.#bytes, s.payloadAt, s.payloadLength, s.segmentSize)
+      // The service looks at these bytes only later: nothing may move over them.
+      this.#reading?.flush()
+      this.#host.deliver(slot, generation, arena, bytes, s.payloadAt, s.payloadLength, s.segmentSize)
+      this.#last = undefined
       return
     }
-    const { ring, arena, ringBell } = this.#rings[consumer]
-    const at = ring.reserve(Delivery.headerBytes + s.payloadLength)
-    if (at < 0) {
-      const lost = Math.ceil(s.payloadLength / s.segmentSize)
-      this.#counters[Counter.consumerRingFull] += lost
-      this.#memory.flows.bump(slot, Field.overflow, lost)
-      return
-    }
-    const word = at >> 2
-    ring.words[word + Delivery.slot] = slot
-    ring.words[word + Delivery.generation] = generation
-    ring.words[word + Delivery.segmentSize] = s.segmentSize
-    native.copy(arena, at + Delivery.headerBytes, this.#arena, s.payloadAt, s.payloadLength)
-    ring.commit()
-    ringBell()
+    const lane = this.#laneTo(consumer)
+    this.#last = lane
+    if (lane.put(slot, generation, s.segmentSize, arena, s.payloadAt, s.payloadLength)) return
+    const lost = Math.ceil(s.payloadLength / s.segmentSize)
+    this.#counters[Counter.consumerRingFull] += lost
+    this.#memory.flows.bump(slot, Field.overflow, lost)
+  }
+
+  #laneTo(consumer: number): LaneWriter {
+    const known = this.#lanes[consumer]
+    if (known !== undefined) return known
+    const lane = this.#memory.laneTo(consumer, this.#queue)
+    this.#lanes[consumer] = lane
+    return lane
   }
 
   #obey(order: Order): void {
@@ -195,6 +249,9 @@ class QueueWorker {
         for (let i = 0; i < order.gone.length; i += 3) {
           this.#host.closed(order.gone[i], order.gone[i + 1], order.gone[i + 2] as 0)
         }
+        break
+      case 'fence':
+        this.#port.postMessage({ kind: 'fence', id: order.id } satisfies Report)
         break
       case 'serve':
         this.#host.serve(order.id, order.url, order.data).then(
@@ -220,19 +277,20 @@ class QueueWorker {
     const opening = key === undefined ? undefined : this.#inbound.openings.finish(key)
     if (opening === undefined) return
     this.#inbound.replay(opening, slot, generation, this.#now, (held, s) => {
-      // Nothing lies in the read arena between two wakes.
-      this.#host.settle()
-      this.#bytes.set(held)
+      // Nothing lies in our own memory between two wakes.
+      this.#settle()
+      this.#reading = undefined
+      this.#own.bytes.set(held)
       s.payloadAt = 0
     })
-    this.#host.settle()
+    this.#settle()
   }
 
-  #poll(fd: number, interest: number, handler: (events: number) => void): number {
+  #poll(fd: number, interest: number, handle: PollHandler): number {
     const token = this.#nextToken++
     const result = this.#poller.add(fd, token, interest)
     if (result < 0) return result
-    this.#handlers.set(token, handler)
+    this.#handlers.set(token, { fd, handle })
     this.#tokens.set(fd, token)
     return 0
   }
@@ -242,6 +300,7 @@ class QueueWorker {
     if (token === undefined) return
     this.#tokens.delete(fd)
     this.#handlers.delete(token)
+    this.#coalescer?.forget(fd)
     this.#poller.remove(fd)
   }
 
@@ -261,6 +320,7 @@ class QueueWorker {
     }
     this.#host.stop()
     this.#poller.close()
+    this.#coalescer?.close()
     this.#inbox.close()
     this.#egress.close()
     this.#port.close()

@@ -1,10 +1,13 @@
+import { native } from '../native.js'
+
 /**
  * A run: datagrams of one flow, gathered in order, that may leave as one super-packet. All have the same size but the last,
- * which may be shorter. Its pieces are ranges of one memory: pairs (byte offset, length) at `vecAt` of an arena of words.
+ * which may be shorter. Its pieces are ranges of one memory: pairs (byte offset, length) in `vec`.
  */
 export class Run {
   readonly vec: Int32Array
-  readonly vecAt: number
+  /** `vec` for the addon. */
+  readonly vecArena: number
   readonly maxPieces: number
   pieces = 0
   /** Bytes in all pieces. */
@@ -13,9 +16,9 @@ export class Run {
   segmentSize = 0
   #maxBytes = 0
 
-  constructor(vec: Int32Array, vecAt: number, maxPieces: number) {
-    this.vec = vec
-    this.vecAt = vecAt
+  constructor(maxPieces: number) {
+    this.vec = new Int32Array(maxPieces * 2)
+    this.vecArena = native.arenaOpen(new Uint8Array(this.vec.buffer))
     this.maxPieces = maxPieces
   }
 
@@ -47,7 +50,7 @@ export class Run {
     ) {
       return false
     }
-    const pair = this.vecAt + this.pieces * 2
+    const pair = this.pieces * 2
     this.vec[pair] = at
     this.vec[pair + 1] = length
     this.pieces++

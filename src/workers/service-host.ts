@@ -1,10 +1,12 @@
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Counter, type CounterPage, type DropCounter } from '../memory/counters.js'
 import { Field, type FlowTable } from '../memory/flow-table.js'
-import { type Memory, native } from '../native.js'
+import type { Memory } from '../native.js'
+import { Batch } from './batch.js'
 import { Egress } from './egress.js'
 import { End, type Report, type Tuple } from './messages.js'
 import { Run } from './run.js'
-import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
+import type { PollHandler, Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
 
 class Flow implements ServiceFlow {
   open = true
@@ -14,20 +16,58 @@ class Flow implements ServiceFlow {
   readonly token: number
   readonly tuple: Tuple
   readonly maxDatagram: number
+  readonly maxPayload: number
   readonly service: Service
+  readonly #worker: HostWorker
+  readonly #end: (flow: Flow, end: End) => void
 
-  constructor(slot: number, generation: number, flows: FlowTable, service: Service) {
-    const word = (field: number) => flows.load(slot, field)
+  constructor(
+    slot: number,
+    generation: number,
+    worker: HostWorker,
+    service: Service,
+    end: (flow: Flow, end: End) => void,
+  ) {
+    const word = (field: number) => worker.flows.load(slot, field)
+    this.#worker = worker
+    this.#end = end
     this.slot = slot
     this.generation = generation
     this.service = service
     this.token = word(Field.token)
     this.maxDatagram = word(Field.maxDatagram)
+    this.maxPayload = Egress.maxPayload(word(Field.family))
     this.tuple = {
       family: word(Field.family),
       ports: word(Field.ports),
       remote: [word(Field.remote), word(Field.remote + 1), word(Field.remote + 2), word(Field.remote + 3)],
     }
+  }
+
+  send(datagram: Uint8Array): boolean {
+    return this.sendBatch(datagram, datagram.length) === 1
+  }
+
+  sendBatch(bytes: Uint8Array, segmentSize: number): number {
+    if (!Number.isInteger(segmentSize) || segmentSize < 1 || segmentSize > this.maxDatagram) {
+      throw new FakeTcpError(
+        ErrorCode.DATAGRAM_SIZE,
+        `A datagram on this connection has 1 to ${this.maxDatagram} bytes, not ${segmentSize}.`,
+      )
+    }
+    if (!this.open) return 0
+    const { egress, now } = this.#worker
+    return egress.batch(this.slot, this.generation, bytes, segmentSize, this.maxPayload, now())
+  }
+
+  sendRun(memory: Memory, { vecArena, pieces, bytes, segmentSize }: Run): number {
+    if (!this.open || pieces === 0) return 0
+    const { egress, now } = this.#worker
+    return egress.data(this.slot, this.generation, memory, vecArena, 0, pieces, bytes, segmentSize, now())
+  }
+
+  close(end: End = End.local): void {
+    this.#end(this, end)
   }
 }
 
@@ -39,7 +79,7 @@ export interface HostWorker {
   readonly counters: CounterPage
   readonly egress: Egress
   now(): number
-  poll(fd: number, interest: number, handler: (events: number) => void): number
+  poll(fd: number, interest: number, handler: PollHandler): number
   unpoll(fd: number): void
   every(ms: number, tick: () => void): void
   report(report: Report): void
@@ -50,14 +90,11 @@ export class ServiceHost {
   readonly #worker: HostWorker
   readonly #services: Service[] = []
   readonly #flows: (Flow | undefined)[] = []
-  readonly #run: Run
+  readonly #batch = new Batch(new Run(64))
   #flow: Flow | undefined
-  #memory: Memory = 0
-  #bytes: Uint8Array = new Uint8Array(0)
 
   constructor(worker: HostWorker) {
     this.#worker = worker
-    this.#run = new Run(new Int32Array(128), 0, 64)
   }
 
   /** Loads a service's module and makes its instance. Rejects with whatever the module throws. */
@@ -74,7 +111,7 @@ export class ServiceHost {
     const service = this.#services[flows.load(slot, Field.service)]
     if (service === undefined || !flows.alive(slot, generation)) return undefined
     if (known !== undefined) this.#end(known, End.reset)
-    const flow = new Flow(slot, generation, flows, service)
+    const flow = new Flow(slot, generation, this.#worker, service, (flow, end) => this.#close(flow, end))
     this.#flows[slot] = flow
     service.opened(flow)
     return flow
@@ -107,13 +144,14 @@ export class ServiceHost {
       this.#worker.counters[Counter.flowGone] += Math.ceil(length / segmentSize)
       return
     }
-    if (flow === this.#flow && memory === this.#memory && this.#run.add(at, length, segmentSize)) return
+    const batch = this.#batch
+    if (flow === this.#flow && memory === batch.memory && batch.run.add(at, length, segmentSize)) return
     this.#flush()
     this.#flow = flow
-    this.#memory = memory
-    this.#bytes = bytes
-    this.#run.reset(Egress.maxPayload(6))
-    this.#run.add(at, length, segmentSize)
+    batch.memory = memory
+    batch.bytes = bytes
+    batch.run.reset(Egress.maxPayload(6))
+    batch.run.add(at, length, segmentSize)
   }
 
   /** Call when the memory of what was delivered is about to be reused. */
@@ -130,7 +168,13 @@ export class ServiceHost {
     const flow = this.#flow
     if (flow === undefined) return
     this.#flow = undefined
-    if (flow.open) flow.service.received(flow, { memory: this.#memory, bytes: this.#bytes, run: this.#run })
+    if (flow.open) flow.service.received(flow, this.#batch)
+  }
+
+  #close(flow: Flow, end: End): void {
+    if (!flow.open) return
+    this.#worker.report({ kind: 'close', slot: flow.slot, generation: flow.generation, end })
+    this.#end(flow, end)
   }
 
   /** The flow stays known until the purge: datagrams that still come must not open it again. */
@@ -162,26 +206,10 @@ export class ServiceHost {
           remote: [word(0), word(1), word(2), word(3)],
         })
       },
-      send: (flow, memory, vec, vecAt, pieces, bytes, segmentSize) =>
-        flow.open
-          ? worker.egress.data(flow.slot, flow.generation, memory, vec, vecAt, pieces, bytes, segmentSize, worker.now())
-          : 0,
-      maxPayload: Egress.maxPayload,
-      close: (flow, end = End.local) => {
-        if (!flow.open) return
-        worker.report({ kind: 'close', slot: flow.slot, generation: flow.generation, end })
-        this.#end(flow as Flow, end)
-      },
       count: (counter: DropCounter, by = 1) => {
         worker.counters[Counter[counter]] += by
       },
       log: (level, text, fields = {}) => worker.report({ kind: 'log', level, text, fields }),
     }
   }
-}
-
-/** A run's pieces live in an arena of words; services that pass them on to the addon register one of their own. */
-export const openVector = (words: number): { vec: Int32Array; arena: number } => {
-  const vec = new Int32Array(words)
-  return { vec, arena: native.arenaOpen(new Uint8Array(vec.buffer)) }
 }

@@ -1,5 +1,6 @@
 import type { DropCounter } from '../memory/counters.js'
 import type { Memory } from '../native.js'
+import type { Batch } from './batch.js'
 import type { End, Tuple } from './messages.js'
 import type { Run } from './run.js'
 
@@ -12,7 +13,7 @@ export type ServiceFactory = (context: ServiceContext) => Service | Promise<Serv
 export interface Service {
   /** A connection exists: accepted, or asked for by `connect` with `flow.token`. */
   opened(flow: ServiceFlow): void
-  /** Datagrams of one flow, in order. Memory and run are valid until this returns. */
+  /** Datagrams of one flow, in order. The batch is valid until this returns. */
   received(flow: ServiceFlow, batch: Batch): void
   /** The connection is gone, whoever ended it. */
   closed(flow: ServiceFlow, end: End): void
@@ -23,14 +24,6 @@ export interface Service {
   stop(): void
 }
 
-/** Datagrams as ranges of one memory. */
-export interface Batch {
-  readonly memory: Memory
-  readonly bytes: Uint8Array
-  /** Pieces, in bytes of `memory`; all datagrams have `run.segmentSize` bytes but the last, which may be shorter. No piece ends inside a datagram. */
-  readonly run: Run
-}
-
 export interface ServiceFlow {
   readonly slot: number
   readonly generation: number
@@ -38,11 +31,23 @@ export interface ServiceFlow {
   readonly tuple: Tuple
   /** Largest datagram it carries, in bytes. */
   readonly maxDatagram: number
+  /** Most bytes of one run. */
+  readonly maxPayload: number
   /** False once it is closed. */
   readonly open: boolean
   /** For the service's own use. */
   state: unknown
+  /** Writes one datagram at once. False when the device refused it, or the flow is closed. */
+  send(datagram: Uint8Array): boolean
+  /** As `Socket.sendBatch`: equal datagrams back to back, written at once. Datagrams written. */
+  sendBatch(bytes: Uint8Array, segmentSize: number): number
+  /** Sends a run of `memory` as one super-packet, gathered from where it lies: `flow.sendRun(batch.memory, batch.run)`. Datagrams written. */
+  sendRun(memory: Memory, run: Run): number
+  /** Ends the connection: RST to the peer, `closed` follows at once. */
+  close(end?: End): void
 }
+
+export type PollHandler = (events: number) => boolean
 
 export interface ServiceContext {
   /** What the starter of the service passed. */
@@ -52,25 +57,11 @@ export interface ServiceContext {
   readonly queues: number
   /** CLOCK_MONOTONIC in milliseconds, read once per turn. */
   now(): number
-  /** Calls `handler(events)` when the descriptor is ready. 0 or -errno. */
-  poll(fd: number, interest: number, handler: (events: number) => void): number
+  /** Calls `handler(events)` when the descriptor is ready; it says whether there was anything to read. 0 or -errno. */
+  poll(fd: number, interest: number, handler: PollHandler): number
   unpoll(fd: number): void
   /** Asks for a connection; `opened` comes with `token`, or `connectFailed`. */
   connect(token: number, remote: Uint8Array, port: number): void
-  /** Writes pieces of `memory` (pairs at `vecAt` of the arena `vec`) as one super-packet. Datagrams written. */
-  send(
-    flow: ServiceFlow,
-    memory: Memory,
-    vec: number,
-    vecAt: number,
-    pieces: number,
-    bytes: number,
-    segmentSize: number,
-  ): number
-  /** Most bytes of one `send` on a flow of this family. */
-  maxPayload(family: number): number
-  /** Ends the connection: RST to the peer, `closed` follows at once. */
-  close(flow: ServiceFlow, end?: End): void
   /** Calls `tick` about every `ms` milliseconds until the worker stops. */
   every(ms: number, tick: () => void): void
   count(counter: DropCounter, by?: number): void

@@ -1,13 +1,14 @@
 import { type CounterPage, counterNames, counterPageBytes } from '../memory/counters.js'
 import { Doorbell } from '../memory/doorbell.js'
 import { FlowTable } from '../memory/flow-table.js'
-import { PacketRing } from '../memory/packet-ring.js'
 import { TupleIndex } from '../memory/tuple-index.js'
 import { native } from '../native.js'
+import { LaneReader, LaneWriter, laneBytes } from './lane.js'
 
 /**
  * Everything that a thread needs to take part in a stack, in a form that `postMessage` carries: shared memory, descriptor
- * numbers and constants. Threads are numbered: queue workers 0 … queues - 1 (their queue's number), then the coordinator.
+ * numbers and constants. Threads are numbered: queue workers 0 … queues - 1 (their queue's number), then the coordinator, then as
+ * many others as the stack was told that sockets may be transferred to.
  */
 export interface SharedStack {
   readonly flows: SharedArrayBuffer
@@ -15,13 +16,19 @@ export interface SharedStack {
   /** One bit per listening port. */
   readonly listening: SharedArrayBuffer
   readonly counters: SharedArrayBuffer
-  readonly rings: SharedArrayBuffer
-  /** Bytes of each ring. */
-  readonly ringCapacity: number
+  readonly lanes: SharedArrayBuffer
+  /** Bytes of packets that each lane holds. */
+  readonly laneCapacity: number
   readonly bells: SharedArrayBuffer
   /** One eventfd per thread. */
   readonly bellFds: readonly number[]
+  /** One word per thread after the coordinator: 1 while somebody has that number. */
+  readonly claims: SharedArrayBuffer
+  /** Name of the BroadcastChannel on which those threads and the coordinator speak. */
+  readonly channel: string
   readonly device: DeviceShape
+  /** Microseconds that packets may wait for company; 0: none. */
+  readonly coalesceUs: number
   /** Local addresses as big-endian-valued words: IPv4 uses word 0. `has4`/`has6` tell which exist. */
   readonly address4: Int32Array
   readonly address6: Int32Array
@@ -72,14 +79,24 @@ export class StackMemory {
     return new Doorbell(this.shared.bells, thread * Doorbell.bytes, this.shared.bellFds[thread], native.eventRing)
   }
 
-  ring(producer: number, consumer: number): PacketRing {
-    const { rings, ringCapacity } = this.shared
-    const at = (producer * this.threads + consumer) * PacketRing.bytesFor(ringCapacity)
-    return new PacketRing(rings, at, ringCapacity)
+  /** This worker's end of its lane to `consumer`. */
+  laneTo(consumer: number, worker: number): LaneWriter {
+    const bell = this.bell(consumer)
+    const { lanes, laneCapacity } = this.shared
+    return new LaneWriter(lanes, this.#laneAt(worker, consumer), laneCapacity, () => bell.ring())
   }
 
-  static ringBytes(threads: number, ringCapacity: number): number {
-    // Only workers produce, so the coordinator's row is left out.
-    return (threads - 1) * threads * PacketRing.bytesFor(ringCapacity)
+  /** This consumer's end of its lane from `worker`. */
+  laneFrom(worker: number, consumer: number): LaneReader {
+    const { lanes, laneCapacity } = this.shared
+    return new LaneReader(lanes, this.#laneAt(worker, consumer), laneCapacity)
+  }
+
+  #laneAt(worker: number, consumer: number): number {
+    return (worker * this.threads + consumer) * laneBytes(this.shared.laneCapacity)
+  }
+
+  static laneBytes(workers: number, threads: number, capacity: number): number {
+    return workers * threads * laneBytes(capacity)
   }
 }

@@ -32,7 +32,7 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
     const order = Atomics.exchange(orders, context.queue, Do.nothing)
     if (order === Do.die) throw new Error('died by order')
     if (order === Do.connect) connect()
-    if (order === Do.closeAll) for (const flow of [...flows]) context.close(flow)
+    if (order === Do.closeAll) for (const flow of [...flows]) flow.close()
     if (order === Do.log) context.log('info', 'logged by order', { queue: context.queue })
   }
   note(Event.started)
@@ -45,7 +45,7 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
       note(Event.opened)
     },
     received(_, { bytes, run }) {
-      if (bytes[run.vec[run.vecAt]] === 'p'.charCodeAt(0)) throw new Error('poison')
+      if (bytes[run.vec[0]] === 'p'.charCodeAt(0)) throw new Error('poison')
       Atomics.add(events, Event.received, run.count)
     },
     closed(flow) {

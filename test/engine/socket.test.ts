@@ -193,3 +193,16 @@ t.test('dispose closes', async t => {
   await client[Symbol.asyncDispose]()
   t.same(await server.closed, { reason: 'reset' })
 })
+
+t.test('what was sent right before a close arrives', async t => {
+  const stacks = await openStacks(t)
+  const listener = stacks.b.listen(1000)
+  for (let i = 0; i < 200; i++) {
+    const { client, server } = await connectPair(stacks, 1000, 4, listener)
+    client.sendBatch(pattern(42_000, i), 1400)
+    await client.close()
+    const found = await takeAll(server)
+    if (Buffer.compare(Buffer.concat(found), pattern(42_000, i)) !== 0) t.fail(`connection ${i}: ${found.length} of 30`)
+  }
+  t.same(lost(stacks.b), {})
+})

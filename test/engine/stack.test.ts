@@ -24,7 +24,7 @@ t.test('options out of range', async t => {
   const bad: [keyof StackOptions, unknown[]][] = [
     ['maxConnections', [0, -1, 1.5, Number.NaN, 4 * 1024 * 1024 + 1, '10']],
     ['receiveBytes', [0, 65_535, 1e9 + 0.5, 2 ** 31]],
-    ['ringBytes', [0, 1024, 128 * 1024, 256 * 1024 + 1, 2 ** 31, Number.NaN]],
+    ['ringBytes', [0, 1024, 512 * 1024 - 1, 512 * 1024 + 0.5, 2 ** 30 + 1, 2 ** 31, Number.NaN]],
     ['stackAddress', ['', 'localhost', '1.2.3', '::1', '1.2.3.4/24']],
     ['stackAddress6', ['', 'localhost', '1.2.3.4', '::ffff:1.2.3.4', 'fc00::/7', ':::']],
   ]
@@ -44,9 +44,13 @@ t.test('options out of range', async t => {
 })
 
 t.test('the smallest and odd sizes work', async t => {
-  const options = { maxConnections: 1, receiveBytes: 65_536, ringBytes: 256 * 1024 }
+  const options = { maxConnections: 1, receiveBytes: 65_536 }
   const { client, server } = await connectPair(
-    await openStacks(t, { queues: 3, mtu: 65_535 }, { a: options, b: options }),
+    await openStacks(
+      t,
+      { queues: 3, mtu: 65_535 },
+      { a: { ...options, ringBytes: 512 * 1024 }, b: { ...options, ringBytes: 1_234_567 } },
+    ),
     65_535,
   )
   t.equal(client.maxDatagram, 65_495)

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { parseAddress } from '../../src/engine/address.js'
-import { ErrorCode } from '../../src/engine/errors.js'
 import { choosePort, ephemeral } from '../../src/engine/ports.js'
 import { type FlowId, type NewFlow, TupleTable } from '../../src/engine/tuple-table.js'
+import { ErrorCode } from '../../src/errors.js'
 import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 

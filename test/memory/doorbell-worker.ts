@@ -2,6 +2,7 @@
 import { Doorbell } from '../../src/memory/doorbell.js'
 import { PacketRing } from '../../src/memory/packet-ring.js'
 import { native, Ready } from '../../src/native.js'
+import { LaneWriter } from '../../src/workers/lane.js'
 import { randomNumbers } from '../native/support.js'
 import { answer, meet, threadData, waitUntil } from '../support/threads.js'
 
@@ -10,6 +11,8 @@ export interface BellTask {
   ring: SharedArrayBuffer
   ringAt: number
   capacity: number
+  /** What lies there is a lane of that capacity, not a ring: for producers. */
+  lane?: boolean
   bell: SharedArrayBuffer
   bellAt: number
   fd: number
@@ -27,23 +30,44 @@ export interface BellAnswer {
   rings: number
 }
 
-const { role, capacity, fd, taken, rounds, budgetMs, ready, ...at } = threadData<BellTask>()
-const ring = new PacketRing(at.ring, at.ringAt, capacity)
+const { role, capacity, lane, fd, taken, rounds, budgetMs, ready, ...at } = threadData<BellTask>()
 const bell = new Doorbell(at.bell, at.bellAt, fd, native.eventRing)
+
+/** Sends one record and rings; false when it had no room. */
+const toRing = (wake: () => void) => {
+  const ring = new PacketRing(at.ring, at.ringAt, capacity)
+  return (): boolean => {
+    if (ring.reserve(16) < 0) return false
+    ring.commit()
+    wake()
+    return true
+  }
+}
+const toLane = (wake: () => void) => {
+  const writer = new LaneWriter(at.ring, at.ringAt, capacity, wake)
+  const packet = native.arenaOpen(new Uint8Array(16))
+  return (): boolean => {
+    if (!writer.put(1, 2, 16, packet, 0, 16)) return false
+    writer.settle()
+    return true
+  }
+}
 
 const produce = (): void => {
   const next = randomNumbers(1)
   const result: BellAnswer = { lost: -1, rounds: 0, rings: 0 }
   const until = performance.now() + budgetMs
+  const ring = () => {
+    if (bell.ring()) result.rings++
+  }
+  const send = lane === true ? toLane(ring) : toRing(ring)
   meet(ready)
   while (result.rounds < rounds && (result.rounds % 64 !== 0 || performance.now() < until)) {
-    if (ring.reserve(16) < 0) {
+    if (!send()) {
       if (!waitUntil(() => Atomics.load(taken, 0) === result.rounds)) break
       continue
     }
-    ring.commit()
     result.rounds++
-    if (bell.ring()) result.rings++
     // Ping-pong most of the time: the next record comes while the consumer is about to sleep, at a random step.
     if (next() % 4 !== 0) {
       if (!waitUntil(() => Atomics.load(taken, 0) === result.rounds)) break
@@ -57,6 +81,7 @@ const produce = (): void => {
 }
 
 const consume = (): void => {
+  const ring = new PacketRing(at.ring, at.ringAt, capacity)
   const next = randomNumbers(2)
   const events = new Int32Array(2)
   let wakes = 0

@@ -34,7 +34,7 @@ export interface MemoryStackOptions {
   virtioSize?: VirtioSize
   queues?: number
   capacity?: number
-  ringCapacity?: number
+  laneCapacity?: number
   families?: readonly (4 | 6)[]
 }
 
@@ -51,7 +51,7 @@ export class MemoryStack {
   #nextSlot = 0
 
   constructor(options: MemoryStackOptions = {}) {
-    const { virtioSize = 0, queues = 1, capacity = 16, ringCapacity = 4096, families = [4, 6] } = options
+    const { virtioSize = 0, queues = 1, capacity = 16, laneCapacity = 512 * 1024, families = [4, 6] } = options
     const threads = queues + 1
     const devices: number[] = []
     for (let i = 0; i < queues; i++) {
@@ -66,10 +66,13 @@ export class MemoryStack {
       index: TupleIndex.allocate(flows, 0x5eed).shared,
       listening: new SharedArrayBuffer(listening.bytes),
       counters: new SharedArrayBuffer(threads * counterPageBytes),
-      rings: new SharedArrayBuffer(StackMemory.ringBytes(threads, ringCapacity)),
-      ringCapacity,
+      lanes: new SharedArrayBuffer(StackMemory.laneBytes(queues, threads, laneCapacity)),
+      laneCapacity,
       bells: new SharedArrayBuffer(threads * Doorbell.bytes),
       bellFds: Array.from({ length: threads }, () => native.eventOpen()),
+      claims: new SharedArrayBuffer(0),
+      channel: 'none',
+      coalesceUs: 0,
       device: { queues: devices, virtioSize, mtu: 1500 },
       address4: Int32Array.of(local4, 0, 0, 0),
       address6: Int32Array.from(local6),

@@ -4,7 +4,6 @@ import { Counter } from '../../src/memory/counters.js'
 import { Field } from '../../src/memory/flow-table.js'
 import { native } from '../../src/native.js'
 import { Egress } from '../../src/workers/egress.js'
-import { openVector } from '../../src/workers/service-host.js'
 import { counting, type Emitted, localPort, ports, remote4, remotePort, summary } from '../support/frames.js'
 import { type FlowFields, MemoryStack, type MemoryStackOptions } from '../support/memory-stack.js'
 
@@ -113,7 +112,8 @@ t.test('any pieces and sizes: the datagrams come out in order, cut where they sh
   for (const virtioSize of [0, 12] as const) {
     const { stack, egress, body, add } = open(t, { virtioSize })
     const flow = add()
-    const { vec, arena } = openVector(64)
+    const vec = new Int32Array(64)
+    const arena = native.arenaOpen(new Uint8Array(vec.buffer))
     t.teardown(() => native.arenaClose(arena))
     const counts = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 5 })
     fc.assert(

@@ -1,36 +1,42 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { PacketRing } from '../../src/memory/packet-ring.js'
+import { PacketRing } from '../../src/memory/packet-ring.js'
 import { native, Ready } from '../../src/native.js'
-import { Delivery } from '../../src/workers/delivery.js'
 import { type Deliver, Inbox } from '../../src/workers/inbox.js'
+import type { LaneWriter } from '../../src/workers/lane.js'
 import type { BellAnswer, BellTask } from '../memory/doorbell-worker.js'
 import { counting } from '../support/frames.js'
+import { mostDeliveries } from '../support/lanes.js'
 import { MemoryStack } from '../support/memory-stack.js'
 import { runThread } from '../support/threads.js'
 
-const push = (ring: PacketRing, slot: number, payload: number[] = [slot]): void => {
-  const at = ring.reserve(Delivery.headerBytes + payload.length)
-  if (at < 0) throw new Error('full')
-  ring.words[(at >> 2) + Delivery.slot] = slot
-  ring.words[(at >> 2) + Delivery.generation] = slot * 2
-  ring.words[(at >> 2) + Delivery.segmentSize] = payload.length
-  ring.bytes.set(payload, at + Delivery.headerBytes)
-  ring.commit()
+const source = new Uint8Array(1024)
+const sourceArena = native.arenaOpen(source)
+
+const push = (lane: LaneWriter, slot: number, payload: number[] = [slot & 0xff]): void => {
+  source.set(payload)
+  if (!lane.put(slot, slot * 2, payload.length, sourceArena, 0, payload.length)) throw new Error('full')
+  lane.flush()
 }
 
 /** The inbox of thread 2, fed by queue workers 0 and 1. */
-const open = (t: Test, { before = (_: PacketRing[]) => {}, ringCapacity = 4096 } = {}) => {
-  const stack = new MemoryStack({ queues: 2, ringCapacity })
+const open = (t: Test, { before = (_: LaneWriter[]) => {} } = {}) => {
+  const stack = new MemoryStack({ queues: 2 })
   const { memory } = stack
   const bell = memory.bell(2)
-  const producers = [memory.ring(0, 2), memory.ring(1, 2)]
+  const producers = [memory.laneTo(2, 0), memory.laneTo(2, 1)]
   before(producers)
   const slots: number[] = []
-  const hooks: { deliver: Deliver } = { deliver: (_source, slot) => slots.push(slot) }
-  const attached = [memory.ring(0, 2), memory.ring(1, 2)]
-  const inbox = new Inbox(bell, attached, (...delivery) => hooks.deliver(...delivery))
+  const hooks: { deliver: Deliver } = {
+    deliver: (lane, slot, _generation, _segmentSize, at) => {
+      slots.push(slot)
+      lane.release(at)
+    },
+  }
+  const lanes = [memory.laneFrom(0, 2), memory.laneFrom(1, 2)]
+  const inbox = new Inbox(bell, lanes, (...delivery) => hooks.deliver(...delivery))
   t.teardown(() => {
+    for (const producer of producers) producer.close()
     inbox.close()
     stack.close()
   })
@@ -39,6 +45,7 @@ const open = (t: Test, { before = (_: PacketRing[]) => {}, ringCapacity = 4096 }
     hooks,
     stack,
     producers,
+    lanes,
     ring: () => memory.bell(2).ring(),
     /** What was delivered since the last look. */
     taken: () => slots.splice(0),
@@ -52,19 +59,27 @@ const open = (t: Test, { before = (_: PacketRing[]) => {}, ringCapacity = 4096 }
 }
 
 t.test('a delivery as it was written', async t => {
-  const { inbox, hooks, producers } = open(t)
+  const { inbox, hooks, producers, lanes } = open(t)
   const seen: unknown[] = []
-  hooks.deliver = (source, slot, generation, segmentSize, at, length) => {
+  hooks.deliver = (lane, slot, generation, segmentSize, at, length) => {
     const copy = new Uint8Array(length)
-    native.copy(copy, 0, source.arena, at, length)
-    seen.push([slot, generation, segmentSize, [...source.ring.bytes.subarray(at, at + length)], [...copy]])
+    native.copy(copy, 0, lane.arena, at, length)
+    seen.push([
+      lanes.indexOf(lane),
+      slot,
+      generation,
+      segmentSize,
+      [...lane.bytes.subarray(at, at + length)],
+      [...copy],
+    ])
+    lane.release(at)
   }
   push(producers[1], 7, counting(100))
   inbox.drain(1000)
-  t.strictSame(seen, [[7, 14, 100, counting(100), counting(100)]])
+  t.strictSame(seen, [[1, 7, 14, 100, counting(100), counting(100)]])
 })
 
-t.test('idle: asleep and armed; the first record rings, the next ones do not', async t => {
+t.test('idle: asleep and armed; the first delivery rings, the next ones do not', async t => {
   const { inbox, producers, ring, taken, rung } = open(t)
   t.notOk(rung())
   for (const slot of [1, 2]) {
@@ -75,19 +90,19 @@ t.test('idle: asleep and armed; the first record rings, the next ones do not', a
   t.notOk(ring())
   t.ok(rung())
   inbox.wake(1000)
-  t.strictSame(taken(), [1, 2, 3], 'each ring in order')
+  t.strictSame(taken(), [1, 2, 3], 'each lane in order')
   t.notOk(rung(), 'and asleep again')
   push(producers[1], 4)
   t.ok(ring())
 })
 
-t.test('a budget per ring; what is left comes in the next turn', async t => {
+t.test('a budget per lane; what is left comes in the next turn', async t => {
   const { inbox, producers, ring, taken, rung } = open(t)
-  for (let slot = 0; slot < 10; slot++) push(producers[0], slot, counting(84))
+  for (let slot = 0; slot < 10; slot++) push(producers[0], slot, counting(100))
   push(producers[1], 77)
   ring()
   inbox.wake(299)
-  t.strictSame(taken(), [0, 1, 2, 77], 'the other ring is not kept waiting')
+  t.strictSame(taken(), [0, 1, 2, 77], 'the other lane is not kept waiting')
   t.ok(rung())
   inbox.wake(300)
   t.strictSame(taken(), [3, 4, 5, 6])
@@ -97,14 +112,14 @@ t.test('a budget per ring; what is left comes in the next turn', async t => {
   t.notOk(rung())
 })
 
-t.test('a record that comes after its ring was looked at is not slept through', async t => {
+t.test('a delivery that comes after its lane was looked at is not slept through', async t => {
   const { inbox, hooks, producers, ring, taken, rung } = open(t)
   const { deliver } = hooks
   push(producers[1], 1)
   ring()
   hooks.deliver = (...delivery) => {
     deliver(...delivery)
-    // Ring 0 was found empty just before; the consumer is awake, so nobody rings.
+    // Lane 0 was found empty just before; the consumer is awake, so nobody rings.
     if (delivery[1] === 1) {
       push(producers[0], 2)
       t.notOk(ring())
@@ -121,13 +136,13 @@ t.test('a record that comes after its ring was looked at is not slept through', 
 t.test('a consumer that takes the place of another one finds what that one left', async t => {
   const { inbox, producers, ring, taken, rung } = open(t, {
     before: ([first]) => {
-      for (let slot = 0; slot < 128; slot++) push(first, slot)
+      for (let slot = 0; slot < mostDeliveries; slot++) push(first, slot)
     },
   })
-  t.throws(() => push(producers[0], 0), /full/, 'no producer will ring for it: the ring is full')
+  t.throws(() => push(producers[0], 0), /full/, 'no producer will ring for it: the lane is full')
   t.ok(rung())
   inbox.wake(Number.POSITIVE_INFINITY)
-  t.equal(taken().length, 128)
+  t.equal(taken().length, mostDeliveries)
   push(producers[0], 5)
   t.ok(ring())
 })
@@ -140,17 +155,32 @@ t.test('drain without a wake leaves the bell alone', async t => {
   t.ok(ring(), 'still armed')
   t.ok(rung())
   for (const slot of [1, 2]) push(producers[1], slot)
-  t.notOk(inbox.drain(0), 'not empty: one record per call')
+  t.notOk(inbox.drain(0), 'not empty: one delivery per call')
   t.strictSame(taken(), [1])
 })
 
+t.test('a delivery that kills its consumer is not met again', async t => {
+  const { inbox, hooks, producers, taken } = open(t)
+  const { deliver } = hooks
+  for (const slot of [1, 2, 3]) push(producers[0], slot)
+  hooks.deliver = (...delivery) => {
+    if (delivery[1] === 2) throw new Error('it does')
+    deliver(...delivery)
+  }
+  t.throws(() => inbox.drain(1000), /it does/)
+  t.ok(inbox.drain(1000))
+  t.strictSame(taken(), [1, 3])
+})
+
 t.test('two producing threads, an event loop: no wake-up is lost', async t => {
-  const { inbox, hooks, stack } = open(t, { ringCapacity: 512 })
+  const { inbox, hooks, stack, lanes } = open(t)
   const taken = [0, 1].map(() => new Int32Array(new SharedArrayBuffer(8)))
   const ready = new Int32Array(new SharedArrayBuffer(4)).fill(2)
-  hooks.deliver = ({ ring }) => Atomics.add(taken[ring.bytes.byteOffset === first ? 0 : 1], 0, 1)
-  const { bells, bellFds } = stack.shared
-  const first = stack.memory.ring(0, 2).bytes.byteOffset
+  hooks.deliver = (lane, _slot, _generation, _segmentSize, at) => {
+    lane.release(at)
+    Atomics.add(taken[lanes.indexOf(lane)], 0, 1)
+  }
+  const { bells, bellFds, laneCapacity } = stack.shared
   const events = new Int32Array(2)
   const vec = native.arenaOpen(new Uint8Array(events.buffer))
   let wakes = 0
@@ -163,9 +193,10 @@ t.test('two producing threads, an event loop: no wake-up is lost', async t => {
     [0, 1].map(queue =>
       runThread<BellAnswer>(new URL('../memory/doorbell-worker.js', import.meta.url), {
         role: 'produce',
-        ring: stack.shared.rings,
-        ringAt: stack.memory.ring(queue, 2).bytes.byteOffset - 256,
-        capacity: 512,
+        ring: stack.shared.lanes,
+        ringAt: lanes[queue].ring.bytes.byteOffset - PacketRing.bytesFor(0),
+        capacity: laneCapacity,
+        lane: true,
         bell: bells,
         bellAt: 2 * 128,
         fd: bellFds[2],

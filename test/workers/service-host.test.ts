@@ -1,10 +1,11 @@
 import t, { type Test } from 'tap'
+import { ErrorCode } from '../../src/errors.js'
 import { Field } from '../../src/memory/flow-table.js'
-import { native } from '../../src/native.js'
 import { Egress } from '../../src/workers/egress.js'
 import { End, type Report } from '../../src/workers/messages.js'
+import { Run } from '../../src/workers/run.js'
 import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../../src/workers/service.js'
-import { openVector, ServiceHost } from '../../src/workers/service-host.js'
+import { ServiceHost } from '../../src/workers/service-host.js'
 import { counting, ports, summary } from '../support/frames.js'
 import { type FlowId, MemoryStack } from '../support/memory-stack.js'
 
@@ -48,7 +49,7 @@ const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Ser
       received: ({ slot }, { bytes, run }) => {
         const lengths: number[] = []
         for (let piece = 0; piece < run.pieces; piece++) {
-          const [at, length] = run.vec.subarray(run.vecAt + 2 * piece, run.vecAt + 2 * piece + 2)
+          const [at, length] = run.vec.subarray(2 * piece, 2 * piece + 2)
           for (let i = 0; i < length; i += run.segmentSize) lengths.push(Math.min(run.segmentSize, length - i))
           if (bytes[at] !== (at & 0xff)) notes.push(`wrong bytes at ${at}`)
         }
@@ -171,11 +172,11 @@ t.test('a slot with another connection: the old one ends first', async t => {
 })
 
 t.test('a connection that the service closed stays closed, whatever still comes', async t => {
-  const { stack, host, add, deliver, happened, context, seen, reports } = await open(t)
+  const { stack, host, add, deliver, happened, seen, reports } = await open(t)
   const flow = add()
   host.opened(flow.slot, flow.generation)
-  context().close(seen[0], End.timeout)
-  context().close(seen[0])
+  seen[0].close(End.timeout)
+  seen[0].close()
   t.strictSame(reports, [{ kind: 'close', ...flow, end: End.timeout }], 'told once')
   t.strictSame(happened(), ['opened 0', `closed 0 ${End.timeout}`], 'closed follows at once')
   // The coordinator has not ended it yet.
@@ -184,14 +185,14 @@ t.test('a connection that the service closed stays closed, whatever still comes'
   host.settle()
   t.strictSame(happened(), ['settle'])
   t.strictSame(stack.raised(), { flowGone: 2 })
-  t.equal(context().send(seen[0], new Uint8Array(10), 0, 0, 1, 10, 10), 0)
+  t.equal(seen[0].sendBatch(new Uint8Array(10), 5), 0)
   host.closed(flow.slot, flow.generation, End.timeout)
   t.strictSame(happened(), [])
 })
 
 t.test('a service may close a connection as soon as it opens', async t => {
-  const { stack, host, add, deliver, happened, reports } = await open(t, context => ({
-    opened: flow => context.close(flow),
+  const { stack, host, add, deliver, happened, reports } = await open(t, () => ({
+    opened: flow => flow.close(),
   }))
   const flow = add()
   for (let at = 0; at < 300; at += 100) deliver(flow, at, 100)
@@ -206,10 +207,9 @@ t.test('what a service can do', async t => {
   const given = context()
   t.match(given, { queue: 0, queues: 3 })
   t.equal(given.now(), 123)
-  t.equal(given.maxPayload(6), Egress.maxPayload(6))
   given.every(50, () => {})
   t.equal(
-    given.poll(9, 1, () => {}),
+    given.poll(9, 1, () => true),
     0,
   )
   t.strictSame([polled, happened()], [[9], ['every 50']])
@@ -232,11 +232,32 @@ t.test('what a service can do', async t => {
 
   const flow = add(0)
   host.opened(flow.slot, flow.generation)
-  const { vec, arena } = openVector(4)
-  vec.set([10, 100, 500, 50])
-  t.equal(given.send(seen[0], Uint8Array.from(counting(600)), arena, 0, 2, 150, 100), 2)
-  native.arenaClose(arena)
+  const bytes = Uint8Array.from(counting(600))
+  const run = new Run(4)
+  run.reset(seen[0].maxPayload)
+  for (const [at, length] of [
+    [10, 100],
+    [500, 50],
+  ]) {
+    run.add(at, length, 100)
+  }
+  t.equal(seen[0].sendRun(bytes, run), 2)
   t.strictSame(stack.emitted().map(summary), ['ACK 1000 5000 +100', 'ACK 1100 5000 +50'])
+  t.equal(seen[0].sendBatch(bytes.subarray(0, 250), 100), 3)
+  t.ok(seen[0].send(bytes.subarray(0, 7)))
+  t.strictSame(stack.emitted().map(summary), [
+    'ACK 1150 5000 +100',
+    'ACK 1250 5000 +100',
+    'ACK 1350 5000 +50',
+    'ACK 1400 5000 +7',
+  ])
+  for (const size of [0, 1461, 1.5]) {
+    t.throws(() => seen[0].sendBatch(bytes, size), { code: ErrorCode.DATAGRAM_SIZE })
+  }
+  seen[0].close()
+  t.strictSame(reports.splice(0), [{ kind: 'close', slot: 0, generation: flow.generation, end: End.local }])
+  t.notOk(seen[0].send(bytes.subarray(0, 7)), 'closed')
+  t.equal(seen[0].sendRun(bytes, run), 0)
   t.equal(flows.load(0, Field.lastSent), 123)
 })
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { counterNames, counterPageBytes } from '../../src/memory/counters.js'
 import { PacketRing } from '../../src/memory/packet-ring.js'
+import { laneBytes } from '../../src/workers/lane.js'
 import { ports, StackMemory } from '../../src/workers/shared-stack.js'
 import { MemoryStack } from '../support/memory-stack.js'
 
@@ -16,8 +17,8 @@ t.test('listening ports: a bit each', async t => {
   t.strictSame(listening(), [0, 1, 32, 63, 65_535])
 })
 
-t.test("threads' pages, bells and rings do not overlap and fill their memory", async t => {
-  const stack = new MemoryStack({ queues: 3, ringCapacity: 256 })
+t.test("threads' pages and bells do not overlap and fill their memory", async t => {
+  const stack = new MemoryStack({ queues: 3 })
   t.teardown(() => stack.close())
   const { memory, shared } = stack
   const { threads } = memory
@@ -33,23 +34,60 @@ t.test("threads' pages, bells and rings do not overlap and fill their memory", a
     t.ok(memory.bell(thread).ring())
     t.notOk(memory.bell(thread).ring())
   }
+})
 
-  t.equal(shared.rings.byteLength, StackMemory.ringBytes(threads, 256))
-  const starts: number[] = []
-  for (let producer = 0; producer < threads - 1; producer++) {
-    for (let consumer = 0; consumer < threads; consumer++) {
-      const { bytes } = memory.ring(producer, consumer)
-      t.equal(bytes.length, 256)
-      starts.push(bytes.byteOffset)
+t.test('a lane from each worker to each thread', async t => {
+  for (const laneCapacity of [512 * 1024, 1_234_567]) {
+    const stack = new MemoryStack({ queues: 3, laneCapacity })
+    const { memory, shared } = stack
+    const { threads } = memory
+    const pairs = Array.from({ length: 3 * threads }, (_, i) => [Math.floor(i / threads), i % threads])
+    const ends = pairs.map(([worker, consumer]) => ({
+      writer: memory.laneTo(consumer, worker),
+      reader: memory.laneFrom(worker, consumer),
+    }))
+    t.teardown(() => {
+      for (const { writer, reader } of ends) {
+        writer.close()
+        reader.close()
+      }
+      stack.close()
+    })
+    const size = laneBytes(laneCapacity)
+    t.equal(size % 128, 0)
+    t.equal(shared.lanes.byteLength, ends.length * size)
+    for (const [i, { writer, reader }] of ends.entries()) {
+      const { ring, bytes } = writer
+      t.equal(ring.bytes.byteOffset - PacketRing.bytesFor(0), i * size, 'one after the other')
+      t.ok(ring.bytes.byteOffset + ring.bytes.length < bytes.byteOffset)
+      t.ok(bytes.byteOffset + bytes.length <= (i + 1) * size)
+      t.equal(reader.ring.bytes.byteOffset, ring.bytes.byteOffset)
+      t.equal(reader.bytes.byteOffset, bytes.byteOffset)
     }
+    t.throws(() => memory.laneTo(0, threads - 1), RangeError, 'the coordinator produces nothing')
   }
-  const size = PacketRing.bytesFor(256)
+})
+
+t.test('a lane rings the bell of its consumer', async t => {
+  const stack = new MemoryStack({ queues: 2 })
+  const { memory } = stack
+  const [writer, reader] = [memory.laneTo(2, 1), memory.laneFrom(1, 2)]
+  t.teardown(() => {
+    writer.close()
+    reader.close()
+    stack.close()
+  })
+  for (const thread of [0, 1, 2]) memory.bell(thread).arm()
+  t.ok(writer.makeRoom())
+  t.ok(writer.put(1, 2, 100, writer.arena, writer.at, 100))
+  t.equal(reader.ring.peek(), -1)
+  writer.settle()
+  t.not(reader.ring.peek(), -1)
   t.strictSame(
-    starts,
-    starts.map((_, i) => size * (i + 1) - 256),
-    'producers × consumers, one after the other',
+    [0, 1, 2].map(thread => memory.bell(thread).ring()),
+    [true, true, false],
+    'and no other one',
   )
-  t.throws(() => memory.ring(threads - 1, 0), RangeError, 'the coordinator produces nothing')
 })
 
 t.test('another thread sees the same', async t => {

@@ -23,6 +23,10 @@ export const ErrorCode = {
   NO_ADDRESS: 'ERR_FAKE_TCP_NO_ADDRESS',
   DATAGRAM_SIZE: 'ERR_FAKE_TCP_DATAGRAM_SIZE',
   CLOSED: 'ERR_FAKE_TCP_CLOSED',
+  /** The connection was given to another thread. */
+  TRANSFERRED: 'ERR_FAKE_TCP_TRANSFERRED',
+  /** Sockets of the stack are attached in as many threads as it has room for. */
+  CONSUMERS_EXHAUSTED: 'ERR_FAKE_TCP_CONSUMERS_EXHAUSTED',
   ABORTED: 'ABORT_ERR',
   WORKER: 'ERR_FAKE_TCP_WORKER',
   /** A UDP socket of the tunnel could not be opened. */

@@ -1,0 +1,43 @@
+/**
+ * What datagrams cost in JavaScript heap, and connections in memory and idle processor time. Prints tables, and leaves every figure in
+ * bench/results/cost.json, which docs/benchmarks.md takes them from.
+ */
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { FlowTable } from '../../src/memory/flow-table.js'
+import { TupleIndex } from '../../src/memory/tuple-index.js'
+import { root } from '../programs.js'
+import { COST, type Cost, costTables } from '../report/cost.js'
+import { write } from '../results.js'
+
+const DATAGRAMS = 10_000_000
+/** `recv` allocates by its contract: a copy of each datagram, the program's to keep. */
+const FEWER = 1_000_000
+const CONNECTIONS = 20_000
+const IDLE_SECONDS = 5
+/** MB: so large a young generation that nothing is collected, and growth is allocation. */
+const SEMI_SPACE = 1024
+
+const run = (file: string, args: (string | number)[], flags: string[] = []): unknown => {
+  const path = fileURLToPath(new URL(`${file}.js`, import.meta.url))
+  const output = execFileSync(process.execPath, [...flags, path, ...args.map(String)], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  return JSON.parse(output)
+}
+
+const flags = [`--max-semi-space-size=${SEMI_SPACE}`, `--min-semi-space-size=${SEMI_SPACE}`]
+const paths = ['sendBatch → service', 'sendBatch → batches', 'send → batches', 'send → recvInto', 'send → recv']
+const heap: unknown[] = []
+for (const path of paths) {
+  console.error(`cost: ${path}`)
+  heap.push(run('heap', [path, path.endsWith('recv') ? FEWER : DATAGRAMS], flags))
+}
+console.error(`cost: ${CONNECTIONS.toLocaleString('en-US')} connections`)
+const idle = run('idle', [CONNECTIONS, IDLE_SECONDS])
+const table = FlowTable.allocate(CONNECTIONS)
+const sharedBytes = (table.shared.byteLength + TupleIndex.allocate(table, 1).shared.byteLength) / CONNECTIONS
+const cost = { heap, idle, sharedBytes } as Cost
+write(`${root}${COST}`, `${JSON.stringify(cost, undefined, 2)}\n`)
+console.log(costTables(cost))

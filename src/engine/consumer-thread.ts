@@ -1,0 +1,158 @@
+import { BroadcastChannel } from 'node:worker_threads'
+import { ErrorCode, FakeTcpError } from '../errors.js'
+import { native, type Poller, Ready } from '../native.js'
+import { Egress } from '../workers/egress.js'
+import { Inbox } from '../workers/inbox.js'
+import { type SharedStack, StackMemory } from '../workers/shared-stack.js'
+import { LocalSockets } from './local-sockets.js'
+import type { Socket } from './socket.js'
+import type { Notice, Request, SocketHandle } from './transfer-messages.js'
+import type { FlowId } from './tuple-table.js'
+
+interface Attaching {
+  readonly generation: number
+  readonly resolve: (socket: Socket) => void
+  readonly reject: (error: FakeTcpError) => void
+}
+
+/** This thread's part in a stack that lives on another one: its lanes, its sockets, and its line to the coordinator. */
+export class ConsumerThread {
+  /** By the stack's channel. */
+  static readonly #threads = new Map<string, ConsumerThread>()
+
+  readonly #shared: SharedStack
+  readonly #thread: number
+  readonly #channel: BroadcastChannel
+  readonly #egress: Egress
+  readonly #inbox: Inbox
+  readonly #sockets: LocalSockets
+  readonly #poller: Poller
+  readonly #events: number
+  /** The coordinator holds the other end: it closes with this thread, however that ends. */
+  readonly #lifeline: Int32Array
+  readonly #attaching = new Map<number, Attaching>()
+
+  /** Takes over the connection of a handle. Rejects with CLOSED, or CONSUMERS_EXHAUSTED when too many threads hold sockets of its stack. */
+  static attach({ shared, receiveBytes, slot, generation }: SocketHandle): Promise<Socket> {
+    let thread = ConsumerThread.#threads.get(shared.channel)
+    if (thread === undefined) {
+      thread = new ConsumerThread(shared, claim(shared), receiveBytes)
+      ConsumerThread.#threads.set(shared.channel, thread)
+    }
+    return thread.#attach({ slot, generation })
+  }
+
+  private constructor(shared: SharedStack, thread: number, receiveBytes: number) {
+    const memory = new StackMemory(shared)
+    const counters = memory.counters(thread)
+    this.#shared = shared
+    this.#thread = thread
+    this.#egress = new Egress(memory, counters)
+    this.#sockets = new LocalSockets(memory, counters, this.#egress, receiveBytes, {
+      end: ({ slot, generation }) => this.#post({ to: 'stack', kind: 'end', slot, generation }),
+      offered: ({ slot, generation }) => this.#post({ to: 'stack', kind: 'offer', slot, generation }),
+    })
+    const lanes = shared.device.queues.map((_, queue) => memory.laneFrom(queue, thread))
+    // Whoever had this number before may have died with deliveries in its hands.
+    for (const lane of lanes) lane.reclaim()
+    this.#inbox = new Inbox(memory.bell(thread), lanes, (...delivery) => this.#sockets.deliver(...delivery))
+    const events = new Int32Array(2)
+    this.#events = native.arenaOpen(new Uint8Array(events.buffer))
+    this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake())
+    this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
+    this.#lifeline = new Int32Array(2)
+    native.pairOpen(this.#lifeline)
+    this.#channel = new BroadcastChannel(shared.channel)
+    this.#channel.onmessage = message => this.#noticed((message as { data: Notice }).data)
+  }
+
+  #attach({ slot, generation }: FlowId): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      if (this.#attaching.has(slot) || this.#sockets.get(slot, generation) !== undefined) {
+        reject(new FakeTcpError(ErrorCode.CLOSED, 'This thread has attached that connection already.'))
+        return
+      }
+      this.#attaching.set(slot, { generation, resolve, reject })
+      // From here on it may bring datagrams; its reader sees them after those that were there before.
+      this.#sockets.add(slot, generation)
+      this.#live()
+      this.#post({ to: 'stack', kind: 'attach', thread: this.#thread, lifeline: this.#lifeline[1], slot, generation })
+    })
+  }
+
+  #noticed(notice: Notice): void {
+    if (notice.to !== this.#thread) return
+    if (notice.kind === 'stackClosed') {
+      this.#close()
+      return
+    }
+    const { slot, generation } = notice
+    switch (notice.kind) {
+      case 'attached': {
+        const socket = this.#sockets.get(slot, generation)
+        if (socket === undefined) break
+        socket.receivedBefore(notice.residue)
+        this.#attaching.get(slot)?.resolve(socket)
+        this.#attaching.delete(slot)
+        break
+      }
+      case 'refused':
+        this.#sockets.remove(slot, generation)
+        this.#attaching.get(slot)?.reject(closed())
+        this.#attaching.delete(slot)
+        break
+      case 'surrender': {
+        this.#inbox.drain(2 * this.#shared.laneCapacity)
+        const residue = this.#sockets.remove(slot, generation)?.surrender() ?? []
+        this.#post({ to: 'stack', kind: 'surrendered', slot, generation, residue })
+        break
+      }
+      case 'ended':
+        // Datagrams that came before its end are still in the lanes.
+        this.#inbox.drain(2 * this.#shared.laneCapacity)
+        this.#sockets.ended(slot, generation, notice.end)
+    }
+    this.#live()
+  }
+
+  /** Only sockets keep the thread alive. */
+  #live(): void {
+    if (this.#sockets.size > 0) {
+      this.#poller.ref()
+      this.#channel.ref()
+    } else {
+      this.#poller.unref()
+      this.#channel.unref()
+    }
+  }
+
+  #close(): void {
+    for (const { reject } of this.#attaching.values()) reject(closed())
+    ConsumerThread.#threads.delete(this.#shared.channel)
+    this.#poller.close()
+    native.arenaClose(this.#events)
+    this.#inbox.close()
+    this.#egress.close()
+    this.#channel.close()
+    for (const fd of this.#lifeline) native.close(fd)
+  }
+
+  #post(request: Request): void {
+    this.#channel.postMessage(request)
+  }
+}
+
+const closed = (): FakeTcpError =>
+  new FakeTcpError(ErrorCode.CLOSED, 'This connection is closed, or another thread has attached it.')
+
+/** A free thread number, ours from now on. */
+const claim = ({ claims, device, bellFds }: SharedStack): number => {
+  const words = new Int32Array(claims)
+  for (let i = 0; i < words.length; i++) {
+    if (Atomics.compareExchange(words, i, 0, 1) === 0) return device.queues.length + 1 + i
+  }
+  throw new FakeTcpError(
+    ErrorCode.CONSUMERS_EXHAUSTED,
+    `Sockets of this stack are attached in ${bellFds.length - device.queues.length - 1} other threads already: open it with a larger \`consumers\`.`,
+  )
+}

@@ -1,0 +1,50 @@
+import { ErrorCode, FakeTcpError } from '../errors.js'
+import type { Order, Report } from '../workers/messages.js'
+import type { QueueWorkers } from './queue-workers.js'
+
+/** The services of a stack: which modules every worker runs, the ones that take a dead one's place too. */
+export class Services {
+  readonly #workers: QueueWorkers
+  /** A service's number is its place here. */
+  readonly #orders: Extract<Order, { kind: 'serve' }>[] = []
+  readonly #loading = new Map<number, { left: number; resolve: () => void; reject: (error: Error) => void }>()
+
+  constructor(workers: QueueWorkers) {
+    this.#workers = workers
+  }
+
+  /** Loads a service module into every worker; its number. Rejects with the module's own error. */
+  serve(url: string, data: unknown): Promise<number> {
+    const id = this.#orders.length
+    const order = { kind: 'serve', id, url, data } as const
+    this.#orders.push(order)
+    return new Promise((resolve, reject) => {
+      this.#loading.set(id, { left: this.#workers.count, resolve: () => resolve(id), reject })
+      this.#workers.broadcast(order)
+    })
+  }
+
+  /** A worker has loaded one, or failed to. */
+  served({ id, error }: Extract<Report, { kind: 'served' }>): void {
+    const loading = this.#loading.get(id)
+    if (loading === undefined) return
+    if (error !== undefined) {
+      this.#loading.delete(id)
+      const code = error.code.startsWith('ERR_FAKE_TCP_') ? (error.code as ErrorCode) : ErrorCode.WORKER
+      loading.reject(new FakeTcpError(code, error.message))
+    } else if (--loading.left === 0) {
+      this.#loading.delete(id)
+      loading.resolve()
+    }
+  }
+
+  /** A new worker has taken the place of `queue`'s. */
+  restore(queue: number): void {
+    for (const order of this.#orders) this.#workers.post(queue, order)
+  }
+
+  abandon(error: FakeTcpError): void {
+    for (const { reject } of this.#loading.values()) reject(error)
+    this.#loading.clear()
+  }
+}

@@ -1,0 +1,193 @@
+import { BroadcastChannel } from 'node:worker_threads'
+import { Field, type FlowTable } from '../memory/flow-table.js'
+import { native, type Poller, Ready } from '../native.js'
+import type { End } from '../workers/messages.js'
+import type { SharedStack } from '../workers/shared-stack.js'
+import type { Notice, Request, Residue } from './transfer-messages.js'
+import type { FlowId } from './tuple-table.js'
+
+/** How long a closing stack waits for the threads that hold its sockets. */
+const leavePatienceMs = 1_000
+const eventPairs = 16
+
+/** What transfers need of the coordinator. */
+export interface TransferHooks {
+  /** From now on `ended` hears of the connection's end. */
+  rehome(id: FlowId, ended: (end: End) => void): void
+  /** Resolves once whatever any worker has read so far has gone off. */
+  fence(): Promise<void>
+  end(id: FlowId): void
+}
+
+/** A connection that was offered to other threads, or is held by one. */
+interface Away extends FlowId {
+  /** Thread that consumes it. */
+  holder: number
+  /** Whether another thread may take it. */
+  offered: boolean
+  moving: boolean
+  end: End | undefined
+  /** Takes the connection from its first holder, this thread: what it had not read. */
+  readonly surrender: () => Residue[]
+  readonly ended: (end: End) => void
+}
+
+/** The coordinator's part in sockets of other threads: moves connections there, and notices when such a thread ends. */
+export class Transfers {
+  readonly #shared: SharedStack
+  readonly #flows: FlowTable
+  readonly #hooks: TransferHooks
+  readonly #claims: Int32Array
+  /** This thread's number; the others' follow it. */
+  readonly #thread: number
+  readonly #away = new Map<number, Away>()
+  readonly #recalls = new Map<number, { holder: number; resolve: (residue: Residue[]) => void }>()
+  /** Our end of each thread's lifeline. */
+  readonly #lifelines = new Map<number, number>()
+  #channel: BroadcastChannel | undefined
+  #poller: Poller | undefined
+  #events = 0
+  #onLeft = () => {}
+
+  constructor(shared: SharedStack, flows: FlowTable, hooks: TransferHooks) {
+    this.#shared = shared
+    this.#flows = flows
+    this.#hooks = hooks
+    this.#claims = new Int32Array(shared.claims)
+    this.#thread = shared.device.queues.length
+  }
+
+  /** A socket of this thread may be attached elsewhere from now on. `ended` is called when its connection ends, wherever it is. */
+  offer(id: FlowId, surrender: () => Residue[], ended: (end: End) => void): void {
+    this.#open()
+    const { slot, generation } = id
+    const away = {
+      ...{ slot, generation, surrender, ended },
+      ...{ holder: this.#thread, offered: true, moving: false, end: undefined },
+    }
+    this.#away.set(slot, away)
+    this.#hooks.rehome(id, end => this.#ended(away, end))
+  }
+
+  /** Every connection has ended. Resolves when the threads have let go of what is shared; with the numbers of those that have not. */
+  async close(): Promise<Set<number>> {
+    for (const thread of this.#lifelines.keys()) this.#post({ to: thread, kind: 'stackClosed' })
+    if (this.#lifelines.size > 0) {
+      this.#poller?.ref()
+      let timer: NodeJS.Timeout | undefined
+      await new Promise<void>(resolve => {
+        this.#onLeft = resolve
+        timer = setTimeout(resolve, leavePatienceMs)
+      })
+      clearTimeout(timer)
+    }
+    const stayed = new Set(this.#lifelines.keys())
+    for (const fd of this.#lifelines.values()) native.close(fd)
+    this.#poller?.close()
+    if (this.#poller !== undefined) native.arenaClose(this.#events)
+    this.#channel?.close()
+    return stayed
+  }
+
+  #open(): void {
+    if (this.#channel !== undefined) return
+    this.#channel = new BroadcastChannel(this.#shared.channel)
+    this.#channel.onmessage = message => this.#requested((message as { data: Request | Notice }).data)
+    this.#channel.unref()
+    const events = new Int32Array(eventPairs * 2)
+    this.#events = native.arenaOpen(new Uint8Array(events.buffer))
+    this.#poller = new native.Poller(this.#events, eventPairs, count => {
+      for (let i = 0; i < count; i++) void this.#left(events[i * 2])
+    })
+    this.#poller.unref()
+  }
+
+  #requested(request: Request | Notice): void {
+    if (request.to !== 'stack') return
+    const away = this.#away.get(request.slot)
+    switch (request.kind) {
+      case 'attach':
+        void this.#attach(request)
+        break
+      case 'offer':
+        if (away?.generation === request.generation) away.offered = true
+        break
+      case 'end':
+        this.#hooks.end(request)
+        break
+      case 'surrendered':
+        this.#surrendered(request.slot, request.residue)
+    }
+  }
+
+  async #attach({ slot, generation, thread, lifeline }: Extract<Request, { kind: 'attach' }>): Promise<void> {
+    const away = this.#away.get(slot)
+    const watched = this.#watch(thread, lifeline)
+    if (!watched || away?.generation !== generation || !away.offered || away.moving) {
+      this.#post({ to: thread, kind: 'refused', slot, generation })
+      return
+    }
+    const before = away.holder
+    away.offered = false
+    away.moving = true
+    away.holder = thread
+    this.#flows.store(slot, Field.consumer, thread)
+    await this.#hooks.fence()
+    const residue = before === this.#thread ? away.surrender() : await this.#recall(before, away)
+    away.moving = false
+    this.#post({ to: thread, kind: 'attached', slot, generation, residue })
+    if (away.end !== undefined) this.#post({ to: thread, kind: 'ended', slot, generation, end: away.end })
+    // It may have died on the way.
+    else if (!this.#lifelines.has(thread)) this.#hooks.end(away)
+  }
+
+  #recall(holder: number, { slot, generation }: FlowId): Promise<Residue[]> {
+    if (!this.#lifelines.has(holder)) return Promise.resolve([])
+    return new Promise(resolve => {
+      this.#recalls.set(slot, { holder, resolve })
+      this.#post({ to: holder, kind: 'surrender', slot, generation })
+    })
+  }
+
+  #surrendered(slot: number, residue: Residue[]): void {
+    this.#recalls.get(slot)?.resolve(residue)
+    this.#recalls.delete(slot)
+  }
+
+  #ended(away: Away, end: End): void {
+    const { slot, generation, holder, moving } = away
+    away.end = end
+    this.#away.delete(slot)
+    away.ended(end)
+    if (!moving && holder !== this.#thread) this.#post({ to: holder, kind: 'ended', slot, generation, end })
+  }
+
+  /** Sees to it that we hear of the thread's end. False when that has come already. */
+  #watch(thread: number, lifeline: number): boolean {
+    if (this.#lifelines.has(thread)) return true
+    const fd = native.duplicate(lifeline)
+    if (fd < 0) return false
+    this.#lifelines.set(thread, fd)
+    this.#poller?.add(fd, thread, Ready.read)
+    return true
+  }
+
+  /** A thread has ended, or has let go of a closing stack. */
+  async #left(thread: number): Promise<void> {
+    const fd = this.#lifelines.get(thread)
+    if (fd === undefined) return
+    this.#poller?.remove(fd)
+    native.close(fd)
+    this.#lifelines.delete(thread)
+    if (this.#lifelines.size === 0) this.#onLeft()
+    for (const [slot, { holder }] of this.#recalls) if (holder === thread) this.#surrendered(slot, [])
+    for (const away of [...this.#away.values()]) if (away.holder === thread && !away.moving) this.#hooks.end(away)
+    // Nobody sends there any more: the next one may have its number.
+    await this.#hooks.fence()
+    Atomics.store(this.#claims, thread - this.#thread - 1, 0)
+  }
+
+  #post(notice: Notice): void {
+    this.#channel?.postMessage(notice)
+  }
+}
