@@ -15,6 +15,7 @@
         'native/packet_io.cc',
         'native/poller.cc',
         'native/segments.cc',
+        'native/steering.cc',
         'native/tun.cc',
         'native/udp.cc',
         'native/udp_messages.cc',

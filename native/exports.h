@@ -8,6 +8,7 @@
 int32_t arenaOpen(Environment&, napi_value bytes);
 int32_t arenaClose(Environment&, int64_t arena);
 int64_t copy(Environment&, Memory to, int64_t toAt, Memory from, int64_t fromAt, int64_t length);
+int32_t moveBatch(Environment&, Memory memory, Words vec, int64_t vecAt, int64_t moves);
 int32_t checksum(Environment&, Memory memory, int64_t at, int64_t length, uint32_t initial);
 double clockNow(Environment&);
 int32_t duplicate(Environment&, int fd);
@@ -17,6 +18,7 @@ int32_t tunOpen(Environment&, Name name, int flags);
 napi_value tunName(Environment&, int fd);
 int32_t tunHeaderSize(Environment&, int fd, int bytes);
 int32_t tunOffload(Environment&, int fd, uint32_t offloads);
+int32_t tunSteer(Environment&, int fd);
 
 int32_t captureOpen(Environment&, Name interface, int receiveBuffer);
 int32_t linkUp(Environment&, Name name, int mtu, int txQueueLength);
@@ -26,7 +28,7 @@ int32_t pairOpen(Environment&, napi_value out);
 int64_t readOne(Environment&, int fd, Memory memory, int64_t at, int64_t length);
 int64_t writeOne(Environment&, int fd, Memory memory, int64_t at, int64_t length);
 int32_t readBatch(Environment&, int fd, Memory memory, int64_t at, int64_t end, int64_t room, Words vec, int64_t vecAt,
-                  int64_t max);
+                  int64_t max, int64_t sumsAt);
 int64_t writeGather(Environment&, int fd, Memory head, int64_t headAt, int64_t headLength, Memory body, Words vec,
                     int64_t vecAt, int64_t pieces);
 int32_t writeSegments(Environment&, int fd, Memory head, int64_t headAt, int64_t headLength, int64_t virtioLength,

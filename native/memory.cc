@@ -19,6 +19,18 @@ int64_t copy(Environment&, Memory to, int64_t toAt, Memory from, int64_t fromAt,
   return length;
 }
 
+int32_t moveBatch(Environment&, Memory memory, Words vec, int64_t vecAt, int64_t moves) {
+  if (moves < 0 || !vec.holds(vecAt, 3 * moves)) return -EFAULT;
+  for (const int32_t* move = vec.data + vecAt; moves > 0; moves--, move += 3) {
+    const int64_t to = move[0];
+    const int64_t from = move[1];
+    const int64_t length = move[2];
+    if (!memory.holds(to, length) || !memory.holds(from, length)) return -EFAULT;
+    memmove(memory.data + to, memory.data + from, length);
+  }
+  return 0;
+}
+
 int32_t checksum(Environment&, Memory memory, int64_t at, int64_t length, uint32_t initial) {
   if (!memory.holds(at, length)) return -EFAULT;
   return static_cast<int32_t>(onesComplementSum(memory.data + at, length, initial));

@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "exports.h"
 #include "io.h"
 
@@ -37,9 +38,11 @@ int64_t writeOne(Environment&, int fd, Memory memory, int64_t at, int64_t length
 }
 
 int32_t readBatch(Environment&, int fd, Memory memory, int64_t at, int64_t end, int64_t room, Words vec, int64_t vecAt,
-                  int64_t max) {
+                  int64_t max, int64_t sumsAt) {
   if (room <= 0 || max < 0 || end < at) return -EINVAL;
   if (!memory.holds(at, end - at) || !vec.holds(vecAt, 2 * max)) return -EFAULT;
+  const bool summing = sumsAt >= 0;
+  if (summing && !vec.holds(sumsAt, max)) return -EFAULT;
   int32_t* pair = vec.data + vecAt;
   int32_t packets = 0;
   for (; packets < max; packets++) {
@@ -53,6 +56,8 @@ int32_t readBatch(Environment&, int fd, Memory memory, int64_t at, int64_t end, 
     }
     *pair++ = static_cast<int32_t>(at);
     *pair++ = static_cast<int32_t>(length);
+    // Just read, it is in the nearest cache.
+    if (summing) vec.data[sumsAt + packets] = static_cast<int32_t>(onesComplementSum(memory.data + at, length, 0));
     at += length;
   }
   return packets;

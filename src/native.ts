@@ -65,6 +65,8 @@ export interface Addon {
 
   /** memmove. Bytes copied. */
   copy(to: Memory, toAt: number, from: Memory, fromAt: number, length: number): number
+  /** memmoves within one memory, in this order: triples (to, from, length) of bytes in `vec`. 0 or -EFAULT, with some of them done. */
+  moveBatch(memory: Memory, vec: number, vecAt: number, moves: number): number
   /**
    * Ones' complement sum of 16-bit big-endian words (RFC 1071), folded to 16 bits, **not** inverted; an odd last byte counts
    * as the high half. `initial` is a sum of up to 32 bits to start from.
@@ -79,6 +81,11 @@ export interface Addon {
   tunName(fd: number): string | number
   tunHeaderSize(fd: number, bytes: number): number
   tunOffload(fd: number, offloads: number): number
+  /**
+   * Every packet to the queue (source port XOR destination port) modulo the number of queues, by an eBPF program (TUNSETSTEERINGEBPF). 0 or
+   * -errno: -EPERM without CAP_BPF. Without it the kernel sends a flow to the queue that wrote it last, and hashes every packet to know.
+   */
+  tunSteer(fd: number): number
   /** Two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other, into `out[0]` and `out[1]`. */
   pairOpen(out: Int32Array): number
   /** An AF_PACKET socket that sees every packet of an interface, both directions, link-layer header stripped (SOCK_DGRAM). */
@@ -95,7 +102,8 @@ export interface Addon {
   write(fd: number, memory: Memory, at: number, length: number): number
   /**
    * Up to `max` reads, one packet each, laid densely into [at, end): each packet starts at the next multiple of 64 and is read
-   * only while `room` bytes are free behind it. Pairs (byte offset, length) go to `vec`. Number of packets; 0 when nothing was
+   * only while `room` bytes are free behind it. Pairs (byte offset, length) go to `vec`, and with `sumsAt` ≥ 0 each packet's sum
+   * (`checksum` from 0) to the words there. Number of packets; 0 when nothing was
    * there (EAGAIN) or the room ended; -errno when the first read fails (-EPIPE when the other end of a pair is gone).
    */
   readBatch(
@@ -107,6 +115,7 @@ export interface Addon {
     vec: number,
     vecAt: number,
     max: number,
+    sumsAt: number,
   ): number
   /** One write of a header followed by `pieces` ranges of `body` (pairs in `vec`). Bytes or -errno. */
   writeGather(

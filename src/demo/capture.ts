@@ -50,7 +50,7 @@ await runPart((job: CaptureJob) => {
   /** True when nothing is left. */
   const drain = (): boolean => {
     for (let i = 0; i < budget; i++) {
-      const count = native.readBatch(fd, arena, 0, bytes.length, snapLength, vecArena, 0, batch)
+      const count = native.readBatch(fd, arena, 0, bytes.length, snapLength, vecArena, 0, batch, -1)
       const timeMs = performance.timeOrigin + performance.now()
       for (let packet = 0; packet < count; packet++) keep(timeMs, vec[packet * 2], vec[packet * 2 + 1])
       if (count < batch) return true

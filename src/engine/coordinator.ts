@@ -11,7 +11,7 @@ import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
 import { Handshakes } from './handshakes.js'
 import { defaults, type StackOptions } from './options.js'
-import { choosePort } from './ports.js'
+import { choosePort, queueOf } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
 import { Services } from './services.js'
 import { Transfers } from './transfers.js'
@@ -159,8 +159,10 @@ export class Coordinator {
     return new Promise((resolve, reject) => {
       const { remote, port, owner, timeout, signal } = request
       const now = native.clock()
-      const localPort = this.#localPort(remote, port, now)
-      const queue = request.queue ?? this.#nextQueue++ % this.queues
+      const wanted = request.queue ?? this.#nextQueue++ % this.queues
+      const localPort = this.#localPort(remote, port, wanted, now)
+      // Its packets may have to come to another queue, when no port is left that leads to the wanted one.
+      const queue = this.device.steered ? queueOf(localPort, port, this.queues) : wanted
       const id = this.#add(remote, port, localPort, owner, { state: State.synSent, queue, nextSeq: 1, nextAck: 0 }, now)
       this.#handshakes.begin({
         ...id,
@@ -357,7 +359,8 @@ export class Coordinator {
     return id
   }
 
-  #localPort(remote: Address, port: number, now: number): number {
+  /** A local port for a connection to `port`, if there is one such that its packets arrive on `queue`. */
+  #localPort(remote: Address, port: number, queue: number, now: number): number {
     if ((remote.family === 4 ? this.address4 : this.address6) === undefined) {
       throw new FakeTcpError(
         ErrorCode.NO_ADDRESS,
@@ -368,7 +371,9 @@ export class Coordinator {
       !this.#portOwners.has(localPort) &&
       this.#table.find(remote, port, localPort) < 0 &&
       !this.#table.quarantined(remote, port, localPort, now)
-    const localPort = choosePort(free)
+    const leads = (localPort: number) => !this.device.steered || queueOf(localPort, port, this.queues) === queue
+    let localPort = choosePort(localPort => leads(localPort) && free(localPort))
+    if (localPort < 0) localPort = choosePort(free)
     if (localPort < 0) {
       throw new FakeTcpError(
         ErrorCode.PORTS_EXHAUSTED,

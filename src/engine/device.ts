@@ -10,6 +10,8 @@ export interface Device {
   /** Bytes of virtio-net header in front of every packet; 0: none, and no super-packets. */
   readonly virtioSize: 0 | 10 | 12
   readonly mtu: number
+  /** Whether a packet's queue follows from its ports (`queueOf`); else any queue may bring any packet. */
+  readonly steered: boolean
   readonly stackAddress?: Address
   readonly stackAddress6?: Address
   /** Idempotent. */
@@ -44,6 +46,7 @@ export const openTun = (options: TunOptions): Device => {
       // A kernel that cannot segment for us still takes our super-packets: only reads get smaller.
       native.tunOffload(queues[0], TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
     }
+    const steered = count > 1 && native.tunSteer(queues[0]) === 0
     // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for good.
     check(bringUp(name, mtu, txQueueLength), `bring ${name} up with MTU ${mtu}`)
     for (const pair of pairs) {
@@ -59,6 +62,7 @@ export const openTun = (options: TunOptions): Device => {
       queues: [...queues],
       virtioSize: headers ? virtioSize : 0,
       mtu,
+      steered,
       ...(pairs[0] && { stackAddress: pairs[0].stack }),
       ...(pairs[1] && { stackAddress6: pairs[1].stack }),
       close,
@@ -101,6 +105,7 @@ export const createVirtualLink = (options: VirtualLinkOptions = {}): [a: Device,
     queues: [...end],
     virtioSize: options.offload === false ? 0 : virtioSize,
     mtu,
+    steered: false,
     stackAddress: parseAddress(address, 'stackAddress'),
     stackAddress6: parseAddress(address6, 'stackAddress6'),
     close: close(end),

@@ -66,11 +66,11 @@ export class Inbound {
     this.#cookies = new SynCookies(memory.shared.cookieKey)
   }
 
-  /** One packet as it was read: `length` bytes at `at` of `bytes`, which is the arena `arena`. */
-  packet(bytes: Uint8Array, arena: number, at: number, length: number, now: number): void {
+  /** One packet as it was read: `length` bytes at `at` of `bytes`, which is the arena `arena`; `sum` as for `Classifier.parse`. */
+  packet(bytes: Uint8Array, arena: number, at: number, length: number, now: number, sum = -1): void {
     const counters = this.#counters
     counters[Counter.packetsIn] += 1
-    const refused = this.#classifier.parse(bytes, arena, at, length)
+    const refused = this.#classifier.parse(bytes, arena, at, length, sum)
     if (refused >= 0) {
       counters[refused] += 1
       return

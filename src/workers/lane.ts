@@ -33,6 +33,8 @@ const blockBytes = 4 * 65_664
 const deliveriesPerBlock = 512
 /** Datagrams of packets up to this long move up behind those before them, so that a single delivery carries many; longer ones stay where they are. */
 const mergeBytes = 8_192
+/** Packets that a batch of reads may bring. */
+const maxMoves = 64
 /** A delivery goes off at this size, so that its consumer can begin. */
 const deliveryBytes = 65_536
 
@@ -88,6 +90,10 @@ export class LaneWriter extends Lane {
   #from = 0
   #length = 0
   #record = 0
+  /** Moves within the block that wait for the delivery's end: many in one call. Triples (to, from, length). */
+  readonly #vec = new Int32Array(maxMoves * 3)
+  readonly #vecArena = native.arenaOpen(new Uint8Array(this.#vec.buffer))
+  #moves = 0
   /** Deliveries were made that the consumer was not woken for. */
   #made = false
 
@@ -99,6 +105,7 @@ export class LaneWriter extends Lane {
 
   /** Sees to it that `room` bytes, by default those for a read, are free at `at`. False when the consumer still holds every block. */
   makeRoom(room = alignedRoom): boolean {
+    if (this.#moves > 0) this.#moveNow()
     if (this.end - this.at >= room) return true
     this.flush()
     // Always the first one that is free: few blocks in turn stay in the processor's cache.
@@ -115,7 +122,7 @@ export class LaneWriter extends Lane {
 
   /**
    * Datagrams of a flow, `length` bytes at `from` of `arena`, as they were read: behind `at` of this lane, where they stay or move
-   * down, or in other memory, which they are copied from. False, and nothing kept, when the lane is full.
+   * down by the next `makeRoom` or `flush`, or in other memory, which they are copied from. False, and nothing kept, when the lane is full.
    */
   put(slot: number, generation: number, segmentSize: number, arena: number, from: number, length: number): boolean {
     const here = arena === this.arena
@@ -129,7 +136,8 @@ export class LaneWriter extends Lane {
       (segmentSize === this.#segmentSize || (length <= segmentSize && length < this.#segmentSize)) &&
       (here || this.end - this.at >= length)
     ) {
-      native.copy(this.arena, this.at, arena, from, length)
+      if (here) this.#moveLater(this.at, from, length)
+      else this.#copyHere(arena, from, length)
       this.#length += length
       this.at += length
       return true
@@ -138,7 +146,7 @@ export class LaneWriter extends Lane {
     if (!here && !this.makeRoom(length)) return false
     const record = this.ring.reserve(Delivery.bytes)
     if (record < 0) return false
-    if (!here) native.copy(this.arena, this.at, arena, from, length)
+    if (!here) this.#copyHere(arena, from, length)
     this.#record = record >> 2
     this.#slot = slot
     this.#generation = generation
@@ -157,9 +165,28 @@ export class LaneWriter extends Lane {
     this.#wake()
   }
 
+  #copyHere(arena: number, from: number, length: number): void {
+    if (this.#moves > 0) this.#moveNow()
+    native.copy(this.arena, this.at, arena, from, length)
+  }
+
+  #moveLater(to: number, from: number, length: number): void {
+    if (this.#moves === maxMoves) this.#moveNow()
+    const move = this.#moves++ * 3
+    this.#vec[move] = to
+    this.#vec[move + 1] = from
+    this.#vec[move + 2] = length
+  }
+
+  #moveNow(): void {
+    native.moveBatch(this.arena, this.#vecArena, 0, this.#moves)
+    this.#moves = 0
+  }
+
   /** Ends the delivery under way. Until the next `put` nothing in the block moves. */
   flush(): void {
     if (this.#length === 0) return
+    if (this.#moves > 0) this.#moveNow()
     const { words } = this.ring
     const record = this.#record
     words[record + Delivery.slot] = this.#slot

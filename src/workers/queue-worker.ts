@@ -58,7 +58,10 @@ class QueueWorker {
   readonly #events = new Int32Array(128)
   /** For what stays in this worker; packets for another thread are read into the lane to it. */
   readonly #own: ReadMemory
-  readonly #packets = new Int32Array(readBudget * 2)
+  /** Pairs (offset, length), then the packets' sums. */
+  readonly #packets = new Int32Array(readBudget * 3)
+  /** Where nobody has summed packets yet, `readBatch` does while they are in the cache; -1: the virtio-net header tells. */
+  readonly #sumsAt: number
   readonly #packetsArena: number
   readonly #readQueue = () => this.#read()
   /** By consumer, as they are needed; none to ourselves. */
@@ -82,6 +85,7 @@ class QueueWorker {
     this.#queue = queue
     this.#fd = shared.device.queues[queue]
     this.#port = port
+    this.#sumsAt = shared.device.virtioSize === 0 ? readBudget * 2 : -1
     const memory = new StackMemory(shared)
     this.#memory = memory
     this.#counters = memory.counters(queue)
@@ -163,16 +167,18 @@ class QueueWorker {
   /** Whether there was anything. */
   #read(): boolean {
     const packets = this.#packets
+    const sumsAt = this.#sumsAt
     for (let left = readBudget; left > 0; ) {
       this.#reading = this.#last?.makeRoom() ? this.#last : undefined
       const { arena, at, end, bytes } = this.#reading ?? this.#own
-      const count = native.readBatch(this.#fd, arena, at, end, readRoom, this.#packetsArena, 0, left)
+      const count = native.readBatch(this.#fd, arena, at, end, readRoom, this.#packetsArena, 0, left, sumsAt)
       if (count < 0) {
         this.#readFailed(count)
         return true
       }
       for (let i = 0; i < count; i++) {
-        this.#inbound.packet(bytes, arena, packets[i * 2], packets[i * 2 + 1], this.#now)
+        const sum = sumsAt < 0 ? -1 : packets[sumsAt + i]
+        this.#inbound.packet(bytes, arena, packets[i * 2], packets[i * 2 + 1], this.#now, sum)
       }
       this.#settle()
       const last = packets[count * 2 - 2] + packets[count * 2 - 1]

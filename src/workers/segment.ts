@@ -48,8 +48,11 @@ export class Classifier {
     this.#local6 = shared.address6
   }
 
-  /** `bytes` and `memory` are the same memory; the packet lies at `at`, `length` bytes with its virtio-net header. */
-  parse(bytes: Uint8Array, memory: Memory, at: number, length: number): number {
+  /**
+   * `bytes` and `memory` are the same memory; the packet lies at `at`, `length` bytes with its virtio-net header. `sum` ≥ 0: the ones'
+   * complement sum of all of them.
+   */
+  parse(bytes: Uint8Array, memory: Memory, at: number, length: number, sum = -1): number {
     const s = this.segment
     const end = at + length
     const ip = at + this.#virtioSize
@@ -97,8 +100,12 @@ export class Classifier {
     const header = tcp.check(bytes, segmentAt, segmentEnd)
     if (header < 0) return faultCounter(header)
     // The kernel vouches for what it computed itself or saw a card verify; anything else is summed here.
-    if (!trusted && native.checksum(memory, segmentAt, segmentEnd - segmentAt, pseudo) !== 0xffff) {
-      return faultCounter(Fault.tcpChecksum)
+    if (!trusted) {
+      const whole = sum >= 0 && segmentEnd === end && ip === at
+      const total = whole
+        ? checksum.fold(sum + pseudo + headerComplement(bytes, ip, segmentAt))
+        : native.checksum(memory, segmentAt, segmentEnd - segmentAt, pseudo)
+      if (total !== 0xffff) return faultCounter(Fault.tcpChecksum)
     }
     s.family = version
     s.ports = (tcp.sourcePort(bytes, segmentAt) << 16) | tcp.destinationPort(bytes, segmentAt)
@@ -121,3 +128,7 @@ export class Classifier {
     )
   }
 }
+
+/** What takes an IP header out of a sum over the whole packet. A valid IPv4 header sums up to 0xffff, which is nothing. */
+const headerComplement = (bytes: Uint8Array, ip: number, segmentAt: number): number =>
+  bytes[ip] >>> 4 === 4 ? 0 : ~checksum.fold(checksum.sum(bytes, ip, segmentAt - ip, 0)) & 0xffff

@@ -66,7 +66,7 @@ t.test('readBatch', async t => {
   const { arena, bytes } = sharedArena(8192)
   const vec = sharedArena(1024)
   const read = (at: number, end: number, room: number, max: number) =>
-    native.readBatch(right, arena, at, end, room, vec.arena, 4, max)
+    native.readBatch(right, arena, at, end, room, vec.arena, 4, max, -1)
   const send = (...lengths: number[]) => {
     for (const length of lengths) native.write(left, randomBytes(length, length), 0, length)
   }
@@ -96,6 +96,15 @@ t.test('readBatch', async t => {
   t.equal(read(0, 128 + 49, 50, 10), 1)
   t.equal(read(0, 8192, 100, 0), 0)
 
+  send(100, 65, 7)
+  t.equal(native.readBatch(right, arena, 0, 8192, 100, vec.arena, 4, 10, 40), 3)
+  t.same(
+    [...vec.words.subarray(40, 43)],
+    [100, 65, 7].map(length => native.checksum(randomBytes(length, length), 0, length, 0)),
+    'sums',
+  )
+  t.equal(native.readBatch(right, arena, 0, 8192, 100, vec.arena, 4, 10, 250), EFAULT, 'no room for sums')
+
   send(10)
   native.close(left)
   t.equal(read(0, 8192, 100, 10), 1, 'what came before the end')
@@ -104,7 +113,7 @@ t.test('readBatch', async t => {
   const [near, far] = openPair()
   native.write(near, bytes, 0, 10)
   native.close(far)
-  t.equal(native.readBatch(near, arena, 0, 8192, 100, vec.arena, 0, 1), EPIPE, 'also when it left packets unread')
+  t.equal(native.readBatch(near, arena, 0, 8192, 100, vec.arena, 0, 1, -1), EPIPE, 'also when it left packets unread')
   native.close(near)
 
   t.equal(read(0, 8193, 100, 10), EFAULT)
@@ -113,10 +122,10 @@ t.test('readBatch', async t => {
   t.equal(read(0, 8192, 0, 1), EINVAL)
   t.equal(read(100, 99, 1, 1), EINVAL)
   t.equal(read(0, 8192, 1, -1), EINVAL)
-  t.equal(native.readBatch(right, arena, 0, 8192, 100, vec.arena, -1, 1), EFAULT)
-  t.equal(native.readBatch(right, arena, 0, 8192, 100, 99, 0, 1), EFAULT)
+  t.equal(native.readBatch(right, arena, 0, 8192, 100, vec.arena, -1, 1, -1), EFAULT)
+  t.equal(native.readBatch(right, arena, 0, 8192, 100, 99, 0, 1, -1), EFAULT)
   const odd = native.arenaOpen(new Uint8Array(new SharedArrayBuffer(64), 1))
-  t.equal(native.readBatch(right, arena, 0, 8192, 100, odd, 0, 1), EFAULT, 'words are aligned')
+  t.equal(native.readBatch(right, arena, 0, 8192, 100, odd, 0, 1, -1), EFAULT, 'words are aligned')
   t.equal(native.close(right), 0)
   t.equal(read(0, 8192, 100, 1), EBADF)
 })
