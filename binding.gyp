@@ -10,6 +10,7 @@
         'native/checksum.cc',
         'native/environment.cc',
         'native/event.cc',
+        'native/features.cc',
         'native/link.cc',
         'native/memory.cc',
         'native/packet_io.cc',

@@ -27,6 +27,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       entry<pairOpen>("pairOpen", environment),
       entry<captureOpen>("captureOpen", environment),
       entry<linkUp>("linkUp", environment),
+      entry<linkMangleId>("linkMangleId", environment),
       entry<linkAddress>("linkAddress", environment),
       entry<readOne>("read", environment),
       entry<writeOne>("write", environment),

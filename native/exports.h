@@ -22,6 +22,7 @@ int32_t tunSteer(Environment&, int fd);
 
 int32_t captureOpen(Environment&, Name interface, int receiveBuffer);
 int32_t linkUp(Environment&, Name name, int mtu, int txQueueLength);
+int32_t linkMangleId(Environment&, Name name);
 int32_t linkAddress(Environment&, Name name, Bytes local, Bytes peer, int prefixLength);
 
 int32_t pairOpen(Environment&, napi_value out);

@@ -93,6 +93,11 @@ export interface Addon {
 
   /** Sets MTU and transmit queue length (packets; each skipped when 0) and brings the interface up. */
   linkUp(name: string, mtu: number, txQueueLength: number): number
+  /**
+   * Lets the interface take super-packets whose segments all carry the same IP id (`tx-tcp-mangleid-segmentation`). Stock peers send id 0
+   * always: what GRO made of their packets would be cut up again in front of the interface. 0 or -errno.
+   */
+  linkMangleId(name: string): number
   /** Adds a point-to-point address (RTM_NEWADDR, IFA_LOCAL + IFA_ADDRESS, IFA_F_NODAD): 4 or 16 bytes each. */
   linkAddress(name: string, local: Uint8Array, peer: Uint8Array, prefixLength: number): number
 

@@ -43,8 +43,9 @@ export const openTun = (options: TunOptions): Device => {
     const name = openQueues(options.name ?? '', count, headers, queues)
     if (headers) {
       check(native.tunHeaderSize(queues[0], virtioSize), `set the virtio-net header size of ${name}`)
-      // A kernel that cannot segment for us still takes our super-packets: only reads get smaller.
+      // A kernel that refuses these still takes our super-packets: only reads get smaller.
       native.tunOffload(queues[0], TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
+      native.linkMangleId(name)
     }
     const steered = count > 1 && native.tunSteer(queues[0]) === 0
     // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for good.

@@ -82,6 +82,43 @@ t.test('names and queues', async t => {
   native.close(longest)
 })
 
+t.test('steering: a packet goes to the queue that its ports say', async t => {
+  const first = native.tunOpen('steer', TunFlag.multiQueue)
+  const second = native.tunOpen('steer', TunFlag.multiQueue)
+  const result = native.tunSteer(first)
+  if (result !== 0) {
+    t.equal(result, failure('EPERM'), 'without CAP_BPF')
+    return
+  }
+  t.equal(native.linkUp('steer', 1400, 0), 0)
+  t.equal(native.linkAddress('steer', Uint8Array.of(192, 168, 210, 1), Uint8Array.of(192, 168, 210, 2), 32), 0)
+  const udp = native.udpOpen(4, 0)
+  t.equal(native.udpBind(udp, Uint8Array.of(192, 168, 210, 1), 5000, 0), 0)
+  const bytes = new Uint8Array(2048)
+  const send = spawnSync(process.execPath, [
+    '-e',
+    `const s = require('node:dgram').createSocket('udp4')
+    s.bind(5001, '192.168.210.1', async () => {
+      for (let port = 6000; port < 6020; port++) await new Promise(done => s.send('x', port, '192.168.210.2', done))
+      s.close()
+    })`,
+  ])
+  t.equal(send.status, 0)
+  const queueOf = new Map<number, number>()
+  for (const [queue, fd] of [first, second].entries()) {
+    for (;;) {
+      const length = native.read(fd, bytes, 0, bytes.length)
+      if (length < 0) break
+      const view = new DataView(bytes.buffer)
+      if (view.getUint8(0) === 0x45 && view.getUint8(9) === 17) queueOf.set(view.getUint16(22), queue)
+    }
+  }
+  t.equal(queueOf.size, 20)
+  for (const [port, queue] of queueOf) if (queue !== (port ^ 5001) % 2) t.fail(`port ${port} on queue ${queue}`)
+  for (const fd of [udp, first, second]) native.close(fd)
+  t.equal(native.tunSteer(-1), failure('EBADF'))
+})
+
 t.test('link', async t => {
   const fd = native.tunOpen('link', 0)
   t.equal(native.linkUp('link', 1300, 77), 0)
@@ -91,6 +128,10 @@ t.test('link', async t => {
   t.equal(native.linkUp('link', 1, 0), failure('EINVAL'))
   t.equal(native.linkUp('nowhere', 0, 0), failure('ENODEV'))
   t.equal(native.linkUp('nowhere', 1300, 0), failure('ENODEV'))
+  t.equal(native.linkMangleId('link'), 0)
+  const features = spawnSync('ethtool', ['-k', 'link'], { encoding: 'utf8' })
+  if (features.status === 0) t.match(features.stdout, /tx-tcp-mangleid-segmentation: (on|off \[requested on\])/)
+  t.equal(native.linkMangleId('nowhere'), failure('ENODEV'))
 
   for (const family of families) {
     const bits = family === 4 ? 32 : 128
