@@ -16,6 +16,7 @@ export const names = {
   phantun: 'phantun 0.8.1',
   oursToStock: 'fake-tcp client, phantun server',
   stockToOurs: 'phantun client, fake-tcp server',
+  coalesced: 'fake-tcp --coalesce-us 1000',
   direct: 'UDP without a tunnel',
   service: 'fake-tcp, service',
   batches: 'fake-tcp, batches',
@@ -54,6 +55,8 @@ const clientFlags = [
 /** Connections come and go by the thousand: neither side writes a line about each. */
 const quietly = ['--log-level', 'warn']
 
+const coalescing = ['--coalesce-us', '1000']
+
 const ours = {
   client: { command: [...programs.tunnel, 'client', ...clientFlags, ...quietly], env: {}, needs: 'tunnel' },
   server: { command: [...programs.tunnel, 'server', ...serverFlags, ...quietly], env: {}, needs: 'tunnel' },
@@ -66,6 +69,11 @@ const phantun = {
 
 export const pairs = {
   ours: { name: names.ours, role: 'ours', ...ours },
+  coalesced: {
+    ...{ name: names.coalesced, role: 'ours' },
+    client: { ...ours.client, command: [...ours.client.command, ...coalescing] },
+    server: { ...ours.server, command: [...ours.server.command, ...coalescing] },
+  },
   phantun: { name: names.phantun, role: 'reference', ...phantun },
   oursToStock: { name: names.oursToStock, role: 'mixed', client: ours.client, server: phantun.server },
   stockToOurs: { name: names.stockToOurs, role: 'mixed', client: phantun.client, server: ours.server },

@@ -18,6 +18,8 @@ export interface Verdict {
   /** Undefined: what it needs was not measured. */
   value?: number
   state: 'ok' | 'below' | 'above' | 'not measured'
+  /** Where it is not reached: what stands in the way, and what was tried. */
+  answer?: string
 }
 
 type Median = (scenario: string, shape: Shape, peer: string) => Metrics | undefined
@@ -78,6 +80,36 @@ const worst = (rows: readonly Summary[], figure: 'reordered' | 'corrupted'): num
 const { ours, phantun, crate, service, batches, one, plainBatches, plainService } = names
 const atLatency = ['tunnel/latency', 'plain', ours] as const
 
+/** By the beginning of a target's name. */
+const answers: Record<string, string> = {
+  'Tunnel, plain sender: rate':
+    'The sender is the limit: one system call per datagram, over the veth and without any tunnel, is the row `UDP without a tunnel`. Generator, client, server and sink share two cores; the client takes no more than what is there, and loses nothing of it.',
+  'Tunnel, GSO sender: delivered':
+    'Two thirds of the client’s time and half of the server’s are the kernel’s copies between user and kernel memory, four per datagram, which no user-space tunnel avoids. Neither side copies a datagram itself. phantun is faster on this kernel than when the target was set.',
+  'Tunnel, 50,000/s':
+    'At this rate the cost is waking: the profile has `waking, switching threads` and the event loop’s entry and exit above all else, five system calls per wake, about nine datagrams per wake. By default nothing waits for company; `--coalesce-us 1000`, the row below it, reads at ticks and about halves the cost: then it is the receiving of single datagrams, one kernel buffer each.',
+  'Tunnel, GSO sender at 500,000/s':
+    'The same copies: 0.4 CPU seconds per GB on each side are little more than what four copies cost. phantun’s best, at full load, is what it is compared with.',
+  'Tunnel, a stock client':
+    'The stock client is the limit: it sends no faster to our server than to its own. What it sends arrives merged where a card merges (test/interop/merge), which a plain veth does not.',
+  'Tunnel, round trip':
+    'Four threads are woken per round trip in both programs; ours make about five microseconds more of each, in Node.js’s event loop (two polls per turn, since its workers measure idle time) and in the addon’s epoll set. V8’s memory reducer was the 99th percentile (several milliseconds) until it was switched off. Both programs on one core: 72 against 53 µs.',
+  'Library, batches to a socket':
+    'Sender, worker and consumer share two cores; the sender drops a third of what it sends at the full queue of the receiver’s TUN, which costs it as much as what arrives. The worker’s and the consumer’s copies are gone (see docs/architecture.md, lanes); what is left is the kernel’s copy and the wake of the consumer.',
+  'Library, service in the worker':
+    'The kernel’s own limit, a C program that does nothing but write and read super-packets, is below twelve times the crate on this machine: see the row `kernel, super-packets`.',
+  'Library over a wire':
+    'The kernel’s own limit here is only a little above the target (row `kernel, super-packets` over `wire`): the sender’s packets are cut up and merged again in software.',
+  'Library, one by one':
+    '`recv` makes a copy that is the program’s to keep, and a promise per datagram; batches and `recvInto` do without.',
+  'Library without offload':
+    'The kernel’s own limit, one packet per system call in C, is hardly above the target (row `kernel, one packet per call`), and the sender shares two cores with worker and consumer. Per datagram 70 % of the sender’s time and a third of the receiver’s are the kernel’s. Tried: sums taken while a packet is read, many moves per call, steering by ports instead of the kernel’s flow hash (which gave 7 %).',
+  'Library, service: share':
+    'At this rate the sender is the limit (see its row’s loss): it checks every call, reserves sequence numbers atomically and writes headers, where the C program repeats one packet.',
+  'Library, service without offload':
+    'A third of the receiver’s time is JavaScript that checks what the C program does not look at.',
+}
+
 const targets: readonly Target[] = [
   rate('Tunnel, plain sender: rate with at most 0.1 % loss', 'tunnel/search', 'plain', ours, phantun, 6),
   rate('Tunnel, plain sender: delivered at saturation', 'tunnel/plain', 'plain', ours, phantun, 4),
@@ -132,6 +164,8 @@ export const verdictsOn = (rows: readonly Summary[]): Verdict[] => {
   return targets.map(({ find, ...target }) => {
     const value = find(median, rows)
     const state = judge({ find, ...target }, value)
-    return { ...target, ...(value !== undefined && { value }), state }
+    const missed = state === 'below' || state === 'above'
+    const answer = missed ? answers[Object.keys(answers).find(start => target.what.startsWith(start)) ?? ''] : undefined
+    return { ...target, ...(value !== undefined && { value }), state, ...(answer !== undefined && { answer }) }
   })
 }

@@ -22,6 +22,18 @@ const group = (rows: readonly Summary[], verdicts: readonly Verdict[]): string =
   return `### ${title}\n\n\`${scenario}\`, ${shapeNames[shape].toLowerCase()} (\`${shape}\`)\n\n${table(head, body)}`
 }
 
+/** What stands in the way of targets that were not reached. */
+const missed = (verdicts: readonly Verdict[]): string[] => {
+  const answered = verdicts.filter(({ answer }) => answer !== undefined)
+  if (answered.length === 0) return []
+  return [
+    '## Not reached',
+    answered
+      .map(verdict => `- **${verdict.what}** (${valueText(verdict)} of ${bound(verdict)}): ${verdict.answer}`)
+      .join('\n'),
+  ]
+}
+
 /** docs/benchmarks.md. */
 export const docs = (results: Results, cost?: Cost, profiles?: readonly Profile[]): string => {
   const { verdicts, rows } = results
@@ -32,6 +44,7 @@ export const docs = (results: Results, cost?: Cost, profiles?: readonly Profile[
     table(['', ''], conditions(results)).replace('--:', '---'),
     '## Targets',
     table(['what', 'target', 'measured', ''], judged),
+    ...missed(verdicts),
     '## All figures',
     ...groups(rows).map(group_ => group(group_, verdicts)),
     ...(cost === undefined ? [] : ['## Memory and idle connections', '`npm run bench -- --cost`', costTables(cost)]),

@@ -2,7 +2,7 @@ import type { Network } from '../../src/lab/network.js'
 import { addresses } from '../../src/lab/network.js'
 import { names, type Pair, pairs, ports } from '../ends.js'
 import { duplex } from '../measure/duplex.js'
-import { type Flood, flood } from '../measure/flood.js'
+import { directFlood, type Flood, flood } from '../measure/flood.js'
 import { directLatency, latency, WARMUP } from '../measure/latency.js'
 import { search, searchSeconds } from '../measure/search.js'
 import { absence, type Program } from '../programs.js'
@@ -58,6 +58,17 @@ const floods = (name: string, title: string, load: Partial<Flood>, setup: Omit<S
   })
 }
 
+/** The load generator and the sink alone are the limit of what any tunnel between them can show. */
+const withDirect = (base: Scenario, load: Flood): Scenario => {
+  const direct: Peer = {
+    name: names.direct,
+    role: 'limit',
+    absent: absence('udpSink', load.sender),
+    run: (network, seconds) => directFlood(network, `${addresses.b.veth}:${ports.far}`, seconds, load),
+  }
+  return { ...base, peers: [...base.peers, direct] }
+}
+
 const gso: Partial<Flood> = { sender: 'udpSend', options: ['--gso'] }
 const everywhere = ['plain', 'wire'] as const
 const count = (value: number): string => value.toLocaleString('en-US')
@@ -100,11 +111,14 @@ const latencies = ((): Scenario => {
 
 /** UDP in, fake TCP over the wire, UDP out; 1,400 bytes, one flow, A to B where nothing else is said. */
 export const tunnelScenarios: readonly Scenario[] = [
-  floods(
-    'plain',
-    'Tunnel, one datagram per system call, as fast as the sender can',
-    {},
-    { pairs: mixed, shapes: everywhere, quick: everywhere },
+  withDirect(
+    floods(
+      'plain',
+      'Tunnel, one datagram per system call, as fast as the sender can',
+      {},
+      { pairs: mixed, shapes: everywhere, quick: everywhere },
+    ),
+    { sender: 'udpPlain', size: SIZE, flows: 1 },
   ),
   searching,
   floods('gso', 'Tunnel, sender uses UDP GSO, as fast as it can', gso, { shapes: everywhere, quick: ['plain'] }),
@@ -112,7 +126,7 @@ export const tunnelScenarios: readonly Scenario[] = [
     '50k',
     'Tunnel, 50,000 datagrams per second, one per system call',
     { options: ['--rate', '50000'] },
-    { figure: 'cpuSecondsPerGB', quick: ['plain'] },
+    { figure: 'cpuSecondsPerGB', quick: ['plain'], pairs: [pairs.ours, pairs.coalesced, pairs.phantun] },
   ),
   floods(
     '500k-gso',
