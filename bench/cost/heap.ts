@@ -4,6 +4,8 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
+import { Message, native, UdpFlag } from '../../src/native.js'
+import type { ClientData, ServerData } from '../../src/tunnel/options.js'
 import { Probe, watchHeap } from './probe-service.js'
 
 const size = 64
@@ -43,17 +45,70 @@ const readers: Record<string, (socket: Socket) => Promise<void>> = {
     for await (const _ of socket) arrived++
   },
 }
-const [way, reading] = path.split(' → ')
-const count = (): number => (reading === 'service' ? figures[2 * Probe.length + Probe.datagrams] : arrived)
-const client = await a.connect(addresses.b, reading === 'service' ? 80 : 81)
-if (reading !== 'service') void readers[reading](await listener.accept())
 
-/** As much as the link takes, then a turn for the reader. */
-const send = (): number => {
-  if (way === 'sendBatch') return client.sendBatch(batch, size)
-  for (let i = 0; i < 1000; i++) client.send(one)
-  return 1000
+/** Something that sends, as much as goes, and knows what has arrived. */
+interface Path {
+  send(): void
+  count(): number
 }
+
+const library = async (way: string, reading: string): Promise<Path> => {
+  const client = await a.connect(addresses.b, reading === 'service' ? 80 : 81)
+  if (reading !== 'service') void readers[reading](await listener.accept())
+  const sendOnes = (): void => {
+    for (let i = 0; i < 1000; i++) client.send(one)
+  }
+  return {
+    send: way === 'sendBatch' ? () => client.sendBatch(batch, size) : sendOnes,
+    count: () => (reading === 'service' ? figures[2 * Probe.length + Probe.datagrams] : arrived),
+  }
+}
+
+/** UDP on the loopback interface, the tunnel's two services, UDP again. */
+const tunnel = async (): Promise<Path> => {
+  const here = Uint8Array.of(127, 0, 0, 1)
+  const [source, sink] = [native.udpOpen(4, 0), native.udpOpen(4, UdpFlag.gro)]
+  native.udpBind(sink, here, 0, 0)
+  native.socketBuffers(sink, 8 << 20, 0)
+  // A port that is free now.
+  const free = native.udpOpen(4, 0)
+  native.udpBind(free, here, 0, 0)
+  const localPort = native.udpPort(free)
+  native.close(free)
+  const service = (name: string): URL => new URL(`../../src/tunnel/${name}-service.js`, import.meta.url)
+  const common = { idleMs: 180_000 }
+  const server: ServerData = { ...common, remote: here, remotePort: native.udpPort(sink) }
+  await b.serve(82, service('server'), { workerData: server })
+  const remote = Uint8Array.from(addresses.b.split('.').map(Number))
+  const client: ClientData = { ...common, local: here, localPort, remote, remotePort: 82 }
+  await a.serve(undefined, service('client'), { workerData: client })
+  native.udpConnect(source, here, localPort, 0)
+
+  const words = new Int32Array(Message.words * 64)
+  const vec = native.arenaOpen(new Uint8Array(words.buffer))
+  const message = words.slice()
+  const datagrams = 64
+  message[Message.at] = Message.words
+  message[Message.length] = 1
+  message[Message.segmentSize] = size
+  message[Message.words + 1] = datagrams * size
+  const outgoing = native.arenaOpen(new Uint8Array(message.buffer))
+  const stride = 65_536
+  const incoming = native.arenaOpen(new Uint8Array(64 * stride))
+  return {
+    send: () => {
+      for (let i = 0; i < 16; i++) native.udpSend(source, 4, batch, outgoing, 0, 1)
+    },
+    count: () => {
+      const messages = native.udpReceive(sink, incoming, 0, stride, 64, vec, 0)
+      for (let i = 0; i < messages; i++) arrived += words[i * Message.words + Message.length] / size
+      return arrived
+    },
+  }
+}
+
+const [way, reading] = path.split(' → ')
+const { send, count } = await (way === 'UDP' ? tunnel() : library(way, reading))
 
 const run = async (datagrams: number): Promise<void> => {
   const end = count() + datagrams

@@ -28,7 +28,14 @@ const run = (file: string, args: (string | number)[], flags: string[] = []): unk
 }
 
 const flags = [`--max-semi-space-size=${SEMI_SPACE}`, `--min-semi-space-size=${SEMI_SPACE}`]
-const paths = ['sendBatch → service', 'sendBatch → batches', 'send → batches', 'send → recvInto', 'send → recv']
+const paths = [
+  'sendBatch → service',
+  'sendBatch → batches',
+  'send → batches',
+  'send → recvInto',
+  'send → recv',
+  'UDP → tunnel → UDP',
+]
 const heap: unknown[] = []
 for (const path of paths) {
   console.error(`cost: ${path}`)

@@ -31,6 +31,7 @@ const cases: readonly Case[] = [
   { shape: 'plain', gso: true, size: 1_400, flows: 1 },
   { shape: 'plain', gso: false, size: 100, flows: 4 },
   { shape: 'plain', gso: true, size: 1_400, flows: 1, flags: ['--no-offload'] },
+  { shape: 'plain', gso: true, size: 1_400, flows: 3, flags: ['--coalesce-us', '300'] },
   { shape: 'wire', gso: true, size: 1_400, flows: 1 },
   { shape: 'wire', gso: true, size: 700, flows: 8 },
   { shape: 'wire', gso: true, size: 700, flows: 8, flags: ['--no-offload'] },

@@ -75,6 +75,8 @@ t.test('options of the engine', async t => {
     ['--queues', '4'],
     ['--no-offload'],
     ['--no-offload', '--queues', '1'],
+    ['--coalesce-us', '500'],
+    ['--coalesce-us', '2000', '--no-offload'],
   ]
   for (const flags of [...cases, ['--mtu', '1280'], ['--ipv4-only']]) {
     await t.test(flags.join(' '), async t => {
