@@ -131,6 +131,7 @@ export class ConsumerThread {
     ConsumerThread.#threads.delete(this.#shared.channel)
     this.#poller.close()
     native.arenaClose(this.#events)
+    this.#sockets.settle()
     this.#inbox.close()
     this.#egress.close()
     this.#channel.close()

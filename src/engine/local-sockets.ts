@@ -99,11 +99,12 @@ export class LocalSockets implements SocketHome {
   }
 
   settleLater(socket: Socket): void {
-    if (this.#received.length === 0) setImmediate(() => this.#settle())
+    if (this.#received.length === 0) setImmediate(() => this.settle())
     this.#received.push(socket)
   }
 
-  #settle(): void {
+  /** Copies what lies unread in a lane: in each turn, and before the lanes are closed. */
+  settle(): void {
     for (const socket of this.#received) socket.settle()
     this.#received.length = 0
   }

@@ -8,6 +8,8 @@ export type TransferTask =
   | { kind: 'take'; count: number }
   /** Sends every datagram back, for ever. */
   | { kind: 'echo' }
+  /** Keeps the thread busy for so many milliseconds; answers as it begins. */
+  | { kind: 'block'; ms: number }
   | { kind: 'transfer' }
   | { kind: 'close' }
   | { kind: 'closed' }
@@ -41,6 +43,9 @@ const handle = async (task: TransferTask): Promise<TransferAnswer> => {
     }
     case 'echo':
       void echo()
+      return { kind: 'done' }
+    case 'block':
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, task.ms))
       return { kind: 'done' }
     case 'transfer':
       return { kind: 'handle', handle: socket.transfer() }

@@ -153,3 +153,16 @@ t.test('a stack that closes takes its sockets from every thread', async t => {
   t.same(await ask({ kind: 'take', count: -1 }), { kind: 'taken', datagrams: [] })
   void never
 })
+
+t.test('what arrived before the stack closed can still be read in a busy thread', async t => {
+  const stacks = await openStacks(t)
+  const { client, server } = await connectPair(stacks)
+  const { ask } = startThread(t)
+  await ask({ kind: 'attach', handle: server.transfer() })
+  await ask({ kind: 'block', ms: 300 })
+  const sent = numbers(0, 40)
+  for (const datagram of sent) client.send(datagram)
+  await until(() => server.stats().datagramsIn === 40, 'arrived')
+  await stacks.b.close()
+  t.equal(difference(taken(await ask({ kind: 'take', count: -1 })), sent), undefined)
+})
