@@ -1,11 +1,11 @@
 import { BroadcastChannel } from 'node:worker_threads'
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import { native, type Poller, Ready } from '../native.js'
+import { native } from '../native.js'
 import { Egress } from '../workers/egress.js'
-import { Inbox } from '../workers/inbox.js'
 import { type SharedStack, StackMemory } from '../workers/shared-stack.js'
 import { LocalSockets } from './local-sockets.js'
 import type { Socket } from './socket.js'
+import { ThreadInbox } from './thread-inbox.js'
 import type { Notice, Request, SocketHandle } from './transfer-messages.js'
 import type { FlowId } from './tuple-table.js'
 
@@ -20,14 +20,13 @@ export class ConsumerThread {
   /** By the stack's channel. */
   static readonly #threads = new Map<string, ConsumerThread>()
 
-  readonly #shared: SharedStack
+  /** Name of the stack's channel. */
+  readonly #stack: string
   readonly #thread: number
   readonly #channel: BroadcastChannel
   readonly #egress: Egress
-  readonly #inbox: Inbox
+  readonly #inbox: ThreadInbox
   readonly #sockets: LocalSockets
-  readonly #poller: Poller
-  readonly #events: number
   /** The coordinator holds the other end: it closes with this thread, however that ends. */
   readonly #lifeline: Int32Array
   readonly #attaching = new Map<number, Attaching>()
@@ -45,21 +44,14 @@ export class ConsumerThread {
   private constructor(shared: SharedStack, thread: number, receiveBytes: number) {
     const memory = new StackMemory(shared)
     const counters = memory.counters(thread)
-    this.#shared = shared
+    this.#stack = shared.channel
     this.#thread = thread
     this.#egress = new Egress(memory, counters)
     this.#sockets = new LocalSockets(memory, counters, this.#egress, receiveBytes, {
       end: ({ slot, generation }) => this.#post({ to: 'stack', kind: 'end', slot, generation }),
       offered: ({ slot, generation }) => this.#post({ to: 'stack', kind: 'offer', slot, generation }),
     })
-    const lanes = shared.device.queues.map((_, queue) => memory.laneFrom(queue, thread))
-    // Whoever had this number before may have died with deliveries in its hands.
-    for (const lane of lanes) lane.reclaim()
-    this.#inbox = new Inbox(memory.bell(thread), lanes, (...delivery) => this.#sockets.deliver(...delivery))
-    const events = new Int32Array(2)
-    this.#events = native.arenaOpen(new Uint8Array(events.buffer))
-    this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake())
-    this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
+    this.#inbox = new ThreadInbox(memory, thread, (...delivery) => this.#sockets.deliver(...delivery))
     this.#lifeline = new Int32Array(2)
     native.pairOpen(this.#lifeline)
     this.#channel = new BroadcastChannel(shared.channel)
@@ -102,14 +94,14 @@ export class ConsumerThread {
         this.#attaching.delete(slot)
         break
       case 'surrender': {
-        this.#inbox.drain(2 * this.#shared.laneCapacity)
+        this.#inbox.drain()
         const residue = this.#sockets.remove(slot, generation)?.surrender() ?? []
         this.#post({ to: 'stack', kind: 'surrendered', slot, generation, residue })
         break
       }
       case 'ended':
         // Datagrams that came before its end are still in the lanes.
-        this.#inbox.drain(2 * this.#shared.laneCapacity)
+        this.#inbox.drain()
         this.#sockets.ended(slot, generation, notice.end)
     }
     this.#live()
@@ -118,19 +110,17 @@ export class ConsumerThread {
   /** Only sockets keep the thread alive. */
   #live(): void {
     if (this.#sockets.size > 0) {
-      this.#poller.ref()
+      this.#inbox.ref()
       this.#channel.ref()
     } else {
-      this.#poller.unref()
+      this.#inbox.unref()
       this.#channel.unref()
     }
   }
 
   #close(): void {
     for (const { reject } of this.#attaching.values()) reject(closed())
-    ConsumerThread.#threads.delete(this.#shared.channel)
-    this.#poller.close()
-    native.arenaClose(this.#events)
+    ConsumerThread.#threads.delete(this.#stack)
     this.#sockets.settle()
     this.#inbox.close()
     this.#egress.close()

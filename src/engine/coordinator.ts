@@ -1,9 +1,9 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
-import { native, type Poller, Ready } from '../native.js'
+import { native } from '../native.js'
 import { Egress } from '../workers/egress.js'
-import { type Deliver, Inbox } from '../workers/inbox.js'
+import type { Deliver } from '../workers/inbox.js'
 import { End, type Report } from '../workers/messages.js'
 import { ports, StackMemory } from '../workers/shared-stack.js'
 import { type Address, endpoint, fromWords } from './address.js'
@@ -14,6 +14,7 @@ import { defaults, type StackOptions } from './options.js'
 import { choosePort, queueOf } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
 import { Services } from './services.js'
+import { ThreadInbox } from './thread-inbox.js'
 import { Transfers } from './transfers.js'
 import { type FlowId, TupleTable } from './tuple-table.js'
 
@@ -60,9 +61,7 @@ export class Coordinator {
   readonly #table: TupleTable
   readonly #workers: QueueWorkers
   readonly #handshakes = new Handshakes()
-  readonly #inbox: Inbox
-  readonly #poller: Poller
-  readonly #events: number
+  readonly #inbox: ThreadInbox
   readonly #logger: StackOptions['logger']
   readonly #owners: (Owner | undefined)[] = []
   readonly #portOwners = new Map<number, Owner>()
@@ -83,15 +82,7 @@ export class Coordinator {
     this.counterPage = this.memory.counters(this.thread)
     this.#table = new TupleTable(this.flows, index)
     this.egress = new Egress(this.memory, this.counterPage)
-    this.#inbox = new Inbox(
-      this.memory.bell(this.thread),
-      device.queues.map((_, queue) => this.memory.laneFrom(queue, this.thread)),
-      (...delivery) => this.onDelivery(...delivery),
-    )
-    const events = new Int32Array(2)
-    this.#events = native.arenaOpen(new Uint8Array(events.buffer))
-    this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake())
-    this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
+    this.#inbox = new ThreadInbox(this.memory, this.thread, (...delivery) => this.onDelivery(...delivery))
     this.#workers = new QueueWorkers(shared, {
       report: (queue, report) => this.#reported(queue, report),
       replaced: (queue, error) => {
@@ -149,9 +140,9 @@ export class Coordinator {
     return this.#services.serve(url, data)
   }
 
-  /** Delivers what the workers have sent so far: not more than full lanes hold, since a flood must not keep us here. */
+  /** As `ThreadInbox.drain`. */
   drain(): void {
-    this.#inbox.drain(2 * this.memory.shared.laneCapacity)
+    this.#inbox.drain()
   }
 
   /** Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS or CLOSED. */
@@ -216,8 +207,6 @@ export class Coordinator {
     }
     this.#purge()
     const [stayed] = await Promise.all([this.transfers.close(), this.#workers.stop()])
-    this.#poller.close()
-    native.arenaClose(this.#events)
     this.#inbox.close()
     this.egress.close()
     for (const [thread, fd] of this.memory.shared.bellFds.entries()) if (!stayed.has(thread)) native.close(fd)

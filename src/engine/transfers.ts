@@ -61,10 +61,8 @@ export class Transfers {
   offer(id: FlowId, surrender: () => Residue[], ended: (end: End) => void): void {
     this.#open()
     const { slot, generation } = id
-    const away = {
-      ...{ slot, generation, surrender, ended },
-      ...{ holder: this.#thread, offered: true, moving: false, end: undefined },
-    }
+    const holder = this.#thread
+    const away: Away = { slot, generation, holder, offered: true, moving: false, end: undefined, surrender, ended }
     this.#away.set(slot, away)
     this.#hooks.rehome(id, end => this.#ended(away, end))
   }
