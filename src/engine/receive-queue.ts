@@ -1,5 +1,6 @@
 import { type Memory, native } from '../native.js'
 import type { LaneReader } from '../workers/lane.js'
+import { mayFollow } from '../workers/run.js'
 import { type Chunk, type ChunkPool, chunkBytes } from './chunk-pool.js'
 import type { Residue } from './transfer-messages.js'
 
@@ -180,14 +181,8 @@ export class ReceiveQueue {
     return length
   }
 
+  /** Copies datagrams of one delivery, which always fits a chunk. */
   #append(memory: Memory, at: number, length: number, segmentSize: number): void {
-    const most = chunkBytes - (chunkBytes % segmentSize)
-    for (let done = 0; done < length; done += most) {
-      this.#appendOne(memory, at + done, Math.min(most, length - done), segmentSize)
-    }
-  }
-
-  #appendOne(memory: Memory, at: number, length: number, segmentSize: number): void {
     let chunk = this.#tail
     if (chunk === undefined || chunk.end + length > chunkBytes) {
       chunk = this.#pool.take()
@@ -199,8 +194,7 @@ export class ReceiveQueue {
       last !== undefined &&
       last.chunk === chunk &&
       last.at + last.length === chunk.end &&
-      last.length % last.segmentSize === 0 &&
-      (segmentSize === last.segmentSize || (length <= segmentSize && length < last.segmentSize))
+      mayFollow(last.length, last.segmentSize, length, segmentSize)
     ) {
       last.length += length
     } else {

@@ -1,5 +1,6 @@
 import { PacketRing } from '../memory/packet-ring.js'
 import { native } from '../native.js'
+import { mayFollow } from './run.js'
 
 /**
  * The way of datagrams from one queue worker to one consumer thread, without a copy. The worker reads packets from TUN straight
@@ -105,7 +106,7 @@ export class LaneWriter extends Lane {
 
   /** Sees to it that `room` bytes, by default those for a read, are free at `at`. False when the consumer still holds every block. */
   makeRoom(room = alignedRoom): boolean {
-    if (this.#moves > 0) this.#moveNow()
+    this.#moveNow()
     if (this.end - this.at >= room) return true
     this.flush()
     // Always the first one that is free: few blocks in turn stay in the processor's cache.
@@ -132,8 +133,7 @@ export class LaneWriter extends Lane {
       slot === this.#slot &&
       generation === this.#generation &&
       this.#length + length <= deliveryBytes &&
-      this.#length % this.#segmentSize === 0 &&
-      (segmentSize === this.#segmentSize || (length <= segmentSize && length < this.#segmentSize)) &&
+      mayFollow(this.#length, this.#segmentSize, length, segmentSize) &&
       (here || this.end - this.at >= length)
     ) {
       if (here) this.#moveLater(this.at, from, length)
@@ -166,7 +166,7 @@ export class LaneWriter extends Lane {
   }
 
   #copyHere(arena: number, from: number, length: number): void {
-    if (this.#moves > 0) this.#moveNow()
+    this.#moveNow()
     native.copy(this.arena, this.at, arena, from, length)
   }
 
@@ -179,6 +179,7 @@ export class LaneWriter extends Lane {
   }
 
   #moveNow(): void {
+    if (this.#moves === 0) return
     native.moveBatch(this.arena, this.#vecArena, 0, this.#moves)
     this.#moves = 0
   }
@@ -186,7 +187,7 @@ export class LaneWriter extends Lane {
   /** Ends the delivery under way. Until the next `put` nothing in the block moves. */
   flush(): void {
     if (this.#length === 0) return
-    if (this.#moves > 0) this.#moveNow()
+    this.#moveNow()
     const { words } = this.ring
     const record = this.#record
     words[record + Delivery.slot] = this.#slot

@@ -1,6 +1,13 @@
 import { native } from '../native.js'
 
 /**
+ * Whether `length` bytes, datagrams of `segmentSize`, may follow `bytes` of datagrams of `size` as one: all must have the same size but
+ * the last, which may be shorter. A single datagram counts by its length.
+ */
+export const mayFollow = (bytes: number, size: number, length: number, segmentSize: number): boolean =>
+  bytes % size === 0 && (segmentSize === size || (length <= segmentSize && length <= size))
+
+/**
  * A run: datagrams of one flow, gathered in order, that may leave as one super-packet. All have the same size but the last,
  * which may be shorter. Its pieces are ranges of one memory: pairs (byte offset, length) in `vec`.
  */
@@ -45,8 +52,7 @@ export class Run {
     } else if (
       this.pieces === this.maxPieces ||
       this.bytes + length > this.#maxBytes ||
-      this.bytes % this.segmentSize !== 0 ||
-      (segmentSize !== this.segmentSize && (length > segmentSize || length > this.segmentSize))
+      !mayFollow(this.bytes, this.segmentSize, length, segmentSize)
     ) {
       return false
     }
