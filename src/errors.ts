@@ -50,6 +50,10 @@ export class FakeTcpError extends Error {
 
 export const invalid = (message: string): FakeTcpError => new FakeTcpError(ErrorCode.INVALID_ARGUMENT, message)
 
+/** For a datagram of `length` bytes, where a connection carries 1 to `most`. */
+export const sizeError = (most: number, length: number): FakeTcpError =>
+  new FakeTcpError(ErrorCode.DATAGRAM_SIZE, `A datagram on this connection has 1 to ${most} bytes, not ${length}.`)
+
 /** What `signal` was aborted with, as a FakeTcpError with the code every Node.js API uses for it. */
 export const aborted = (signal: AbortSignal): FakeTcpError =>
   new FakeTcpError(ErrorCode.ABORTED, 'The operation was aborted.', { cause: signal.reason })

@@ -1,4 +1,4 @@
-import { ErrorCode, FakeTcpError } from '../errors.js'
+import { ErrorCode, FakeTcpError, sizeError } from '../errors.js'
 import { Field, type FlowTable } from '../memory/flow-table.js'
 import { native } from '../native.js'
 import { Egress } from '../workers/egress.js'
@@ -129,7 +129,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   send(datagram: Uint8Array): void {
     this.#checkOpen()
     const { length } = datagram
-    if (length === 0 || length > this.maxDatagram) throw this.#sizeError(length)
+    if (length === 0 || length > this.maxDatagram) throw sizeError(this.maxDatagram, length)
     let chunk = this.#chunk
     if (chunk !== undefined && (length > this.#segmentSize || chunk.end + length > this.#maxPayload)) {
       this.flush()
@@ -164,7 +164,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   sendBatch(bytes: Uint8Array, segmentSize: number): number {
     this.#checkOpen()
     if (!Number.isInteger(segmentSize) || segmentSize < 1 || segmentSize > this.maxDatagram || bytes.length === 0) {
-      throw this.#sizeError(bytes.length === 0 ? 0 : segmentSize)
+      throw sizeError(this.maxDatagram, bytes.length === 0 ? 0 : segmentSize)
     }
     this.flush()
     const { egress } = this.#home
@@ -208,29 +208,13 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return this.#queue.takeInto(buffer)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    for (;;) {
-      this.#checkHere()
-      const datagram = this.#queue.takeDatagram()
-      if (datagram !== undefined) yield datagram
-      else if (this.#end !== undefined) return
-      else await this.#readers.wait()
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.#each(() => this.#queue.takeDatagram())
   }
 
   /** Datagrams as they arrived together: views, valid until the next step. */
-  async *batches(): AsyncGenerator<DatagramBatch, void, undefined> {
-    try {
-      for (;;) {
-        this.#checkHere()
-        const batch = this.#queue.takeBatch()
-        if (batch !== undefined) yield batch
-        else if (this.#end !== undefined) return
-        else await this.#readers.wait()
-      }
-    } finally {
-      this.#queue.endLoan()
-    }
+  batches(): AsyncGenerator<DatagramBatch, void, undefined> {
+    return this.#each(() => this.#queue.takeBatch())
   }
 
   /** What arrives as a Web Stream, one datagram per chunk. Use it, or the methods above, not both. */
@@ -312,6 +296,20 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
+  async *#each<T>(take: () => T | undefined): AsyncGenerator<T, void, undefined> {
+    try {
+      for (;;) {
+        this.#checkHere()
+        const taken = take()
+        if (taken !== undefined) yield taken
+        else if (this.#end !== undefined) return
+        else await this.#readers.wait()
+      }
+    } finally {
+      this.#queue.endLoan()
+    }
+  }
+
   #checkHere(): void {
     if (this.#transferred) {
       throw new FakeTcpError(
@@ -326,12 +324,5 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     if (this.#end !== undefined) {
       throw new FakeTcpError(ErrorCode.CLOSED, `This connection is closed (${this.#end.reason}).`)
     }
-  }
-
-  #sizeError(length: number): FakeTcpError {
-    return new FakeTcpError(
-      ErrorCode.DATAGRAM_SIZE,
-      `A datagram on this connection has 1 to ${this.maxDatagram} bytes, not ${length}.`,
-    )
   }
 }

@@ -1,4 +1,4 @@
-import { ErrorCode, FakeTcpError } from '../errors.js'
+import { sizeError } from '../errors.js'
 import { Counter, type CounterPage, type DropCounter } from '../memory/counters.js'
 import { Field, type FlowTable } from '../memory/flow-table.js'
 import type { Memory } from '../native.js'
@@ -50,10 +50,7 @@ class Flow implements ServiceFlow {
 
   sendBatch(bytes: Uint8Array, segmentSize: number): number {
     if (!Number.isInteger(segmentSize) || segmentSize < 1 || segmentSize > this.maxDatagram) {
-      throw new FakeTcpError(
-        ErrorCode.DATAGRAM_SIZE,
-        `A datagram on this connection has 1 to ${this.maxDatagram} bytes, not ${segmentSize}.`,
-      )
+      throw sizeError(this.maxDatagram, segmentSize)
     }
     if (!this.open) return 0
     const { egress, now } = this.#worker
