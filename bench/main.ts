@@ -1,16 +1,17 @@
 /** The harness itself. bench/run.mjs starts it in a private network namespace; options are described there. */
 import { killAll, stopAll } from '../src/lab/child.js'
-import { createNetwork, type Network, unavailable } from '../src/lab/network.js'
+import { type Network, unavailable } from '../src/lab/network.js'
+import { CurrentNetwork } from './current-network.js'
 import { type Options, parseOptions } from './options.js'
 import { Clock, plan, type Step, timeText } from './plan.js'
 import { profile } from './profile.js'
 import { root } from './programs.js'
 import { quiet, watchOthers } from './quiet.js'
-import { readCost } from './report/cost.js'
+import { COST, type Cost } from './report/cost.js'
 import { docs } from './report/docs.js'
 import { html } from './report/html.js'
-import { profileTable, readProfile } from './report/profile.js'
-import { collect, type Results, read, write } from './results.js'
+import { PROFILE, type Profile, profileTable } from './report/profile.js'
+import { collect, type Results, read, stored, write } from './results.js'
 import { libraryScenarios } from './scenarios/library.js'
 import { tunnelScenarios } from './scenarios/tunnel.js'
 import type { Row, Run } from './summary.js'
@@ -64,12 +65,12 @@ const measureOnce = async (network: Network, step: Step, row: Row, options: Opti
   }
 }
 
-/** Makes all runs; one network at a time, made anew where the shape changes. */
+/** Makes all runs. */
 const measureAll = async (steps: readonly Step[], options: Options): Promise<Row[]> => {
   const { budget, seconds } = options
   const rows = new Map<string, Row>()
   const clock = new Clock(steps, seconds)
-  let network: Network | undefined
+  const networks = new CurrentNetwork()
   try {
     for (const [index, step] of steps.entries()) {
       const { scenario, shape, peer } = step
@@ -90,18 +91,14 @@ const measureAll = async (steps: readonly Step[], options: Options): Promise<Row
         if (step.round === 0) say(where + absent)
         continue
       }
-      if (network?.shape !== shape) {
-        await network?.close()
-        network = undefined
-        network = await createNetwork(shape)
-      }
+      const network = await networks.of(shape)
       process.stderr.write(where)
       const began = performance.now()
       say(await measureOnce(network, step, row, options))
       clock.took(step, (performance.now() - began) / 1000)
     }
   } finally {
-    await network?.close()
+    await networks.close()
   }
   return [...rows.values()]
 }
@@ -131,7 +128,7 @@ const report = async (results: Results, writeDocs: boolean): Promise<void> => {
   write(root + REPORT, await html(results))
   say(`Tables and charts are in ${REPORT}`)
   if (!writeDocs) return
-  write(root + DOCS, docs(results, readCost(root), readProfile(root)))
+  write(root + DOCS, docs(results, stored<Cost>(root + COST), stored<Profile[]>(root + PROFILE)))
   say(`${DOCS} is written`)
 }
 

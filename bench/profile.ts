@@ -5,7 +5,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createNetwork, type Network } from '../src/lab/network.js'
+import { type Network, unavailable } from '../src/lab/network.js'
+import { CurrentNetwork } from './current-network.js'
 import type { Step } from './plan.js'
 import { root } from './programs.js'
 import { kinds, PROFILE, type Profile } from './report/profile.js'
@@ -60,14 +61,8 @@ const profileOne = async (network: Network, { peer, scenario, shape }: Step, sec
     // Programs start and warm up within the first seconds.
     await sleep(2500)
     const names = running()
-    const perf = spawn(
-      'perf',
-      ['record', '-q', '-a', '-F', String(HERTZ), '-o', data, '--', 'sleep', String(seconds)],
-      {
-        stdio: 'ignore',
-      },
-    )
-    await once(perf, 'exit')
+    const record = ['record', '-q', '-a', '-F', String(HERTZ), '-o', data, '--', 'sleep', String(seconds)]
+    await once(spawn('perf', record, { stdio: 'ignore' }), 'exit')
     const metrics = await run
     const { stdout } = spawnSync('perf', ['script', '-i', data, '-F', 'pid,ip,sym,dso'], {
       encoding: 'utf8',
@@ -109,20 +104,15 @@ export const profile = async (
     throw new Error('--profile needs perf (Debian: apt-get install linux-perf).')
   }
   const profiles: Profile[] = []
-  let network: Network | undefined
+  const networks = new CurrentNetwork()
   try {
     for (const step of steps) {
-      if (step.peer.absent !== undefined) continue
+      if ((step.peer.absent ?? unavailable(step.shape)) !== undefined) continue
       say(`profile: ${step.scenario.name} ${step.shape} ${step.peer.name}`)
-      if (network?.shape !== step.shape) {
-        await network?.close()
-        network = undefined
-        network = await createNetwork(step.shape)
-      }
-      profiles.push(await profileOne(network, step, seconds))
+      profiles.push(await profileOne(await networks.of(step.shape), step, seconds))
     }
   } finally {
-    await network?.close()
+    await networks.close()
   }
   write(root + PROFILE, `${JSON.stringify(profiles, undefined, 2)}\n`)
   return profiles

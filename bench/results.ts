@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import { type Row, type Summary, summarize } from './summary.js'
@@ -44,6 +44,10 @@ export const write = (path: string, text: string): void => {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, text)
 }
+
+/** What `write` left as JSON at `path`, if it did. */
+export const stored = <T>(path: string): T | undefined =>
+  existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T) : undefined
 
 /** What `collect` once made; verdicts anew, since targets may have changed. */
 export const read = (path: string): Results => {

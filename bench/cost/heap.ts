@@ -2,7 +2,7 @@
  * Heap that one way of sending and receiving allocates: `heap <path> <datagrams>`, started by main.ts with a young generation so
  * large that nothing is collected meanwhile. Two stacks on a virtual link in this process; prints one JSON line.
  */
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
 import { Message, native, UdpFlag } from '../../src/native.js'
 import type { ClientData, ServerData } from '../../src/tunnel/options.js'
@@ -119,7 +119,8 @@ const run = async (datagrams: number): Promise<void> => {
 }
 
 watchHeap(figures, 0, (ms, tick) => setInterval(tick, ms).unref())
-const settled = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 100))
+/** Threads note their heap every few milliseconds. */
+const settled = (): Promise<void> => sleep(100)
 // Compiled and warm.
 await run(wanted / 5)
 await settled()

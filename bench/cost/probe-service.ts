@@ -1,7 +1,4 @@
-/**
- * Runs in the queue workers: counts what arrives and notes how full this thread's heap is. Datagrams that come while `read`
- * is another way are somebody else's; the heap is noted all the same.
- */
+/** Runs in the queue workers: counts the datagrams that arrive for it, and notes how full its thread's heap is. */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import type { ServiceFactory } from '../../src/index.js'

@@ -3,14 +3,10 @@ import type { Results } from '../results.js'
 import { groups, type Summary } from '../summary.js'
 import type { Verdict } from '../targets.js'
 import { type Cost, costTables } from './cost.js'
+import { table } from './markdown.js'
 import { conditions, notes, profileNotes } from './notes.js'
 import { shapeNames } from './points.js'
 import { type Profile, profileTable } from './profile.js'
-
-const line = (cells: readonly string[]): string => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
-
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n')
 
 const group = (rows: readonly Summary[], verdicts: readonly Verdict[]): string => {
   const { scenario, shape, title, figure } = rows[0]

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { count } from '../columns.js'
+import { table } from './markdown.js'
 
 /** Where `--profile` leaves its figures. */
 export const PROFILE = 'bench/results/profile.json'
@@ -23,26 +24,18 @@ export interface Profile {
   parts: { part: string; cpus: number; shares: number[] }[]
 }
 
-/** What the last `npm run bench -- --profile` found, if there was one. */
-export const readProfile = (root: string): Profile[] | undefined =>
-  existsSync(`${root}${PROFILE}`) ? (JSON.parse(readFileSync(`${root}${PROFILE}`, 'utf8')) as Profile[]) : undefined
-
-const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-
 /** Markdown. */
 export const profileTable = (profiles: readonly Profile[]): string =>
-  [
-    line(['scenario', 'program', 'datagrams/s', 'CPUs', ...kinds.map(kind => `${kind}, %`)]),
-    line(['---', '---', ...Array(kinds.length + 2).fill('--:')]),
-    ...profiles.flatMap(({ scenario, shape, peer, datagramsPerSecond, parts }) =>
-      parts.map(({ part, cpus, shares }) =>
-        line([
-          `${scenario}, ${shape}: ${peer}`,
-          part,
-          Math.round(datagramsPerSecond).toLocaleString('en-US'),
-          cpus.toFixed(2),
-          ...shares.map(share => share.toFixed(0)),
-        ]),
-      ),
+  table(
+    ['scenario', 'program', 'datagrams/s', 'CPUs', ...kinds.map(kind => `${kind}, %`)],
+    profiles.flatMap(({ scenario, shape, peer, datagramsPerSecond, parts }) =>
+      parts.map(({ part, cpus, shares }) => [
+        `${scenario}, ${shape}: ${peer}`,
+        part,
+        count(datagramsPerSecond),
+        cpus.toFixed(2),
+        ...shares.map(share => share.toFixed(0)),
+      ]),
     ),
-  ].join('\n')
+    2,
+  )
