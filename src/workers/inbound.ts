@@ -14,8 +14,13 @@ import { TupleCache } from './tuple-cache.js'
 
 /** A segment may lie this far before or after the next expected byte; further off, a second one in sequence must vouch for it. */
 const window = 64 * 1024 * 1024
-/** One-way flows: a bare ACK after this many bytes, or after `AckSchedule`'s delay. */
+/**
+ * One-way flows: a bare ACK after `ackEvery` bytes, but a fast one's only every `ackPause` ms, since each wakes a thread at the other end;
+ * after `ackAtOnce` bytes whatever the clock says (peers' window: 1 GiB); else after `AckSchedule`'s delay.
+ */
 const ackEvery = 1024 * 1024
+const ackPause = 10
+const ackAtOnce = 16 * 1024 * 1024
 /** At most one challenge per connection in this time (RFC 5961 §7 asks for a limit). */
 const challengeMs = 500
 /** Answers to packets that belong to nothing, per second and worker. */
@@ -182,8 +187,12 @@ export class Inbound {
     counters[Counter.bytesIn] += s.payloadLength
     if (count > 1) counters[Counter.superPacketsIn] += 1
     const owed = distance(Atomics.load(words, base + Field.sentAck), end)
-    if (owed >= ackEvery) this.#egress.ack(slot, now)
-    else if (owed > 0) this.#hooks.owesAck(slot)
+    if (
+      owed >= ackEvery &&
+      (owed >= ackAtOnce || ((now - Atomics.load(words, base + Field.sentAckAt)) | 0) >= ackPause)
+    ) {
+      this.#egress.ack(slot, now)
+    } else if (owed > 0) this.#hooks.owesAck(slot)
     this.#hooks.deliver(slot, generation, s)
   }
 

@@ -221,21 +221,34 @@ t.test('resynchronisation by more than 2^31 bytes is acknowledged too', async t 
   t.match(receive({ seq: far + 10, payload }), { owed: [0] })
 })
 
-t.test('a one-way flow: a bare ACK after each MiB, else the schedule owes it', async t => {
-  const { receive } = open(t)
+t.test('a one-way flow: a bare ACK after each MiB, a fast one 10 ms apart; else the schedule owes it', async t => {
   const bytes = counting(64 * 1024 - 1024)
-  const sent: string[] = []
-  for (let seq = 5000; seq < 5000 + 2.2 * 1024 * 1024; seq += bytes.length) {
-    const { sent: acks, owed } = receive({ seq, payload: bytes })
-    if (acks !== undefined) sent.push(...acks)
-    else t.strictSame(owed, [0])
+  for (const [pause, least] of [
+    [1, 1],
+    [0.5, 1.15],
+  ] as const) {
+    const { under, receive } = open(t)
+    const acks: number[] = []
+    for (let seq = 5000; seq < 5000 + 3.5 * 1024 * 1024; seq += bytes.length) {
+      under.now += pause
+      const { sent, owed } = receive({ seq, payload: bytes })
+      if (sent === undefined) t.strictSame(owed, [0])
+      else acks.push(...sent.map(line => Number(line.split(' ')[2])))
+    }
+    const steps = acks.slice(1).map((ack, i) => (ack - acks[i]) / 2 ** 20)
+    t.equal(steps.length, 2, `${pause} ms`)
+    for (const step of steps) t.ok(step >= least && step < least + 0.1, `${pause} ms: ${step} MiB`)
   }
-  const acks = sent.map(line => Number(line.split(' ')[2]))
-  t.ok(acks.length >= 2)
-  for (const [i, ack] of acks.entries()) {
-    const step = ack - (acks[i - 1] ?? 5000)
-    t.ok(step >= 1024 * 1024 && step < 1024 * 1024 + bytes.length, `${step}`)
-  }
+})
+
+t.test('a one-way flow: a bare ACK after 16 MiB whatever the clock says', async t => {
+  const { flows, id, receive, under } = open(t)
+  const short = 16 * 1024 * 1024 - payload.length
+  flows.store(id.slot, Field.sentAckAt, under.now)
+  flows.store(id.slot, Field.sentAck, 5000 - short + 1)
+  t.match(receive({ payload }), { owed: [0], sent: undefined })
+  flows.store(id.slot, Field.sentAck, 5005 - short)
+  t.match(receive({ seq: 5005, payload }), { owed: undefined, sent: ['ACK 1000 5010'] })
 })
 
 t.test('a connection that ended is a stranger in the same pass, its successor a connection', async t => {
