@@ -38,6 +38,8 @@ const mergeBytes = 8_192
 const maxMoves = 64
 /** A delivery goes off at this size, so that its consumer can begin. */
 const deliveryBytes = 65_536
+/** While more is about to follow, a consumer that sleeps is woken for this much, or for a quarter of the lane. */
+const wakeBytes = 1024 * 1024
 
 const align = (bytes: number): number => Math.ceil(bytes / 128) * 128
 
@@ -95,13 +97,15 @@ export class LaneWriter extends Lane {
   readonly #vec = new Int32Array(maxMoves * 3)
   readonly #vecArena = native.arenaOpen(new Uint8Array(this.#vec.buffer))
   #moves = 0
-  /** Deliveries were made that the consumer was not woken for. */
-  #made = false
+  /** Bytes of deliveries that the consumer was not woken for. */
+  #made = 0
+  readonly #wakeBytes: number
 
   /** `wake` is called by `settle` when deliveries were made. */
   constructor(shared: SharedArrayBuffer, byteOffset: number, capacity: number, wake: () => void) {
     super(shared, byteOffset, capacity)
     this.#wake = wake
+    this.#wakeBytes = Math.min(wakeBytes, this.bytes.length >> 2)
   }
 
   /** Sees to it that `room` bytes, by default those for a read, are free at `at`. False when the consumer still holds every block. */
@@ -157,11 +161,15 @@ export class LaneWriter extends Lane {
     return true
   }
 
-  /** Everything that was put goes off. Once for many packets: where consumer and worker share a core, each wake is two task switches. */
-  settle(): void {
+  /**
+   * Everything that was put goes off, and the consumer is woken; with `more`, which promises another call soon, only once there is much for it:
+   * a wake costs the worker several microseconds, and where both share a core two task switches. (Each wake by 1 MiB instead of by
+   * 256 KiB: 12 % more datagrams at saturation.)
+   */
+  settle(more = false): void {
     this.flush()
-    if (!this.#made) return
-    this.#made = false
+    if (this.#made === 0 || (more && this.#made < this.#wakeBytes)) return
+    this.#made = 0
     this.#wake()
   }
 
@@ -195,11 +203,11 @@ export class LaneWriter extends Lane {
     words[record + Delivery.segmentSize] = this.#segmentSize
     words[record + Delivery.at] = this.#from
     words[record + Delivery.length] = this.#length
+    this.#made += this.#length
     this.#length = 0
     // First counted, then made: a worker that dies in between costs a block, never a datagram's bytes.
     Atomics.store(this.issued, this.#block, this.issued[this.#block] + 1)
     this.ring.commit()
-    this.#made = true
   }
 }
 

@@ -166,6 +166,12 @@ class QueueWorker {
 
   /** Whether there was anything. */
   #read(): boolean {
+    const any = this.#readMany()
+    this.#settle()
+    return any
+  }
+
+  #readMany(): boolean {
     const packets = this.#packets
     const sumsAt = this.#sumsAt
     for (let left = readBudget; left > 0; ) {
@@ -180,7 +186,7 @@ class QueueWorker {
         const sum = sumsAt < 0 ? -1 : packets[sumsAt + i]
         this.#inbound.packet(bytes, arena, packets[i * 2], packets[i * 2 + 1], this.#now, sum)
       }
-      this.#settle()
+      this.#settle(true)
       const last = packets[count * 2 - 2] + packets[count * 2 - 1]
       // Stopped by the end of a block, not of the queue: there is more.
       if (count === 0 || this.#reading === undefined || end - last >= readRoom + 64) {
@@ -191,10 +197,10 @@ class QueueWorker {
     return true
   }
 
-  /** What was gathered goes off: the memory that it lies in is about to be used again. */
-  #settle(): void {
+  /** What was gathered goes off: the memory that it lies in is about to be used again. `more`: the next packets are read at once. */
+  #settle(more = false): void {
     this.#host.settle()
-    for (const lane of this.#lanes) lane?.settle()
+    for (const lane of this.#lanes) lane?.settle(more)
   }
 
   /** EIO: the interface is down and may come up again. Anything else means that the queue is gone for good. */

@@ -211,6 +211,34 @@ t.test('settle wakes once for many, and not when nothing was made', async t => {
   t.equal(lane.reader.all().length, 11)
 })
 
+t.test('settle with more to come wakes for a quarter of the lane, at most for 1 MiB', async t => {
+  for (const [blocks, bytes] of [
+    [2, blockBytes / 2],
+    [8, blockBytes * 2],
+    [40, 1024 * 1024],
+  ]) {
+    const lane = open(t, blocks)
+    const { writer } = lane
+    const one = pattern(blockBytes / 8, 1)
+    for (let round = 1; round <= 2; round++) {
+      for (let put = one.length; put < bytes; put += one.length) {
+        lane.putCopy(one)
+        writer.settle(true)
+        t.equal(lane.wakes, round - 1)
+      }
+      lane.putCopy(one)
+      writer.settle(true)
+      t.equal(lane.wakes, round)
+      for (const { at } of lane.reader.all()) lane.reader.release(at)
+    }
+    lane.putCopy(one)
+    writer.settle(true)
+    t.equal(lane.wakes, 2)
+    writer.settle()
+    t.equal(lane.wakes, 3, 'in the end for anything')
+  }
+})
+
 /** Fills blocks with deliveries of `length` bytes until the lane is full. */
 const fill = (lane: TestLane, length = 60_000): Delivered[] => {
   for (let slot = 0; lane.putCopy(pattern(length, slot), { slot }); slot++) {
