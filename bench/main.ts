@@ -11,7 +11,7 @@ import { COST, type Cost } from './report/cost.js'
 import { docs } from './report/docs.js'
 import { html } from './report/html.js'
 import { PROFILE, type Profile, profileTable } from './report/profile.js'
-import { collect, type Results, read, stored, write } from './results.js'
+import { again, collect, type Results, read, stored, write } from './results.js'
 import { libraryScenarios } from './scenarios/library.js'
 import { tunnelScenarios } from './scenarios/tunnel.js'
 import type { Row, Run } from './summary.js'
@@ -110,7 +110,8 @@ const measure = async (options: Options): Promise<Results> => {
   const rows = await measureAll(steps, options)
   const took = Math.round((performance.now() - began) / 1000)
   const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
-  const results = collect(rows, { command, rounds: options.rounds, seconds: options.seconds, took })
+  const measured = collect(rows, { command, rounds: options.rounds, seconds: options.seconds, took })
+  const results = options.again === undefined ? measured : again(read(options.again), measured)
   write(root + LATEST, `${JSON.stringify(results, null, 2)}\n`)
   say(`\nEvery run is in ${LATEST}`)
   return results

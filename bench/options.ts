@@ -20,6 +20,7 @@ export interface Options {
   /** In seconds. */
   budget: number
   from: string | undefined
+  again: string | undefined
   writeDocs: boolean
   profile: boolean
   list: boolean
@@ -41,6 +42,7 @@ export const parseOptions = (args: string[]): Options => {
       quiet: { type: 'string', default: '0' },
       budget: { type: 'string' },
       from: { type: 'string' },
+      again: { type: 'string' },
       'write-docs': { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
@@ -59,6 +61,7 @@ export const parseOptions = (args: string[]): Options => {
     patience: number(values.quiet, '--quiet', 0, 600),
     budget: number(values.budget ?? String(quick ? QUICK_BUDGET : DAY), '--budget', 1, DAY),
     from: values.from,
+    again: values.again,
     writeDocs: values['write-docs'],
     profile: values.profile,
     list: values.list,

@@ -40,6 +40,14 @@ export const collect = (rows: readonly Row[], conditions: Conditions): Results =
   }
 }
 
+/** `earlier` with all peers of the scenarios that were measured once more, on the same kind of wire, from `later`. */
+export const again = (earlier: Results, later: Results): Results => {
+  const measured = new Set(later.rows.map(({ scenario, shape }) => `${scenario} ${shape}`))
+  const rows = [...earlier.rows.filter(({ scenario, shape }) => !measured.has(`${scenario} ${shape}`)), ...later.rows]
+  const command = `${earlier.command}; ${later.command}`
+  return { ...earlier, command, took: earlier.took + later.took, rows, verdicts: verdictsOn(rows) }
+}
+
 export const write = (path: string, text: string): void => {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, text)

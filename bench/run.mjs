@@ -13,6 +13,7 @@
  * | `--budget S` | leave out what would end later than S seconds after the start |
  * | `--write-docs` | write docs/benchmarks.md |
  * | `--from FILE` | no run: reports from an earlier bench/results/latest.json |
+ * | `--again FILE` | with `--only`: these scenarios once more, all peers of them; the others from an earlier bench/results/latest.json |
  * | `--profile` | no figures, but where the processor time of our programs goes (needs perf) |
  * | `--no-build` | take dist/ and .peers/ as they are |
  * | `--cost` | nothing of all this, but bench/cost: heap per datagram, memory and processor time of idle connections, without a network |
