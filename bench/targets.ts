@@ -140,7 +140,7 @@ const targets: readonly Target[] = [
   {
     ...rate('Library, service in the worker', 'library/1400', 'plain', service, crate, 12),
     answer:
-      'The kernel’s own limit, a C program that does nothing but write and read super-packets, is below twelve times the crate on this machine: see the row `kernel, super-packets`. Runs fall into two groups, about 3.7 and 2.2 million datagrams a second, on an idle machine too and without any other process; which one depends on how the kernel places the sender and the worker.',
+      'The kernel’s own limit, a C program that does nothing but write and read super-packets, is below twelve times the crate on this machine: see the row `kernel, super-packets`. Runs fall into two groups, about 3.7 and 2.2 million datagrams a second, on an idle machine too; why is not known yet.',
   },
   {
     ...rate('Library over a wire, batches to a socket', 'library/1400', 'wire', batches, crate, 2.5),
