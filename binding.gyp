@@ -1,6 +1,7 @@
 {
   'variables': {
     'sanitize%': 0,
+    'fuzz%': 0,
   },
   'targets': [
     {
@@ -8,6 +9,7 @@
       'sources': [
         'native/addon.cc',
         'native/checksum.cc',
+        'native/coverage.cc',
         'native/environment.cc',
         'native/event.cc',
         'native/features.cc',
@@ -27,8 +29,13 @@
       'cflags_cc': ['-std=c++20', '-O3'],
       'conditions': [
         ['sanitize==1', {
-          'cflags': ['-fsanitize=address,undefined', '-fno-omit-frame-pointer', '-g'],
+          'cflags': ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g'],
           'ldflags': ['-fsanitize=address,undefined'],
+        }],
+        ['sanitize==1 and fuzz==1', {
+          'defines': ['FAKE_TCP_COVERAGE'],
+          'cflags': ['-fsanitize-coverage=inline-8bit-counters'],
+          'ldflags': ['-shared-libsan'],
         }],
       ],
     },

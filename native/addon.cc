@@ -1,3 +1,4 @@
+#include "coverage.h"
 #include "exports.h"
 #include "poller.h"
 
@@ -20,6 +21,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       entry<checksum>("checksum", environment),
       entry<clockNow>("clock", environment),
       entry<tunOpen>("tunOpen", environment),
+      entry<tunAdopt>("tunAdopt", environment),
       entry<tunName>("tunName", environment),
       entry<tunHeaderSize>("tunHeaderSize", environment),
       entry<tunOffload>("tunOffload", environment),
@@ -50,6 +52,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       entry<closeDescriptor>("close", environment),
   };
   napi_define_properties(env, exports, std::size(entries), entries);
+#ifdef FAKE_TCP_COVERAGE
+  exports.Set("coverage", Napi::Function::New(env, coverage));
+#endif
   exports.Set("Poller", Poller::define(env, *environment));
   return exports;
 }

@@ -1,5 +1,5 @@
 // Builds build/Release/fake_tcp.node with node-gyp, without a download when Node.js brought its headers along.
-// `--asan` adds the address and undefined-behaviour sanitizers.
+// `--asan` adds the address and undefined-behaviour sanitizers, `--coverage` counters for the fuzzer (needs clang).
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -35,7 +35,9 @@ need('Python 3', ['python3'], `install python3 (Debian: ${everything})`)
 const prefix = dirname(dirname(process.execPath))
 const args = [findGyp(), 'rebuild', '--silent']
 if (existsSync(join(prefix, 'include/node/node_api.h'))) args.push(`--nodedir=${prefix}`)
-if (process.argv.includes('--asan')) args.push('--', '-Dsanitize=1')
+if (process.argv.includes('--asan')) {
+  args.push('--', '-Dsanitize=1', `-Dfuzz=${process.argv.includes('--coverage') ? 1 : 0}`)
+}
 
 const cwd = fileURLToPath(new URL('..', import.meta.url))
 const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' })
