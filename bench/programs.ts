@@ -20,6 +20,7 @@ export const programs = {
   tcpraw: [`${root}.peers/bin/tcpraw-peer`],
   pump: [`${root}.peers/bin/pump`],
   udpPlain: [`${root}.peers/bin/udp-plain`],
+  tcpFlood: [`${root}.peers/bin/tcp-flood`],
   udpLatency: [`${root}.peers/bin/udp-latency`],
   udpDuplex: [`${root}.peers/bin/udp-duplex`],
   udpSend: node('bench/load/udp-send.js'),

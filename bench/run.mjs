@@ -18,6 +18,8 @@
  * | `--no-build` | take dist/ and .peers/ as they are |
  * | `--cost` | nothing of all this, but bench/cost: heap per datagram, memory and processor time of idle connections, without a network |
  * | `--micro` | nothing of all this, but bench/micro: the hot path's parts, without a network |
+ * | `--torture` | nothing of all this, but bench/torture: what must hold when something arrives, fails or stops |
+ * | `--soak` | nothing of all this, but bench/torture/soak: whether anything grows |
  *
  * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code: 1 when a run of ours
  * failed, 2 when nothing could be measured. The table comes on stdout, progress on stderr, every run in bench/results/latest.json, tables and charts in
@@ -31,8 +33,13 @@ import { install } from './peers/install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/bench/main.js')
+const torture = join(root, 'dist/bench/torture/main.js')
 /** What runs by itself, without peers and namespaces. */
-const alone = { '--micro': join(root, 'dist/bench/micro/main.js'), '--cost': join(root, 'dist/bench/cost/main.js') }
+const alone = {
+  '--micro': join(root, 'dist/bench/micro/main.js'),
+  '--cost': join(root, 'dist/bench/cost/main.js'),
+  '--soak': join(root, 'dist/bench/torture/soak.js'),
+}
 
 const newest = directory =>
   readdirSync(directory, { withFileTypes: true, recursive: true })
@@ -51,7 +58,7 @@ const build = () => {
   console.error('bench: the compiler found errors (above); what it wrote nevertheless is measured.')
 }
 
-const own = ['--no-build', ...Object.keys(alone)]
+const own = ['--no-build', '--torture', ...Object.keys(alone)]
 const typed = process.argv.slice(2)
 const options = typed.filter(option => !own.includes(option))
 const single = alone[typed.find(option => option in alone)]
@@ -70,7 +77,7 @@ try {
 
 const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user']
 const [program, ...args] = runsPeers
-  ? ['unshare', ...user, '--net', process.execPath, main, ...options]
+  ? ['unshare', ...user, '--net', process.execPath, typed.includes('--torture') ? torture : main, ...options]
   : [process.execPath, single ?? main, ...options]
 const child = spawn(program, args, {
   stdio: ['ignore', 'inherit', 'inherit'],

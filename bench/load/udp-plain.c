@@ -1,7 +1,7 @@
 // UDP sender, one datagram per system call: the shape of a program that knows nothing of batches (WireGuard before GSO,
 // a game, a DNS server). In C because the sender must not be the slowest part of what it measures.
 //
-// udp-plain --to IP:PORT [--size BYTES] [--flows N] [--warmup MS] [--seconds S] [--rate DATAGRAMS_PER_SECOND]
+// udp-plain --to IP:PORT [--size BYTES] [--flows N] [--first FLOW] [--warmup MS] [--seconds S] [--rate DATAGRAMS_PER_SECOND]
 // udp-plain --to IP:PORT … --steps 1
 //
 // Writes `started` to stderr once its flows are open. With `--steps` it then sends whenever a line `RATE SECONDS` comes on stdin, over the same flows, until stdin ends. Datagrams are
@@ -23,13 +23,14 @@ static uint32_t sequences[MAX_FLOWS];
 static uint64_t turn;
 static size_t size;
 static long flows;
+static long first;
 
 static void open_flows(struct sockaddr_in to, double warmup) {
   for (long f = 0; f < flows; f++) {
     sockets[f] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (sockets[f] < 0 || connect(sockets[f], (struct sockaddr *)&to, sizeof to)) die("socket");
     if (warmup <= 0) continue;
-    stamp(slots[SLOTS - 1], (uint16_t)f, WARMUP);
+    stamp(slots[SLOTS - 1], (uint16_t)(first + f), WARMUP);
     (void)!send(sockets[f], slots[SLOTS - 1], size, 0);
     if (f % WARMUP_BURST == WARMUP_BURST - 1) pause_seconds(WARMUP_PAUSE);
   }
@@ -45,7 +46,7 @@ static void step(double rate, double seconds) {
       long flow = (long)(turn++ % (uint64_t)flows);
       uint32_t sequence = sequences[flow]++;
       uint8_t *datagram = slots[sequence % SLOTS];
-      stamp(datagram, (uint16_t)flow, sequence);
+      stamp(datagram, (uint16_t)(first + flow), sequence);
       if (send(sockets[flow], datagram, size, 0) == (ssize_t)size) sent++;
       else errors++;
       if (attempts % CLOCK_EVERY == 0 && now() >= end) break;
@@ -62,6 +63,7 @@ static void step(double rate, double seconds) {
 int main(int argc, char **argv) {
   size = (size_t)number(argc, argv, "--size", 1400, HEADER, MAX_SIZE);
   flows = (long)number(argc, argv, "--flows", 1, 1, MAX_FLOWS);
+  first = (long)number(argc, argv, "--first", 0, 0, MAX_FLOWS - 1);
   double seconds = number(argc, argv, "--seconds", 5, 0.01, MAX_SECONDS);
   double rate = number(argc, argv, "--rate", 0, 0, 1e9);
   prctl(PR_SET_TIMERSLACK, 1000UL);

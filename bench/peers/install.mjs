@@ -2,7 +2,7 @@
  * Builds what the benchmarks compare with, and the load tools in C, into the ignored folder `.peers/`:
  *
  *   .peers/bin/pump                              bench/peers/pump/pump.c: the kernel's limit
- *   .peers/bin/udp-plain, udp-latency, udp-duplex    bench/load: load tools
+ *   .peers/bin/udp-plain, udp-latency, udp-duplex, tcp-flood    bench/load: load tools
  *   .peers/phantun/bin/client, server            `phantun` 0.8.1 (cargo)
  *   .peers/crate/release/fake-tcp-crate-peer     bench/peers/crate on `fake-tcp` 0.7.1 (cargo)
  *   .peers/bin/tcpraw-peer                       bench/peers/tcpraw on `github.com/xtaci/tcpraw` from the Go module proxy
@@ -58,6 +58,7 @@ const builds = [
   ...[
     ['pump', join(here, 'pump/pump.c')],
     ['udp-plain', join(load, 'udp-plain.c')],
+    ['tcp-flood', join(load, 'tcp-flood.c')],
     ['udp-latency', join(load, 'udp-latency.c')],
     ['udp-duplex', join(load, 'udp-duplex.c')],
   ].map(([name, source]) => {

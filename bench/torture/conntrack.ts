@@ -1,0 +1,71 @@
+/** What netfilter between the ends thinks of the connection: translated on both sides, strict, with short timers. */
+
+import { spawnSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { addresses, type Side } from '../../src/lab/network.js'
+import { ports } from '../ends.js'
+import { percentLost, Rig } from './rig.js'
+import type { Context, Scenario, Verdict } from './scenario.js'
+
+/** Instead of 300 s. */
+const unacknowledgedSeconds = 5
+
+const read = async (side: Side, argv: readonly string[]): Promise<string> => {
+  const child = side.run(argv, { name: argv.join(' '), seconds: 10 })
+  await child.ended
+  return child.stdout
+}
+
+const invalid = async (side: Side): Promise<number> => {
+  const rules = await read(side, ['nft', 'list', 'table', 'inet', 'lab'])
+  return Number(/ct state invalid counter packets (\d+)/u.exec(rules)?.[1] ?? Number.NaN)
+}
+
+const entries = async (side: Side): Promise<string[]> =>
+  (await read(side, ['cat', '/proc/net/nf_conntrack']))
+    .split('\n')
+    .filter(line => line.includes(`dport=${ports.server} `) && line.includes('ESTABLISHED'))
+
+const translated = ({ network, kind, short }: Context): Promise<Verdict> => {
+  const { a, b } = network
+  for (const side of [a, b]) {
+    side.command(['sysctl', '-qw', `net.netfilter.nf_conntrack_tcp_timeout_unacknowledged=${unacknowledgedSeconds}`])
+  }
+  const use = async (rig: Rig): Promise<Verdict> => {
+    const alive: number[] = []
+    for (let round = 0; round < 2; round++) {
+      await rig.load({ rate: 2_000, seconds: short ? 2 : 10 }).ended
+      await sleep((unacknowledgedSeconds + 3) * 1_000)
+      alive.push((await entries(a)).length, (await entries(b)).length)
+    }
+    const arrived = await rig.arrived()
+    const lost = percentLost(arrived)
+    await rig.client.stop()
+    await sleep(500)
+    const left = [...(await entries(a)), ...(await entries(b))].length
+    const bad = (await invalid(a)) + (await invalid(b))
+    const kept = alive.every(count => count > 0)
+    return {
+      figure: `${bad} INVALID, entry ${kept ? 'kept' : 'lost'} in silence, ${left === 0 ? 'gone' : 'left'} after the close, ${lost.toFixed(2)} % of ${arrived.datagrams} lost`,
+      passed: bad === 0 && kept && left === 0 && lost < 0.1 && arrived.datagrams > 0,
+    }
+  }
+  return Rig.with(network, kind, use, [], addresses.b.veth)
+}
+
+export const conntrack: readonly Scenario[] = [
+  {
+    name: 'conntrack',
+    what: `one-way traffic and silences longer than the unacknowledged timer (${unacknowledgedSeconds} s instead of 300), NAT on both sides, strict`,
+    bar: '0 INVALID, the entry lives through silence and is gone after the close',
+    phantun: true,
+    network: { nat: ports.server },
+    run: translated,
+  },
+]
+
+/** Why it can't be run here, or undefined. */
+export const noConntrack = (): string | undefined =>
+  spawnSync('nft', ['--version'], { stdio: 'ignore' }).status === 0
+    ? undefined
+    : 'nft is not installed (Debian: apt-get install nftables)'

@@ -1,0 +1,66 @@
+/**
+ * `npm run torture -- [--short] [--only NAME,…] [--write-docs]`: everything that arrives, fails or stops, done to our programs and to
+ * phantun. Runs inside a private network namespace (bench/run.mjs starts it there). Exit code 1 when one of ours failed.
+ */
+import { parseArgs } from 'node:util'
+import { stopAll } from '../../src/lab/child.js'
+import { createNetwork } from '../../src/lab/network.js'
+import { absence, root } from '../programs.js'
+import { write } from '../results.js'
+import { conntrack, noConntrack } from './conntrack.js'
+import { ends } from './ends.js'
+import { floods } from './floods.js'
+import { library } from './library.js'
+import { type Result, reliability } from './report.js'
+import type { Kind, Scenario, Verdict } from './scenario.js'
+
+const { values } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    'write-docs': { type: 'boolean', default: false },
+  },
+})
+const scenarios: readonly Scenario[] = [...floods, ...ends, ...conntrack, ...library]
+const wanted = values.only?.split(',')
+const chosen = scenarios.filter(({ name }) => wanted?.includes(name) ?? true)
+if (chosen.length === 0) {
+  console.error(`torture: no such scenario; there are ${scenarios.map(({ name }) => name).join(', ')}.`)
+  process.exit(2)
+}
+
+const attempt = async (scenario: Scenario, kind: Kind): Promise<Verdict> => {
+  const network = await createNetwork('plain', scenario.network)
+  try {
+    return await scenario.run({ network, kind, short: values.short })
+  } catch (error) {
+    return { figure: `failed: ${(error as Error).message.split('\n')[0]}`, passed: false }
+  } finally {
+    await network.close()
+  }
+}
+
+const noPhantun = absence('phantunClient', 'phantunServer')
+const results: Result[] = []
+try {
+  for (const scenario of chosen) {
+    const { name, what, bar, phantun } = scenario
+    const reason = name === 'conntrack' ? noConntrack() : undefined
+    if (reason !== undefined) {
+      console.error(`torture: ${name} is skipped: ${reason}`)
+      continue
+    }
+    const ours = await attempt(scenario, 'ours')
+    console.log(`${ours.passed ? 'ok    ' : 'FAILED'} ${name}: ${ours.figure}  (${bar})`)
+    const theirs = phantun && noPhantun === undefined && !values.short ? await attempt(scenario, 'phantun') : undefined
+    if (theirs !== undefined) console.log(`       phantun: ${theirs.figure}`)
+    results.push({ name, what, bar, ours, ...(theirs && { phantun: theirs }) })
+  }
+} finally {
+  await stopAll()
+}
+write(`${root}bench/results/torture.json`, `${JSON.stringify(results, undefined, 2)}\n`)
+if (values['write-docs']) write(`${root}docs/reliability.md`, reliability(results))
+const failed = results.filter(({ ours }) => !ours.passed).length
+console.log(`${results.length - failed} of ${results.length} scenarios passed`)
+process.exit(failed === 0 ? 0 : 1)

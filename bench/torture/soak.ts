@@ -1,0 +1,106 @@
+/** Churn, data and faults for as long as one likes, and whether anything grows. `npm run soak -- --minutes N` runs it alone. */
+import { readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { createVirtualLink, Stack } from '../../src/index.js'
+import { Poison } from './mortal-service.js'
+import type { Verdict } from './scenario.js'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+interface Sample {
+  heapMiB: number
+  residentMiB: number
+  descriptors: number
+  resources: number
+}
+
+const sample = async (): Promise<Sample> => {
+  // What closed a moment ago lets go of its handles in the next turns.
+  await sleep(50)
+  collect()
+  const { heapUsed, rss } = process.memoryUsage()
+  return {
+    heapMiB: heapUsed / 2 ** 20,
+    residentMiB: rss / 2 ** 20,
+    descriptors: readdirSync('/proc/self/fd').length,
+    resources: process.getActiveResourcesInfo().length,
+  }
+}
+
+const addressOfB = '192.168.201.2'
+const batch = new Uint8Array(20 * 1_000)
+
+/** Two stacks come, work, lose a worker each, and go. */
+const cycle = async (): Promise<number> => {
+  const [linkA, linkB] = createVirtualLink({ queues: 2 })
+  const [a, b] = await Promise.all([Stack.open({ device: linkA }), Stack.open({ device: linkB })])
+  let arrived = 0
+  try {
+    await b.serve(80, new URL('mortal-service.js', import.meta.url))
+    const listener = b.listen(81)
+    for (let round = 0; round < 10; round++) {
+      const servers = Promise.all(Array.from({ length: 20 }, () => listener.accept()))
+      const clients = await Promise.all(Array.from({ length: 20 }, () => a.connect(addressOfB, 81)))
+      const accepted = await servers
+      const echoed = await a.connect(addressOfB, 80)
+      for (const client of clients) client.sendBatch(batch, 1_000)
+      for (const server of accepted) {
+        for (let got = 0; got < 20; got++) if ((await server.recv()) !== undefined) arrived++
+      }
+      echoed.send(Uint8Array.of(1))
+      await echoed.recv()
+      if (round % 5 === 4) echoed.send(Uint8Array.of(round % 2 === 0 ? Poison.throw : Poison.exit))
+      await Promise.all(clients.map((client, i) => (i % 2 === 0 ? client : accepted[i]).close()))
+      await Promise.all([...clients, ...accepted, echoed].map(socket => socket.close()))
+    }
+  } finally {
+    await Promise.all([a.close(), b.close()])
+  }
+  return arrived
+}
+
+/** `seconds` of cycles; the second half is held against the first. */
+export const soak = async (seconds: number, say: (text: string) => void = () => {}): Promise<Verdict> => {
+  await cycle()
+  const first = await sample()
+  let middle = first
+  let cycles = 0
+  let arrived = 0
+  const start = performance.now()
+  for (let elapsed = 0; elapsed < seconds; elapsed = (performance.now() - start) / 1000) {
+    arrived += await cycle()
+    cycles++
+    if (elapsed < seconds / 2) middle = await sample()
+    if (cycles % 20 === 0) say(`${Math.round(elapsed)} s, ${cycles} cycles: ${JSON.stringify(await sample())}`)
+  }
+  const last = await sample()
+  const more = (key: keyof Sample, since: Sample): number => last[key] - since[key]
+  const round = (n: number): string => `${n < 0 ? '−' : '+'}${Math.abs(n).toFixed(1)}`
+  return {
+    figure:
+      `${cycles} cycles, ${arrived} datagrams: descriptors ${round(more('descriptors', first))}, resources ${round(more('resources', first))}, ` +
+      `heap ${round(more('heapMiB', middle))} MiB, memory ${round(more('residentMiB', middle))} MiB`,
+    passed:
+      more('descriptors', first) <= 0 &&
+      more('resources', first) <= 0 &&
+      more('heapMiB', middle) <= 4 &&
+      more('residentMiB', middle) <= 48,
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({ options: { minutes: { type: 'string', default: '60' } } })
+  const minutes = Number(values.minutes)
+  if (!(minutes > 0)) {
+    console.error('soak: --minutes takes a positive number.')
+    process.exit(2)
+  }
+  const { figure, passed } = await soak(minutes * 60, text => console.log(text))
+  console.log(`${passed ? 'ok' : 'FAILED'}: ${figure}`)
+  process.exit(passed ? 0 : 1)
+}

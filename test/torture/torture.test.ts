@@ -1,0 +1,38 @@
+/** The short form of `npm run torture`: every scenario once, on our programs. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { absence } from '../../bench/programs.js'
+import { enter, unavailable } from '../../src/lab/enter.js'
+
+const limitMs = 280_000
+t.setTimeout(limitMs)
+
+const reason = unavailable() ?? absence('tcpFlood', 'udpPlain')
+if (reason !== undefined) t.comment(`skipped: ${reason}`)
+
+t.test('npm run torture -- --short', { skip: reason ?? false, timeout: limitMs }, async t => {
+  const { command, env } = enter()
+  const main = fileURLToPath(new URL('../../bench/torture/main.js', import.meta.url))
+  const [program, ...args] = [...command, process.execPath, main, '--short']
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  t.teardown(() => child.kill('SIGTERM'))
+  let said = ''
+  let complaints = ''
+  child.stdout.setEncoding('utf8').on('data', text => {
+    said += text
+  })
+  child.stderr.setEncoding('utf8').on('data', text => {
+    complaints += text
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  const lines = said.split('\n')
+  for (const line of lines) {
+    if (line.startsWith('ok ')) t.pass(line)
+    if (line.startsWith('FAILED ')) t.fail(line)
+  }
+  t.notMatch(complaints, /skipped/u)
+  t.match(lines.at(-2), /^\d+ of \d+ scenarios passed$/u, complaints)
+  t.equal(code, 0)
+})
