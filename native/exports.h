@@ -15,6 +15,7 @@ int32_t duplicate(Environment&, int fd);
 int32_t closeDescriptor(Environment&, int fd);
 
 int32_t tunOpen(Environment&, Name name, int flags);
+int32_t tunAdopt(Environment&, int fd);
 napi_value tunName(Environment&, int fd);
 int32_t tunHeaderSize(Environment&, int fd, int bytes);
 int32_t tunOffload(Environment&, int fd, uint32_t offloads);

@@ -15,6 +15,15 @@ int32_t tunOpen(Environment& environment, Name name, int flags) {
   return environment.own(device.release());
 }
 
+int32_t tunAdopt(Environment& environment, int fd) {
+  ifreq request{};
+  if (ioctl(fd, TUNGETIFF, &request) < 0) return -errno;
+  const int status = fcntl(fd, F_GETFL);
+  if (status < 0 || fcntl(fd, F_SETFL, status | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+  environment.own(fd);
+  return static_cast<uint16_t>(request.ifr_flags);
+}
+
 napi_value tunName(Environment& environment, int fd) {
   ifreq request{};
   if (ioctl(fd, TUNGETIFF, &request) < 0) return answer(environment.env, -errno);

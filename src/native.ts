@@ -42,7 +42,13 @@ export const UdpFlag = { reusePort: 1, packetInfo: 2, gro: 4, v6Only: 8 } as con
 export const Ready = { read: 1, write: 4, gone: 0x18 } as const
 
 /** TUN flags for `tunOpen` (linux/if_tun.h): IFF_TUN and IFF_NO_PI are always set. */
-export const TunFlag = { multiQueue: 0x0100, vnetHeader: 0x4000, exclusive: 0x8000 } as const
+export const TunFlag = {
+  tun: 0x0001,
+  noInformation: 0x1000,
+  multiQueue: 0x0100,
+  vnetHeader: 0x4000,
+  exclusive: 0x8000,
+} as const
 /** Offload bits for `tunOffload` (TUN_F_*). */
 export const TunOffload = { checksum: 1, tso4: 2, tso6: 4 } as const
 
@@ -77,6 +83,11 @@ export interface Addon {
 
   /** Opens /dev/net/tun and attaches one queue; an empty name lets the kernel choose. A descriptor or -errno. */
   tunOpen(name: string, flags: number): number
+  /**
+   * Takes over a queue that somebody else opened: makes it non-blocking and closes it with this thread's environment. Its flags (IFF_TUN,
+   * IFF_NO_PI, IFF_VNET_HDR …), or -errno (-EBADFD, -ENOTTY: no TUN descriptor).
+   */
+  tunAdopt(fd: number): number
   /** Interface name of a TUN descriptor, or -errno. */
   tunName(fd: number): string | number
   tunHeaderSize(fd: number, bytes: number): number

@@ -76,11 +76,12 @@ const tunnel = async (): Promise<Path> => {
   const localPort = native.udpPort(free)
   native.close(free)
   const service = (name: string): URL => new URL(`../../src/tunnel/${name}-service.js`, import.meta.url)
-  const common = { idleMs: 180_000 }
-  const server: ServerData = { ...common, remote: here, remotePort: native.udpPort(sink) }
+  const idleMs = 180_000
+  const server: ServerData = { idleMs, remote: here, remotePort: native.udpPort(sink) }
   await b.serve(82, service('server'), { workerData: server })
-  const remote = Uint8Array.from(addresses.b.split('.').map(Number))
-  const client: ClientData = { ...common, local: here, localPort, remote, remotePort: 82 }
+  const address = Uint8Array.from(addresses.b.split('.').map(Number))
+  const remote = { host: addresses.b, addresses: [address], port: 82, families: [4] as const }
+  const client: ClientData = { idleMs, local: here, localPort, remote }
   await a.serve(undefined, service('client'), { workerData: client })
   native.udpConnect(source, here, localPort, 0)
 

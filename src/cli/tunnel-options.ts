@@ -8,6 +8,8 @@ import { levels } from './log.js'
 export interface TunnelFlags {
   remote: string
   tun: string
+  tunFd?: number[]
+  user?: string
   tunLocal: string
   tunPeer: string
   ipv4Only?: boolean
@@ -18,6 +20,7 @@ export interface TunnelFlags {
   mtu: number
   offload: boolean
   coalesceUs: number
+  keepalive: number
   idleTimeout: number
   logLevel: string
 }
@@ -26,6 +29,8 @@ export const wholeNumber = (text: string): number => {
   if (!/^\d+$/u.test(text)) throw new InvalidArgumentError('It must be a whole number.')
   return Number(text)
 }
+
+const descriptors = (text: string): number[] => text.split(',').map(wholeNumber)
 
 const seconds = (text: string): number => {
   const value = wholeNumber(text)
@@ -52,6 +57,11 @@ const logLevel = (text: string): string => {
 export const addTunnelOptions = (command: Command, net: '200' | '201', six: 'fcc8' | 'fcc9'): Command =>
   command
     .option('--tun <tunX>', 'name of the TUN interface; without one the kernel chooses', '')
+    .option(
+      '--tun-fd <N,…>',
+      'descriptors of TUN queues that were opened, addressed and handed over by somebody else',
+      descriptors,
+    )
     .option('--tun-local <IP>', "IPv4 address of the kernel's end of the TUN interface", ipv4, `192.168.${net}.1`)
     .option('--tun-peer <IP>', "IPv4 address of fake-tcp's end: the one to NAT from or to", ipv4, `192.168.${net}.2`)
     .option('-4, --ipv4-only', 'use IPv4 only, and give the TUN interface no IPv6 address')
@@ -68,12 +78,23 @@ export const addTunnelOptions = (command: Command, net: '200' | '201', six: 'fcc
       0,
     )
     .option('--idle-timeout <SECONDS>', 'close a connection without traffic after this time', seconds, 180)
+    .option(
+      '--keepalive <SECONDS>',
+      'ask a silent peer for a sign of life after this time, three times; 0: never',
+      wholeNumber,
+      15,
+    )
+    .option('--user <NAME>', 'become this user, without any privilege, once the TUN interface is there')
     .option('--log-level <LEVEL>', `one of ${levels.join(', ')}`, logLevel, 'info')
 
 /** The flags as the tunnel's options, less what only one side has. */
 export const tunnelOptions = (flags: TunnelFlags): TunnelOptions => ({
   remote: flags.remote,
-  tun: { name: flags.tun, queues: flags.queues, mtu: flags.mtu, offload: flags.offload },
+  tun: {
+    ...{ name: flags.tun, queues: flags.queues, mtu: flags.mtu, offload: flags.offload },
+    ...(flags.tunFd !== undefined && { descriptors: flags.tunFd }),
+  },
+  ...(flags.user !== undefined && { user: flags.user }),
   hostAddress: flags.tunLocal,
   stackAddress: flags.tunPeer,
   hostAddress6: flags.tunLocal6,
@@ -81,5 +102,6 @@ export const tunnelOptions = (flags: TunnelFlags): TunnelOptions => ({
   ipv4Only: flags.ipv4Only === true,
   ...(flags.handshakePacket !== undefined && { handshakePacket: flags.handshakePacket }),
   coalesceUs: flags.coalesceUs,
+  keepalive: flags.keepalive === 0 ? null : { interval: flags.keepalive * 1_000, probes: 3 },
   idleMs: flags.idleTimeout * 1_000,
 })

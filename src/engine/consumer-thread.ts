@@ -1,6 +1,6 @@
 import { BroadcastChannel } from 'node:worker_threads'
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import { native } from '../native.js'
+import { errnoName, native } from '../native.js'
 import { Egress } from '../workers/egress.js'
 import { type SharedStack, StackMemory } from '../workers/shared-stack.js'
 import { LocalSockets } from './local-sockets.js'
@@ -35,13 +35,27 @@ export class ConsumerThread {
   static attach({ shared, receiveBytes, slot, generation }: SocketHandle): Promise<Socket> {
     let thread = ConsumerThread.#threads.get(shared.channel)
     if (thread === undefined) {
-      thread = new ConsumerThread(shared, claim(shared), receiveBytes)
+      const number = claim(shared)
+      try {
+        thread = new ConsumerThread(shared, number, receiveBytes)
+      } catch (error) {
+        giveBack(shared, number)
+        return Promise.reject(error)
+      }
       ConsumerThread.#threads.set(shared.channel, thread)
     }
     return thread.#attach({ slot, generation })
   }
 
   private constructor(shared: SharedStack, thread: number, receiveBytes: number) {
+    this.#lifeline = new Int32Array(2)
+    const result = native.pairOpen(this.#lifeline)
+    if (result < 0) {
+      throw new FakeTcpError(
+        ErrorCode.DEVICE,
+        `This thread cannot attach a connection: no descriptor (${errnoName(result)}).`,
+      )
+    }
     const memory = new StackMemory(shared)
     const counters = memory.counters(thread)
     this.#stack = shared.channel
@@ -52,8 +66,6 @@ export class ConsumerThread {
       offered: ({ slot, generation }) => this.#post({ to: 'stack', kind: 'offer', slot, generation }),
     })
     this.#inbox = new ThreadInbox(memory, thread, (...delivery) => this.#sockets.deliver(...delivery))
-    this.#lifeline = new Int32Array(2)
-    native.pairOpen(this.#lifeline)
     this.#channel = new BroadcastChannel(shared.channel)
     this.#channel.onmessage = message => this.#noticed((message as { data: Notice }).data)
   }
@@ -135,6 +147,10 @@ export class ConsumerThread {
 
 const closed = (): FakeTcpError =>
   new FakeTcpError(ErrorCode.CLOSED, 'This connection is closed, or another thread has attached it.')
+
+const giveBack = ({ claims, device }: SharedStack, thread: number): void => {
+  Atomics.store(new Int32Array(claims), thread - device.queues.length - 1, 0)
+}
 
 /** A free thread number, ours from now on. */
 const claim = ({ claims, device, bellFds }: SharedStack): number => {

@@ -10,13 +10,18 @@ import { type Address, endpoint, fromWords } from './address.js'
 import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
 import { Handshakes } from './handshakes.js'
+import { KeepAlive, type KeepaliveOptions } from './keep-alive.js'
 import { defaults, type StackOptions } from './options.js'
 import { choosePort, queueOf } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
+import { race } from './race.js'
 import { Services } from './services.js'
 import { ThreadInbox } from './thread-inbox.js'
 import { Transfers } from './transfers.js'
 import { type FlowId, TupleTable } from './tuple-table.js'
+
+/** Between two addresses of the same peer (RFC 8305 §5). */
+const raceDelayMs = 250
 
 /** Who consumes a flow: a thread, and what to tell when it opens and ends. */
 export interface Owner {
@@ -67,6 +72,7 @@ export class Coordinator {
   readonly #portOwners = new Map<number, Owner>()
   readonly #gone: number[] = []
   readonly #services: Services
+  readonly #keepAlive: NodeJS.Timeout | undefined
   #nextQueue = 0
   #closing = false
 
@@ -91,6 +97,7 @@ export class Coordinator {
       },
     })
     this.#services = new Services(this.#workers)
+    if (options.keepalive !== undefined) this.#keepAlive = this.#startKeepAlive(options.keepalive)
     this.transfers = new Transfers(shared, flows, {
       rehome: ({ slot }, ended) => {
         this.#owners[slot] = { consumer: this.thread, service: -1, token: 0, ended: (_, end) => ended(end) }
@@ -195,6 +202,7 @@ export class Coordinator {
   /** Ends every connection, stops the workers, closes every descriptor but the device's. */
   async close(): Promise<void> {
     this.#closing = true
+    clearInterval(this.#keepAlive)
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
     this.#services.abandon(closed())
@@ -210,6 +218,17 @@ export class Coordinator {
     this.#inbox.close()
     this.egress.close()
     for (const [thread, fd] of this.memory.shared.bellFds.entries()) if (!stayed.has(thread)) native.close(fd)
+  }
+
+  #startKeepAlive(options: KeepaliveOptions): NodeJS.Timeout {
+    const keepAlive = new KeepAlive(this.flows, options, {
+      probe: (slot, nth) => this.egress.ack(slot, native.clock(), nth),
+      dead: (slot, generation) => {
+        this.counterPage[Counter.peerDead] += 1
+        this.end(slot, generation, End.timeout, true)
+      },
+    })
+    return setInterval(() => keepAlive.tick(this.#table.highWater, native.clock()), keepAlive.period).unref()
   }
 
   #reported(queue: number, report: Report): void {
@@ -303,15 +322,13 @@ export class Coordinator {
   }
 
   #connectForService(queue: number, request: Extract<Report, { kind: 'connect' }>): void {
-    const { service, token, family, port } = request
+    const { service, token, port, targets } = request
     const owner: Owner = { consumer: queue, service, token }
-    this.connect({
-      remote: fromWords(family, request.remote),
-      port,
-      owner,
-      queue,
-      timeout: defaults.connectTimeout,
-    }).then(
+    const timeout = defaults.connectTimeout
+    const attempts = targets.map(({ family, remote }) => (signal: AbortSignal) => {
+      return this.connect({ remote: fromWords(family, remote), port, owner, queue, timeout, signal })
+    })
+    race(attempts, raceDelayMs, ({ slot, generation }) => this.end(slot, generation, End.local, true)).then(
       id => this.#workers.post(queue, { kind: 'opened', ...id }),
       (error: FakeTcpError) => {
         this.counterPage[Counter.connectFailed] += 1

@@ -21,9 +21,13 @@ export interface Device {
 /** Smallest MTU that IPv6 allows (RFC 8200 §5); IPv4 alone could do with less, but nobody wants it. */
 const leastMtu = 1280
 const virtioSize = 10
+const offloads = TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6
 
-/** Makes a TUN interface with its queues, addresses and offloads, and brings it up. Leaves nothing behind when it throws. */
-export const openTun = (options: TunOptions): Device => {
+/** Makes a TUN interface with its queues, addresses and offloads, and brings it up; or adopts one. Leaves nothing behind when it throws. */
+export const openTun = (options: TunOptions): Device =>
+  options.descriptors === undefined ? makeTun(options) : adoptTun(options, options.descriptors)
+
+const makeTun = (options: TunOptions): Device => {
   const count = whole(options.queues ?? defaults.queues, 'tun.queues', 1, 256)
   const mtu = whole(options.mtu ?? defaults.mtu, 'tun.mtu', leastMtu, 65_535)
   const txQueueLength = whole(options.txQueueLength ?? defaults.txQueueLength, 'tun.txQueueLength', 1, 1_000_000)
@@ -44,7 +48,7 @@ export const openTun = (options: TunOptions): Device => {
     if (headers) {
       check(native.tunHeaderSize(queues[0], virtioSize), `set the virtio-net header size of ${name}`)
       // A kernel that refuses these still takes our super-packets: only reads get smaller.
-      native.tunOffload(queues[0], TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
+      native.tunOffload(queues[0], offloads)
       native.linkMangleId(name)
     }
     const steered = count > 1 && native.tunSteer(queues[0]) === 0
@@ -66,6 +70,55 @@ export const openTun = (options: TunOptions): Device => {
       steered,
       ...(pairs[0] && { stackAddress: pairs[0].stack }),
       ...(pairs[1] && { stackAddress6: pairs[1].stack }),
+      close,
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+const adoptTun = (options: TunOptions, descriptors: readonly number[]): Device => {
+  const mtu = whole(options.mtu ?? defaults.mtu, 'tun.mtu', leastMtu, 65_535)
+  whole(descriptors.length, 'tun.descriptors.length', 1, 256)
+  const four =
+    options.stackAddress === undefined ? undefined : parseAddress(options.stackAddress, 'tun.stackAddress', 4)
+  const six =
+    options.stackAddress6 === undefined ? undefined : parseAddress(options.stackAddress6, 'tun.stackAddress6', 6)
+  if (four === undefined && six === undefined) {
+    throw invalid('An adopted TUN device needs tun.stackAddress or tun.stackAddress6.')
+  }
+  const queues: number[] = []
+  const close = () => {
+    for (const fd of queues.splice(0)) native.close(fd)
+  }
+  try {
+    const kinds = new Set<string>()
+    for (const fd of descriptors) {
+      const flags = native.tunAdopt(whole(fd, 'tun.descriptors', 0, 2 ** 31 - 1))
+      if (flags < 0)
+        throw invalid(`Descriptor ${fd} of tun.descriptors is not an attached TUN queue (${errnoName(flags)}).`)
+      queues.push(fd)
+      if ((flags & TunFlag.tun) === 0 || (flags & TunFlag.noInformation) === 0) {
+        throw invalid(`Descriptor ${fd} of tun.descriptors must have been attached with IFF_TUN and IFF_NO_PI.`)
+      }
+      kinds.add(`${native.tunName(fd)} ${flags & TunFlag.vnetHeader}`)
+    }
+    const [kind] = kinds
+    if (kinds.size > 1) throw invalid('All of tun.descriptors must be queues of one interface, with the same flags.')
+    const [name, headers] = kind.split(' ')
+    if (headers !== '0') {
+      check(native.tunHeaderSize(queues[0], virtioSize), `set the virtio-net header size of ${name}`)
+      native.tunOffload(queues[0], offloads)
+    }
+    return {
+      name,
+      queues: [...queues],
+      virtioSize: headers === '0' ? 0 : virtioSize,
+      mtu,
+      steered: queues.length > 1 && native.tunSteer(queues[0]) === 0,
+      ...(four && { stackAddress: four }),
+      ...(six && { stackAddress6: six }),
       close,
     }
   } catch (error) {

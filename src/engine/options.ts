@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { invalid } from '../errors.js'
 import type { Device } from './device.js'
+import type { KeepaliveOptions } from './keep-alive.js'
 
 /** How to make a TUN interface. Addresses come in pairs: the kernel's end (`host…`) and ours (`stack…`). */
 export interface TunOptions {
@@ -20,6 +21,11 @@ export interface TunOptions {
   offload?: boolean
   /** Packets that may wait in front of a slow worker. Default 1000. */
   txQueueLength?: number
+  /**
+   * Queues of an interface that somebody else has opened, brought up and addressed, instead of making one: the descriptors become ours.
+   * IFF_TUN and IFF_NO_PI, and IFF_VNET_HDR for super-packets. Of the other options only `mtu`, `stackAddress` and `stackAddress6` apply. Needs no privileges.
+   */
+  descriptors?: readonly number[]
 }
 
 export interface StackOptions {
@@ -33,6 +39,8 @@ export interface StackOptions {
   maxConnections?: number
   /** Bytes of packets that may wait between a worker and a consumer, from 512 KiB to 1 GiB. Default 4 MiB. */
   ringBytes?: number
+  /** Ask silent peers for a sign of life, and close connections to those that give none. Default: never. */
+  keepalive?: KeepaliveOptions
   /** Threads that sockets can be transferred to, besides the stack's own. Default 4. */
   consumers?: number
   /**

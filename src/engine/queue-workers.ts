@@ -7,6 +7,10 @@ import type { SharedStack } from '../workers/shared-stack.js'
 
 /** A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy with much else. */
 const startPatienceMs = 30_000
+/** A worker that has lived this long did not die of its start. */
+const settledMs = 5_000
+/** Most time between the death of a worker and its successor's start. */
+const mostPatienceMs = 5_000
 /** One that has not stopped within this time is terminated. */
 const stopPatienceMs = 5_000
 
@@ -23,6 +27,8 @@ export class QueueWorkers {
   readonly #hooks: QueueWorkersHooks
   readonly #ports: MessagePort[] = []
   readonly #tasks: Promise<void>[] = []
+  /** Per queue: workers in a row that died young. */
+  readonly #deaths: number[] = []
   readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
   #nextFence = 0
   #stopping = false
@@ -83,6 +89,8 @@ export class QueueWorkers {
   }
 
   #run(queue: number): Promise<void> {
+    // While the queue had no worker nobody could answer.
+    this.#passAll(queue)
     const { port1, port2 } = new MessageChannel()
     this.#ports[queue]?.close()
     this.#ports[queue] = port1
@@ -104,6 +112,7 @@ export class QueueWorkers {
           this.#hooks.report(queue, report)
         }
       })
+      const born = performance.now()
       const task: QueueTask = { queue, shared: this.#shared, port: port2 }
       this.#tasks[queue] = this.#pool.run(task, { transferList: [port2] }).then(
         // Told to stop before anybody heard that it was ready.
@@ -113,14 +122,26 @@ export class QueueWorkers {
           this.#passAll(queue)
           if (this.#stopping) return
           reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} failed: ${cause.message}`, { cause }))
-          // What the worker knew stands in shared memory; its successor reads on where it stopped.
-          this.#run(queue).then(
-            () => this.#hooks.replaced(queue, cause),
-            () => {},
-          )
+          setTimeout(() => this.#replace(queue, cause), this.#patience(queue, performance.now() - born)).unref()
         },
       )
     })
+  }
+
+  /** What the worker knew stands in shared memory; its successor reads on where it stopped. */
+  #replace(queue: number, cause: Error): void {
+    if (this.#stopping) return
+    this.#run(queue).then(
+      () => this.#hooks.replaced(queue, cause),
+      () => {},
+    )
+  }
+
+  /** Milliseconds until a worker that lived for `lived` is replaced: none at first, more for one that keeps dying young. */
+  #patience(queue: number, lived: number): number {
+    const deaths = lived < settledMs ? (this.#deaths[queue] ?? 0) + 1 : 1
+    this.#deaths[queue] = deaths
+    return deaths === 1 ? 0 : Math.min(50 * 2 ** deaths, mostPatienceMs)
   }
 
   #pass(id: number, queue: number): void {

@@ -55,8 +55,6 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly localPort: number
   readonly remoteAddress: string
   readonly remotePort: number
-  /** Largest datagram, in bytes: the MTU less the IP and TCP headers. */
-  readonly maxDatagram: number
   /** Settles when the connection is gone, whoever ended it. Never rejects. */
   readonly closed: Promise<Closed>
 
@@ -69,6 +67,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly #queue: ReceiveQueue
   readonly #readers = new Waiters<undefined>()
   #resolveClosed!: (closed: Closed) => void
+  readonly #firstMaxDatagram: number
   #end: Closed | undefined
   #transferred = false
   #lastStats: SocketStats | undefined
@@ -91,12 +90,17 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     this.localPort = ports & 0xffff
     this.remoteAddress = fromWords(family, flows.words, base + Field.remote).text
     this.remotePort = ports >>> 16
-    this.maxDatagram = flows.words[base + Field.maxDatagram]
+    this.#firstMaxDatagram = flows.words[base + Field.maxDatagram]
     this.#maxPayload = Math.min(Egress.maxPayload(family), chunkBytes)
     this.#queue = new ReceiveQueue(home.chunks, home.receiveBytes)
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })
+  }
+
+  /** Largest datagram, in bytes: the MTU less the IP and TCP headers. It shrinks when a router on the path says that packets are too big. */
+  get maxDatagram(): number {
+    return this.#end === undefined ? this.#home.flows.load(this.slot, Field.maxDatagram) : this.#firstMaxDatagram
   }
 
   /**

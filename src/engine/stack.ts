@@ -3,6 +3,7 @@ import { End } from '../workers/messages.js'
 import { checkPort, parseAddress } from './address.js'
 import { Coordinator, type Owner } from './coordinator.js'
 import { openTun } from './device.js'
+import { leastKeepalive } from './keep-alive.js'
 import { Listener } from './listener.js'
 import { LocalSockets } from './local-sockets.js'
 import { type ConnectOptions, defaults, type ListenOptions, type StackOptions, whole } from './options.js'
@@ -40,10 +41,11 @@ export class Stack implements AsyncDisposable {
     if ((options.tun === undefined) === (options.device === undefined)) {
       throw invalid('Stack.open needs either `tun` or `device`.')
     }
-    checkSizes(options)
-    const device = options.device ?? openTun(options.tun!)
+    let device = options.device
     let coordinator: Coordinator | undefined
     try {
+      checkSizes(options)
+      device ??= openTun(options.tun!)
       const address = (text: string | undefined, family: 4 | 6) =>
         text === undefined ? undefined : parseAddress(text, `stackAddress${family === 6 ? '6' : ''}`, family)
       coordinator = new Coordinator(
@@ -56,7 +58,7 @@ export class Stack implements AsyncDisposable {
       return new Stack(coordinator, options)
     } catch (error) {
       await coordinator?.close()
-      device.close()
+      device?.close()
       throw error
     }
   }
@@ -205,6 +207,10 @@ export class Stack implements AsyncDisposable {
 
 const checkSizes = (options: StackOptions): void => {
   whole(options.maxConnections ?? defaults.maxConnections, 'maxConnections', 1, 4 * 1024 * 1024)
+  if (options.keepalive !== undefined) {
+    whole(options.keepalive.interval, 'keepalive.interval', leastKeepalive, 2 ** 30)
+    whole(options.keepalive.probes, 'keepalive.probes', 1, 100)
+  }
   whole(options.coalesceUs ?? 0, 'coalesceUs', 0, 1_000_000)
   whole(options.consumers ?? defaults.consumers, 'consumers', 0, 64)
   whole(options.receiveBytes ?? defaults.receiveBytes, 'receiveBytes', 65_536, 2 ** 31 - 1)

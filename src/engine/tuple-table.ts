@@ -47,6 +47,11 @@ export class TupleTable {
     return this.#used
   }
 
+  /** Slots from this one on were never used. */
+  get highWater(): number {
+    return this.#fresh
+  }
+
   /** Slot of a connection, or -1. */
   find(remote: Address, remotePort: number, localPort: number): number {
     const [r0, r1, r2, r3] = remote.words

@@ -20,6 +20,10 @@ const traffic = [
   'challengesOut',
   'synCookiesOut',
   'cacheMisses',
+  /** Connections closed because their peer gave no sign of life. */
+  'peerDead',
+  /** A router said that packets were too big, and was believed. */
+  'pathMtuLowered',
 ] as const
 
 const drops = [
@@ -31,11 +35,17 @@ const drops = [
   'unknownTuple',
   'replyRateLimited',
   'synBadSeq',
+  /** One source sent more SYNs than it may. */
+  'synSourceLimited',
+  /** More SYNs than are answered at once: the client's next one will be. */
+  'synFlood',
   'strayReset',
   /** A SYN, SYN+ACK, FIN or flagless segment on a connection that cannot take it. */
   'unexpectedFlags',
   'seqOutOfWindow',
   'ackOfUnsentData',
+  /** It acknowledges what was sent 256 MiB ago. */
+  'ackTooOld',
   'resetNotExact',
   'indexContended',
   /** Handshake segments that no half-open connection waited for. */

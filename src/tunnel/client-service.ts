@@ -5,6 +5,7 @@ import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../wo
 import { type Intake, UdpIntake } from './intake.js'
 import { type ClientData, idleCheckMs } from './options.js'
 import { type Destination, UdpOutlet } from './outlet.js'
+import { ServerAddresses } from './server-addresses.js'
 import { sendSingle } from './single.js'
 import { bindUdp } from './udp-socket.js'
 
@@ -24,10 +25,11 @@ interface Peer extends Destination {
 
 /** The tunnel's client in one queue worker: UDP in, one fake-TCP connection per UDP source, and back. */
 const clientService: ServiceFactory = (context: ServiceContext): Service => {
-  const { local, localPort, remote, remotePort, handshakePacket, idleMs } = context.data as ClientData
+  const { local, localPort, remote, handshakePacket, idleMs } = context.data as ClientData
   const socket = bindUdp(local, localPort, UdpFlag.reusePort | UdpFlag.packetInfo | UdpFlag.gro)
   const intake = new UdpIntake(context)
   const outlet = new UdpOutlet(context)
+  const server = new ServerAddresses(remote, context)
   const byKey = new Map<string, Peer>()
   const byToken = new Map<number, Peer>()
   const { records } = intake
@@ -76,7 +78,7 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
       byKey.set(key, peer)
       byToken.set(peer.token, peer)
       context.log('info', 'new UDP client', { source: sourceOf(peer) })
-      context.connect(peer.token, remote, remotePort)
+      context.connect(peer.token, server.all, remote.port)
     }
     lastPeer = peer
     return peer
@@ -139,7 +141,8 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
 
     settle: () => outlet.flush(),
 
-    closed(flow) {
+    closed(flow, end) {
+      if (end === End.reset || end === End.timeout) server.refresh()
       const peer = flow.state as Peer | undefined
       if (peer === undefined) return
       forget(peer)
@@ -147,6 +150,7 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
     },
 
     connectFailed(token, { message, code }) {
+      server.refresh()
       const peer = byToken.get(token)
       if (peer === undefined) return
       forget(peer)

@@ -1,11 +1,13 @@
-import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
-import { type Address, checkPort, endpoint, parseAddress } from '../engine/address.js'
+import { isIP } from 'node:net'
+import { type Address, checkPort, endpoint, fromBytes, parseAddress } from '../engine/address.js'
 import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
 import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
-import { type ClientData, idleMs, type ServerData } from './options.js'
+import { type ClientData, idleMs, keepalive, type ServerData } from './options.js'
+import { addressesOf } from './server-addresses.js'
 import { claimUdpPort } from './udp-socket.js'
+import { becomeUser } from './user.js'
 
 export interface Endpoint {
   readonly address: Address
@@ -26,6 +28,10 @@ export interface TunnelOptions {
   handshakePacket?: string
   /** Milliseconds without traffic after which a connection is closed. Default 180,000. */
   idleMs?: number
+  /** Dead peers: see `StackOptions.keepalive`; null: never ask. Default 15 s, three times. */
+  keepalive?: StackOptions['keepalive'] | null
+  /** Become this user once the TUN interface is there: every privilege is gone then. */
+  user?: string
   /** Microseconds that packets may wait for company, both ways. Default 0. */
   coalesceUs?: number
   logger?: StackOptions['logger']
@@ -50,10 +56,13 @@ export interface Tunnel {
 export const startClient = async (options: ClientOptions): Promise<Tunnel> => {
   const local = parseEndpoint(options.local, '--local')
   const localAddress = parseAddress(local.host, 'The address of --local')
-  const remote = await resolve(options.remote, options.ipv4Only === true)
+  const families: readonly (4 | 6)[] = hasSix(options) ? [4, 6] : [4]
+  const { host, port, addresses } = await resolve(options.remote, families)
+  const remote = { address: fromBytes(addresses[0]), port }
   claimUdpPort(localAddress.bytes, local.port)
   return start(options, remote, undefined, 'client-service', {
-    ...common(options, remote, remote.address.family),
+    ...common(options, remote.address.family),
+    remote: { host, port, addresses, families },
     local: localAddress.bytes,
     localPort: local.port,
   } satisfies ClientData)
@@ -62,9 +71,17 @@ export const startClient = async (options: ClientOptions): Promise<Tunnel> => {
 /** Fake TCP in, UDP out: one UDP source port per connection. Closes with its stack. */
 export const startServer = async (options: ServerOptions): Promise<Tunnel> => {
   checkPort(options.local, '--local')
-  const remote = await resolve(options.remote, false)
-  return start(options, remote, options.local, 'server-service', common(options, remote, 4) satisfies ServerData)
+  const { port, addresses } = await resolve(options.remote, [4, 6])
+  const remote = { address: fromBytes(addresses[0]), port }
+  return start(options, remote, options.local, 'server-service', {
+    ...common(options, 4),
+    remote: addresses[0],
+    remotePort: port,
+  } satisfies ServerData)
 }
+
+const hasSix = ({ ipv4Only, hostAddress6, stackAddress6 }: TunnelOptions): boolean =>
+  ipv4Only !== true && hostAddress6 !== undefined && stackAddress6 !== undefined
 
 const start = async (
   options: TunnelOptions,
@@ -74,13 +91,14 @@ const start = async (
   workerData: ClientData | ServerData,
 ): Promise<Tunnel> => {
   const { hostAddress, stackAddress, hostAddress6, stackAddress6, coalesceUs = 0, logger } = options
-  const six = options.ipv4Only !== true && hostAddress6 !== undefined && stackAddress6 !== undefined
   const stack = await Stack.open({
-    tun: { ...options.tun, hostAddress, stackAddress, ...(six && { hostAddress6, stackAddress6 }) },
+    tun: { ...options.tun, hostAddress, stackAddress, ...(hasSix(options) && { hostAddress6, stackAddress6 }) },
     coalesceUs,
+    ...(options.keepalive !== null && { keepalive: options.keepalive ?? keepalive }),
     ...(logger && { logger }),
   })
   try {
+    if (options.user !== undefined) becomeUser(options.user)
     await stack.serve(port, new URL(`./${service}.js`, import.meta.url), { workerData })
     return { stack, remote }
   } catch (error) {
@@ -90,9 +108,7 @@ const start = async (
 }
 
 /** `family`: that of the connections, as far as it is known. */
-const common = (options: TunnelOptions, remote: Endpoint, family: 4 | 6): ServerData => ({
-  remote: remote.address.bytes,
-  remotePort: remote.port,
+const common = (options: TunnelOptions, family: 4 | 6) => ({
   idleMs: options.idleMs ?? idleMs,
   ...(options.handshakePacket !== undefined && {
     handshakePacket: readHandshake(options.handshakePacket, (options.tun?.mtu ?? defaults.mtu) - headers[family]),
@@ -133,23 +149,22 @@ export const parseEndpoint = (text: string, what: string): { host: string; port:
   return { host, port }
 }
 
-const resolve = async (text: string, ipv4Only: boolean): Promise<Endpoint> => {
+/** Splits '--remote' and finds its addresses of these families. Throws INVALID_ARGUMENT or RESOLVE. */
+const resolve = async (text: string, families: readonly (4 | 6)[]) => {
   const { host, port } = parseEndpoint(text, '--remote')
-  let found: { address: string }
+  const wanted = families.length === 1 ? ' to an IPv4 address' : ''
+  let addresses: Uint8Array[]
   try {
-    found = await lookup(host, { verbatim: true, ...(ipv4Only && { family: 4 }) })
+    addresses = await addressesOf(host, families)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    const wanted = ipv4Only ? ' to an IPv4 address' : ''
     throw new FakeTcpError(ErrorCode.RESOLVE, `The name ${host} of --remote does not resolve${wanted} (${code}).`, {
       cause,
     })
   }
-  const address = parseAddress(found.address, 'The address of --remote')
-  // A literal address comes back as it is, whatever family was asked for.
-  if (ipv4Only && address.family !== 4)
-    throw invalid(`--remote is an IPv6 address, and --ipv4-only leaves no way to it.`)
-  return { address, port }
+  if (addresses.length > 0) return { host, port, addresses }
+  if (isIP(host) !== 0) throw invalid('--remote is an IPv6 address, and --ipv4-only leaves no way to it.')
+  throw new FakeTcpError(ErrorCode.RESOLVE, `The name ${host} of --remote does not resolve${wanted}.`)
 }
 
 export const describe = ({ address, port }: Endpoint): string => endpoint(address.text, port)

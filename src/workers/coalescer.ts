@@ -1,4 +1,4 @@
-import { native, type Poller, Ready } from '../native.js'
+import { errnoName, native, type Poller, Ready } from '../native.js'
 
 /**
  * Lets packets wait a little, when asked, so that one wake takes many: a descriptor that has brought something is not polled but read at
@@ -11,11 +11,12 @@ export class Coalescer {
   readonly #microseconds: number
   readonly #busy = new Map<number, { token: number; read: () => boolean }>()
 
-  /** `poller` watches `timer`, with whichever token: call `tick` then. */
+  /** `poller` watches `timer`, with whichever token: call `tick` then. Throws when there is no descriptor for it. */
   constructor(poller: Poller, microseconds: number) {
     this.#poller = poller
     this.#microseconds = microseconds
     this.timer = native.timerOpen()
+    if (this.timer < 0) throw new Error(`No timer for --coalesce-us (${errnoName(this.timer)}).`)
   }
 
   /** `fd` was readable and has been read. From now on each tick calls `read`, which says whether there was anything. */

@@ -6,19 +6,31 @@ import { Flag } from '../wire/tcp.js'
 import type { Egress } from './egress.js'
 import type { Report } from './messages.js'
 import { type Opening, Openings } from './opening.js'
+import { PathMtu } from './path-mtu.js'
 import type { Classifier, Segment } from './segment.js'
 import { ports, type StackMemory } from './shared-stack.js'
 import { SynCookies } from './syn-cookie.js'
+import { SynGuard } from './syn-guard.js'
 import { TokenBucket } from './token-bucket.js'
 import { TupleCache } from './tuple-cache.js'
 
 /** A segment may lie this far before or after the next expected byte; further off, a second one in sequence must vouch for it. */
 const window = 64 * 1024 * 1024
 /**
+ * What a peer acknowledges may lie this far back (RFC 5961 §5.2): stock peers acknowledge the last packet they saw, which is never
+ * older than what is on its way. Together with the window above, a blind segment is believed once in 500 times.
+ */
+const ackWindow = 256 * 1024 * 1024
+/**
  * One-way flows: a bare ACK after `ackEvery` bytes, but a fast one's only every `ackPause` ms, since each wakes a thread at the other end;
  * after `ackAtOnce` bytes whatever the clock says (peers' window: 1 GiB); else after `AckSchedule`'s delay.
  */
 const ackEvery = 1024 * 1024
+/**
+ * The first of them at once in small steps: until a server has sent a packet that is no SYN+ACK, conntrack takes its window for 64 KiB, without the
+ * scale, and drops what lies beyond. (Measured: the first second of a one-way flow was lost behind a strict NAT.)
+ */
+const ackEarly = 32 * 1024
 const ackPause = 10
 const ackAtOnce = 16 * 1024 * 1024
 /** At most one challenge per connection in this time (RFC 5961 §7 asks for a limit). */
@@ -50,6 +62,8 @@ export class Inbound {
   readonly #hooks: InboundHooks
   readonly #cache: TupleCache
   readonly #cookies: SynCookies
+  readonly #synGuard: SynGuard
+  readonly #pathMtu: PathMtu
   readonly #strangers = new TokenBucket(strangerRate)
   readonly #remote = new Int32Array(4)
 
@@ -69,6 +83,8 @@ export class Inbound {
     this.#hooks = hooks
     this.#cache = new TupleCache(memory.flows, 16_384)
     this.#cookies = new SynCookies(memory.shared.cookieKey)
+    this.#synGuard = new SynGuard(memory.shared.cookieKey)
+    this.#pathMtu = new PathMtu(memory, counters)
   }
 
   /** One packet as it was read: `length` bytes at `at` of `bytes`, which is the arena `arena`; `sum` as for `Classifier.parse`. */
@@ -77,7 +93,8 @@ export class Inbound {
     counters[Counter.packetsIn] += 1
     const refused = this.#classifier.parse(bytes, arena, at, length, sum)
     if (refused >= 0) {
-      counters[refused] += 1
+      if (refused === Counter.otherProtocol) this.#notTcp(bytes, at, length)
+      else counters[refused] += 1
       return
     }
     const s = this.#classifier.segment
@@ -107,6 +124,20 @@ export class Inbound {
     else if (this.#memory.flows.load(slot, Field.state) === State.established) {
       this.#established(s, slot, generation, now)
     } else this.#halfOpen(s, slot, generation)
+  }
+
+  #notTcp(bytes: Uint8Array, at: number, length: number): void {
+    const { flows, shared } = this.#memory
+    const slot = this.#pathMtu.heed(bytes, at + shared.device.virtioSize, at + length)
+    if (slot < 0) {
+      this.#counters[Counter.otherProtocol] += 1
+      return
+    }
+    const fields = {
+      largestDatagram: flows.load(slot, Field.maxDatagram),
+      remotePort: flows.load(slot, Field.ports) >>> 16,
+    }
+    this.#hooks.report({ kind: 'log', level: 'warn', text: 'the path carries only smaller packets', fields })
   }
 
   /** What was held while the flow was opening, as if it came now. */
@@ -151,8 +182,9 @@ export class Inbound {
     const { flows } = this.#memory
     const { words } = flows
     const base = flows.base(slot)
-    if (distance(Atomics.load(words, base + Field.nextSeq), s.ack) > 0) {
-      this.#counters[Counter.ackOfUnsentData] += 1
+    const acked = distance(Atomics.load(words, base + Field.nextSeq), s.ack)
+    if (acked > 0 || acked < -ackWindow) {
+      this.#counters[acked > 0 ? Counter.ackOfUnsentData : Counter.ackTooOld] += 1
       return
     }
     const offset = distance(Atomics.load(words, base + Field.nextAck), s.seq)
@@ -187,10 +219,9 @@ export class Inbound {
     counters[Counter.bytesIn] += s.payloadLength
     if (count > 1) counters[Counter.superPacketsIn] += 1
     const owed = distance(Atomics.load(words, base + Field.sentAck), end)
-    if (
-      owed >= ackEvery &&
-      (owed >= ackAtOnce || ((now - Atomics.load(words, base + Field.sentAckAt)) | 0) >= ackPause)
-    ) {
+    const early = owed >= ackEarly && flows.load(slot, Field.bytesIn) >>> 0 <= ackEvery
+    const rested = ((now - Atomics.load(words, base + Field.sentAckAt)) | 0) >= ackPause
+    if (early || owed >= ackAtOnce || (owed >= ackEvery && rested)) {
       this.#egress.ack(slot, now)
     } else if (owed > 0) this.#hooks.owesAck(slot)
     this.#hooks.deliver(slot, generation, s)
@@ -251,6 +282,11 @@ export class Inbound {
     const listening = ports.isListening(this.#memory.listening, s.localPort)
     if (listening && kind === Flag.syn) {
       if (s.seq === 0) {
+        const refused = this.#synGuard.refuses(s, now)
+        if (refused >= 0) {
+          this.#counters[refused] += 1
+          return
+        }
         const cookie = this.#cookies.make(s.ports, s.r0, s.r1, s.r2, s.r3, now)
         this.#answer(s, Flag.syn | Flag.ack, cookie, 1)
         this.#counters[Counter.synCookiesOut] += 1

@@ -7,6 +7,9 @@ export interface Tuple {
   readonly remote: readonly [number, number, number, number]
 }
 
+/** An address as plain numbers. */
+export type Target = Pick<Tuple, 'family' | 'remote'>
+
 /** What ended a connection. */
 export const End = { local: 0, reset: 1, timeout: 2, stack: 3 } as const
 export type End = (typeof End)[keyof typeof End]
@@ -22,8 +25,8 @@ export type Report =
   | { kind: 'reset'; slot: number; generation: number }
   /** A service ends it; the coordinator sends the RST. */
   | { kind: 'close'; slot: number; generation: number; end: End }
-  /** A service wants a connection, homed on this worker's queue. */
-  | { kind: 'connect'; service: number; token: number; family: number; port: number; remote: Tuple['remote'] }
+  /** A service wants a connection to one of these addresses, homed on this worker's queue. */
+  | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Target[] }
   | { kind: 'ready' }
   /** Answers the order of the same name: whatever was read before it has gone off. */
   | { kind: 'fence'; id: number }

@@ -4,7 +4,7 @@ import { Field, type FlowTable } from '../memory/flow-table.js'
 import type { Memory } from '../native.js'
 import { Batch } from './batch.js'
 import { Egress } from './egress.js'
-import { End, type Report, type Tuple } from './messages.js'
+import { End, type Report, type Target, type Tuple } from './messages.js'
 import { Run } from './run.js'
 import type { PollHandler, Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
 
@@ -15,7 +15,6 @@ class Flow implements ServiceFlow {
   readonly generation: number
   readonly token: number
   readonly tuple: Tuple
-  readonly maxDatagram: number
   readonly maxPayload: number
   readonly service: Service
   readonly #worker: HostWorker
@@ -35,13 +34,16 @@ class Flow implements ServiceFlow {
     this.generation = generation
     this.service = service
     this.token = word(Field.token)
-    this.maxDatagram = word(Field.maxDatagram)
     this.maxPayload = Egress.maxPayload(word(Field.family))
     this.tuple = {
       family: word(Field.family),
       ports: word(Field.ports),
       remote: [word(Field.remote), word(Field.remote + 1), word(Field.remote + 2), word(Field.remote + 3)],
     }
+  }
+
+  get maxDatagram(): number {
+    return this.#worker.flows.load(this.slot, Field.maxDatagram)
   }
 
   send(datagram: Uint8Array): boolean {
@@ -191,22 +193,18 @@ export class ServiceHost {
       poll: worker.poll,
       unpoll: worker.unpoll,
       every: worker.every,
-      connect: (token, remote, port) => {
-        const view = new DataView(remote.buffer, remote.byteOffset, remote.byteLength)
-        const word = (i: number) => (i * 4 < remote.length ? view.getInt32(i * 4) : 0)
-        worker.report({
-          kind: 'connect',
-          service: id,
-          token,
-          family: remote.length === 4 ? 4 : 6,
-          port,
-          remote: [word(0), word(1), word(2), word(3)],
-        })
-      },
+      connect: (token, remotes, port) =>
+        worker.report({ kind: 'connect', service: id, token, port, targets: remotes.map(targetOf) }),
       count: (counter: DropCounter, by = 1) => {
         worker.counters[Counter[counter]] += by
       },
       log: (level, text, fields = {}) => worker.report({ kind: 'log', level, text, fields }),
     }
   }
+}
+
+const targetOf = (remote: Uint8Array): Target => {
+  const view = new DataView(remote.buffer, remote.byteOffset, remote.byteLength)
+  const word = (i: number) => (i * 4 < remote.length ? view.getInt32(i * 4) : 0)
+  return { family: remote.length === 4 ? 4 : 6, remote: [word(0), word(1), word(2), word(3)] }
 }

@@ -29,7 +29,7 @@ export interface ServiceFlow {
   readonly generation: number
   readonly token: number
   readonly tuple: Tuple
-  /** Largest datagram it carries, in bytes. */
+  /** Largest datagram it carries, in bytes; shrinks when a router on the path says that packets are too big. */
   readonly maxDatagram: number
   /** Most bytes of one run. */
   readonly maxPayload: number
@@ -60,8 +60,11 @@ export interface ServiceContext {
   /** Calls `handler(events)` when the descriptor is ready; it says whether there was anything to read. 0 or -errno. */
   poll(fd: number, interest: number, handler: PollHandler): number
   unpoll(fd: number): void
-  /** Asks for a connection; `opened` comes with `token`, or `connectFailed`. */
-  connect(token: number, remote: Uint8Array, port: number): void
+  /**
+   * Asks for a connection to the first of these addresses (4 or 16 bytes each) that answers, tried a quarter of a second apart. `opened`
+   * comes with `token`, or `connectFailed`.
+   */
+  connect(token: number, remotes: readonly Uint8Array[], port: number): void
   /** Calls `tick` about every `ms` milliseconds until the worker stops. */
   every(ms: number, tick: () => void): void
   count(counter: DropCounter, by?: number): void

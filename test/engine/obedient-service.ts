@@ -27,7 +27,7 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
   const { orders, events, remote, port, storm } = context.data as ObedientData
   const note = (event: number) => Atomics.add(events, event, 1)
   const flows = new Set<Parameters<Service['opened']>[0]>()
-  const connect = () => context.connect(1000 + context.queue, remote!, port!)
+  const connect = () => context.connect(1000 + context.queue, [remote!], port!)
   const act = () => {
     const order = Atomics.exchange(orders, context.queue, Do.nothing)
     if (order === Do.die) throw new Error('died by order')

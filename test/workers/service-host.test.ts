@@ -216,14 +216,16 @@ t.test('what a service can do', async t => {
   given.unpoll(9)
   t.strictSame(polled, [])
 
-  given.connect(7, Uint8Array.of(0xc0, 0, 2, 1), 80)
-  given.connect(8, Uint8Array.from([0, ...counting(16, 0xf0)]).subarray(1), 81)
+  const [four, sixth] = [Uint8Array.of(0xc0, 0, 2, 1), Uint8Array.from([0, ...counting(16, 0xf0)]).subarray(1)]
+  given.connect(7, [four], 80)
+  given.connect(8, [sixth, four], 81)
   given.log('warn', 'text', { a: 1 })
   const text = { kind: 'log', level: 'warn', text: 'text', fields: { a: 1 } }
   const six = [0xf0f1f2f3 | 0, 0xf4f5f6f7 | 0, 0xf8f9fafb | 0, 0xfcfdfeff | 0]
+  const target4 = { family: 4, remote: [0xc0000201 | 0, 0, 0, 0] }
   t.strictSame(reports.splice(0), [
-    { kind: 'connect', service: 0, token: 7, family: 4, port: 80, remote: [0xc0000201 | 0, 0, 0, 0] },
-    { kind: 'connect', service: 0, token: 8, family: 6, port: 81, remote: six },
+    { kind: 'connect', service: 0, token: 7, port: 80, targets: [target4] },
+    { kind: 'connect', service: 0, token: 8, port: 81, targets: [{ family: 6, remote: six }, target4] },
     text,
   ])
   given.count('emptyDatagram')

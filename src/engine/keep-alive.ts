@@ -1,0 +1,65 @@
+import { Field, type FlowTable, State } from '../memory/flow-table.js'
+
+/** Milliseconds. A peer answers one question in so much time (RFC 5961 §7): asked more often, a live one would seem dead. */
+export const leastKeepalive = 500
+
+export interface KeepaliveOptions {
+  /** Milliseconds of silence after which a peer is asked for a sign of life, and between two such questions; at least 500. */
+  interval: number
+  /** Questions without an answer until the connection is closed; the last one waits for half an interval. */
+  probes: number
+}
+
+export interface KeepAliveHooks {
+  /** Sends the `nth` probe in a row. */
+  probe(slot: number, nth: number): void
+  dead(slot: number, generation: number): void
+}
+
+/**
+ * Notices peers that are gone. A probe is a bare ACK just before what the peer has acknowledged: stock peers answer it at once, and so do
+ * we. Whatever comes from a peer counts as life. A stack that itself stood still (SIGSTOP, a busy thread) asks before it gives up.
+ */
+export class KeepAlive {
+  readonly #flows: FlowTable
+  readonly #options: KeepaliveOptions
+  readonly #hooks: KeepAliveHooks
+  /** Per slot: probes since the peer was last heard, and when the last of them went out. */
+  readonly #probes: Uint8Array
+  readonly #probedAt: Int32Array
+
+  constructor(flows: FlowTable, options: KeepaliveOptions, hooks: KeepAliveHooks) {
+    this.#flows = flows
+    this.#options = options
+    this.#hooks = hooks
+    this.#probes = new Uint8Array(flows.capacity)
+    this.#probedAt = new Int32Array(flows.capacity)
+  }
+
+  /** Milliseconds between two ticks. */
+  get period(): number {
+    return Math.min(1_000, this.#options.interval / 4)
+  }
+
+  /** Looks at the first `slots` slots. */
+  tick(slots: number, now: number): void {
+    const { interval, probes } = this.#options
+    for (let slot = 0; slot < slots; slot++) {
+      const silence = (now - this.#flows.load(slot, Field.lastSeen)) | 0
+      if (silence < interval || this.#flows.load(slot, Field.state) !== State.established) {
+        this.#probes[slot] = 0
+        continue
+      }
+      const sent = this.#probes[slot]
+      const waited = (now - this.#probedAt[slot]) | 0
+      if (sent > 0 && waited < (sent === probes ? interval / 2 : interval)) continue
+      if (sent === probes) {
+        this.#hooks.dead(slot, this.#flows.load(slot, Field.generation))
+      } else {
+        this.#probes[slot] = sent + 1
+        this.#probedAt[slot] = now | 0
+        this.#hooks.probe(slot, sent + 1)
+      }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** The server has a name, and the name moves: the client asks again; and of several addresses the one that answers counts. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { stopAll } from '../../src/lab/child.js'
+import { addresses, createNetwork } from '../../src/lab/network.js'
+import { cli, endWith, loopback, ports, startServer, tuns } from './support/programs.js'
+import { knock, startService, UdpSource } from './support/udp.js'
+
+const network = await createNetwork('plain')
+t.teardown(() => network.close().finally(() => stopAll()))
+const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+const hosts = join(folder, 'hosts')
+const name = 'tunnel.test'
+
+/** What the name stands for from now on, for clients that `startClient` started. */
+const move = (...to: string[]): void => writeFileSync(hosts, to.map(address => `${address} ${name}\n`).join(''))
+
+/** A client with a mount namespace of its own, in which our file is /etc/hosts. */
+const startClient = async (t: Test) => {
+  const flags = ['--local', `${loopback[4]}:${ports.client}`, '--remote', `${name}:${ports.server}`, '--tun', tuns.a]
+  const script = `mount --bind ${hosts} /etc/hosts && exec "$@"`
+  const command = ['unshare', '--mount', 'sh', '-c', script, 'sh', ...cli, 'client', ...flags]
+  const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60 }))
+  await client.until(() => client.stderr.includes('client is ready'), 'readiness', 20)
+  return client
+}
+
+const nobody = ['192.168.201.77', 'fcc9::77'] as const
+
+t.test('the name has moved', async t => {
+  await startService(t, network.b, 4)
+  await startServer(t, network.b)
+  move(nobody[0])
+  const client = await startClient(t)
+  const source = await UdpSource.open(t)
+  source.send('into the void')
+  move(addresses.b.tunPeer)
+  await client.until(() => client.stderr.includes('did not answer'), 'a failed attempt', 20)
+  await knock(source, 'hello')
+})
+
+t.test('of several addresses the one that answers', async t => {
+  await startService(t, network.b, 4)
+  await startServer(t, network.b)
+  move(nobody[1], addresses.b.tunPeer, nobody[0])
+  const client = await startClient(t)
+  const source = await UdpSource.open(t)
+  await knock(source, 'hello')
+  t.notMatch(client.stderr, /did not answer/, 'long before an attempt is given up')
+})
