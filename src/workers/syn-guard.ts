@@ -39,11 +39,16 @@ export class SynGuard {
 
   /** -1: answer it. Otherwise the counter to raise. `now` in milliseconds. */
   refuses(s: Segment, now: number): number {
+    // First what decides for nearly all of a flood's.
+    const calm = this.#all.take(now)
+    if (!calm && !this.#seenBefore(s, now)) return Counter.synFlood
     const six = s.family === 6
     const place = halfSipHash(this.#k0, this.#k1, s.family, s.r0, six ? s.r1 : 0, 0, 0, 0) % places
     const paidAt = Math.max(this.#paidAt[place], now)
-    if (paidAt - now > ((sourceBurst - 1) * 1000) / sourceRate) return Counter.synSourceLimited
-    if (!this.#all.take(now) && !this.#seenBefore(s, now)) return Counter.synFlood
+    if (paidAt - now > ((sourceBurst - 1) * 1000) / sourceRate) {
+      if (calm) this.#all.giveBack()
+      return Counter.synSourceLimited
+    }
     this.#paidAt[place] = paidAt + 1000 / sourceRate
     return -1
   }

@@ -21,4 +21,9 @@ export class TokenBucket {
     this.#tokens -= 1
     return true
   }
+
+  /** Undoes one `take`. */
+  giveBack(): void {
+    this.#tokens += 1
+  }
 }

@@ -19,6 +19,13 @@ t.test('a full bucket at the start, then the rate', async t => {
   t.equal(taken(new TokenBucket(7), 0, 99), 7, 'burst is the rate unless told')
 })
 
+t.test('what is given back can be taken again', async t => {
+  const bucket = new TokenBucket(1, 2)
+  t.equal(taken(bucket, 0, 9), 2)
+  bucket.giveBack()
+  t.equal(taken(bucket, 0, 9), 1)
+})
+
 t.test('a clock that steps back gives nothing and takes nothing', async t => {
   const bucket = new TokenBucket(1000, 2)
   t.equal(taken(bucket, 100, 9), 2)
