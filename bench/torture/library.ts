@@ -81,7 +81,7 @@ const workerDeath = ({ short }: Context): Promise<Verdict> =>
       pingers.push(pinger)
       if (queue !== dying) beside.push(pinger)
     }
-    const deaths = short ? 3 : 20
+    const deaths = short ? 3 : 10
     for (let death = 0; death < deaths; death++) {
       victim.send(Uint8Array.of(death % 2 === 0 ? Poison.throw : Poison.exit))
       // Longer than a worker must live to be replaced at once again: one that dies young is made to wait.
@@ -206,7 +206,7 @@ const exhausted = ({ short }: Context): Promise<Verdict> =>
     return { figure: `${opened} connections to one remote, then ${code}`, passed: code === wanted && opened === limit }
   })
 
-const soaked = ({ short }: Context): Promise<Verdict> => soak(short ? 10 : 120)
+const soaked = ({ short }: Context): Promise<Verdict> => soak(short ? 10 : 90)
 
 export const library: readonly Scenario[] = [
   {
@@ -239,8 +239,8 @@ export const library: readonly Scenario[] = [
   },
   {
     name: 'soak',
-    what: 'two minutes of churn, data, dying workers and stacks that come and go (`npm run soak -- --minutes N` for hours)',
-    bar: 'no descriptor or resource more at the end; heap +≤ 4 MiB, memory +≤ 48 MiB after the first half',
+    what: '90 s of churn, data, dying workers and stacks that come and go (`npm run soak -- --minutes N` for hours)',
+    bar: 'no descriptor or resource more at the end; heap +≤ 4 MiB, memory +≤ 48 MiB from the first half on',
     phantun: false,
     run: soaked,
   },
