@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connectionStates, invalidPackets } from '../../src/lab/conntrack.js'
 import { addresses, type Side } from '../../src/lab/network.js'
 import { ports } from '../ends.js'
 import type { Sent } from '../scenario.js'
@@ -11,21 +12,8 @@ import type { Context, Scenario, Verdict } from './scenario.js'
 /** Instead of 300 s. */
 const unacknowledgedSeconds = 5
 
-const read = async (side: Side, argv: readonly string[]): Promise<string> => {
-  const child = side.run(argv, { name: argv.join(' '), seconds: 10 })
-  await child.ended
-  return child.stdout
-}
-
-const invalid = async (side: Side): Promise<number> => {
-  const rules = await read(side, ['nft', 'list', 'table', 'inet', 'lab'])
-  return Number(/ct state invalid counter packets (\d+)/u.exec(rules)?.[1] ?? Number.NaN)
-}
-
-const entries = async (side: Side): Promise<string[]> =>
-  (await read(side, ['cat', '/proc/net/nf_conntrack']))
-    .split('\n')
-    .filter(line => line.includes(`dport=${ports.server} `) && line.includes('ESTABLISHED'))
+const entries = async (side: Side): Promise<number> =>
+  (await connectionStates(side, ports.server)).filter(state => state === 'ESTABLISHED').length
 
 const translated = ({ network, kind, short }: Context): Promise<Verdict> => {
   const { a, b } = network
@@ -38,14 +26,14 @@ const translated = ({ network, kind, short }: Context): Promise<Verdict> => {
     for (let round = 0; round < 2; round++) {
       sent += (await rig.load({ rate: 2_000, seconds: short ? 2 : 10 }).json<Sent>()).datagrams
       await sleep((unacknowledgedSeconds + 3) * 1_000)
-      alive.push((await entries(a)).length, (await entries(b)).length)
+      alive.push(await entries(a), await entries(b))
     }
     const { datagrams } = await rig.arrived()
     const lost = 100 * (1 - datagrams / sent)
     await rig.client.stop()
     await sleep(500)
-    const left = [...(await entries(a)), ...(await entries(b))].length
-    const bad = (await invalid(a)) + (await invalid(b))
+    const left = (await entries(a)) + (await entries(b))
+    const bad = (await invalidPackets(a)) + (await invalidPackets(b))
     const kept = alive.every(count => count > 0)
     return {
       figure: `${bad} INVALID, entry ${kept ? 'kept' : 'lost'} in silence, ${left === 0 ? 'gone' : 'left'} after the close, ${lost.toFixed(2)} % of ${sent} lost`,
@@ -55,6 +43,12 @@ const translated = ({ network, kind, short }: Context): Promise<Verdict> => {
   return Rig.with(network, kind, use, [], addresses.b.veth)
 }
 
+/** Why it can't be run here, or undefined. */
+const noConntrack = (): string | undefined =>
+  spawnSync('nft', ['--version'], { stdio: 'ignore' }).status === 0
+    ? undefined
+    : 'nft is not installed (Debian: apt-get install nftables)'
+
 export const conntrack: readonly Scenario[] = [
   {
     name: 'conntrack',
@@ -62,12 +56,7 @@ export const conntrack: readonly Scenario[] = [
     bar: '0 INVALID, the entry lives through silence and is gone after the close',
     phantun: true,
     network: { nat: ports.server },
+    absent: noConntrack,
     run: translated,
   },
 ]
-
-/** Why it can't be run here, or undefined. */
-export const noConntrack = (): string | undefined =>
-  spawnSync('nft', ['--version'], { stdio: 'ignore' }).status === 0
-    ? undefined
-    : 'nft is not installed (Debian: apt-get install nftables)'

@@ -7,7 +7,7 @@ import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { absence, root } from '../programs.js'
 import { stored, write } from '../results.js'
-import { conntrack, noConntrack } from './conntrack.js'
+import { conntrack } from './conntrack.js'
 import { ends } from './ends.js'
 import { floods } from './floods.js'
 import { library } from './library.js'
@@ -45,7 +45,7 @@ const results: Result[] = []
 try {
   for (const scenario of chosen) {
     const { name, what, bar, phantun } = scenario
-    const reason = name === 'conntrack' ? noConntrack() : undefined
+    const reason = scenario.absent?.()
     if (reason !== undefined) {
       console.error(`torture: ${name} is skipped: ${reason}`)
       continue

@@ -26,5 +26,7 @@ export interface Scenario {
   /** Whether phantun can take the same test. */
   readonly phantun: boolean
   readonly network?: NetworkOptions
+  /** Why it can't be run here, or undefined. */
+  absent?(): string | undefined
   run(context: Context): Promise<Verdict>
 }

@@ -21,11 +21,21 @@ export interface Device {
 /** Smallest MTU that IPv6 allows (RFC 8200 §5); IPv4 alone could do with less, but nobody wants it. */
 const leastMtu = 1280
 const virtioSize = 10
-const offloads = TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6
 
 /** Makes a TUN interface with its queues, addresses and offloads, and brings it up; or adopts one. Leaves nothing behind when it throws. */
 export const openTun = (options: TunOptions): Device =>
   options.descriptors === undefined ? makeTun(options) : adoptTun(options, options.descriptors)
+
+/** Closes them once, however often it is called. */
+const closer = (queues: number[]) => () => {
+  for (const fd of queues.splice(0)) native.close(fd)
+}
+
+const useHeaders = (queue: number, name: string): void => {
+  check(native.tunHeaderSize(queue, virtioSize), `set the virtio-net header size of ${name}`)
+  // A kernel that refuses these still takes our super-packets: only reads get smaller.
+  native.tunOffload(queue, TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
+}
 
 const makeTun = (options: TunOptions): Device => {
   const count = whole(options.queues ?? defaults.queues, 'tun.queues', 1, 256)
@@ -39,16 +49,12 @@ const makeTun = (options: TunOptions): Device => {
     throw invalid('A TUN device needs tun.hostAddress and tun.stackAddress, or the same with 6 for IPv6.')
   }
   const queues: number[] = []
-  const close = () => {
-    for (const fd of queues.splice(0)) native.close(fd)
-  }
+  const close = closer(queues)
   try {
     const headers = options.offload !== false
     const name = openQueues(options.name ?? '', count, headers, queues)
     if (headers) {
-      check(native.tunHeaderSize(queues[0], virtioSize), `set the virtio-net header size of ${name}`)
-      // A kernel that refuses these still takes our super-packets: only reads get smaller.
-      native.tunOffload(queues[0], offloads)
+      useHeaders(queues[0], name)
       native.linkMangleId(name)
     }
     const steered = count > 1 && native.tunSteer(queues[0]) === 0
@@ -89,9 +95,7 @@ const adoptTun = (options: TunOptions, descriptors: readonly number[]): Device =
     throw invalid('An adopted TUN device needs tun.stackAddress or tun.stackAddress6.')
   }
   const queues: number[] = []
-  const close = () => {
-    for (const fd of queues.splice(0)) native.close(fd)
-  }
+  const close = closer(queues)
   try {
     const kinds = new Set<string>()
     for (const fd of descriptors) {
@@ -107,10 +111,7 @@ const adoptTun = (options: TunOptions, descriptors: readonly number[]): Device =
     const [kind] = kinds
     if (kinds.size > 1) throw invalid('All of tun.descriptors must be queues of one interface, with the same flags.')
     const [name, headers] = kind.split(' ')
-    if (headers !== '0') {
-      check(native.tunHeaderSize(queues[0], virtioSize), `set the virtio-net header size of ${name}`)
-      native.tunOffload(queues[0], offloads)
-    }
+    if (headers !== '0') useHeaders(queues[0], name)
     return {
       name,
       queues: [...queues],
@@ -142,13 +143,10 @@ export const createVirtualLink = (options: VirtualLinkOptions = {}): [a: Device,
   const mtu = whole(options.mtu ?? defaults.mtu, 'mtu', leastMtu, 65_535)
   const ends: [number[], number[]] = [[], []]
   const pair = new Int32Array(2)
-  const close = (queues: number[]) => () => {
-    for (const fd of queues.splice(0)) native.close(fd)
-  }
   for (let i = 0; i < count; i++) {
     const result = native.pairOpen(pair)
     if (result < 0) {
-      for (const end of ends) close(end)()
+      for (const end of ends) closer(end)()
       check(result, 'open a socket pair')
     }
     ends[0].push(pair[0])
@@ -162,7 +160,7 @@ export const createVirtualLink = (options: VirtualLinkOptions = {}): [a: Device,
     steered: false,
     stackAddress: parseAddress(address, 'stackAddress'),
     stackAddress6: parseAddress(address6, 'stackAddress6'),
-    close: close(end),
+    close: closer(end),
   })
   return [
     device(ends[0], 'virtual-a', '192.168.200.2', 'fcc8::2'),

@@ -26,13 +26,13 @@ const ackWindow = 256 * 1024 * 1024
  * after `ackAtOnce` bytes whatever the clock says (peers' window: 1 GiB); else after `AckSchedule`'s delay.
  */
 const ackEvery = 1024 * 1024
-/**
- * The first of them at once in small steps: until a server has sent a packet that is no SYN+ACK, conntrack takes its window for 64 KiB, without the
- * scale, and drops what lies beyond. (Measured: the first second of a one-way flow was lost behind a strict NAT.)
- */
-const ackEarly = 32 * 1024
 const ackPause = 10
 const ackAtOnce = 16 * 1024 * 1024
+/**
+ * The first of them at once in small steps: until a server has sent a packet that is no SYN+ACK, conntrack takes its window for 64 KiB, without the
+ * scale, and drops what lies beyond. (Measured: half of a one-way flow's first second was lost behind a strict NAT.)
+ */
+const ackEarly = 32 * 1024
 /** At most one challenge per connection in this time (RFC 5961 §7 asks for a limit). */
 const challengeMs = 500
 /** Answers to packets that belong to nothing, per second and worker. */
@@ -220,8 +220,11 @@ export class Inbound {
     if (count > 1) counters[Counter.superPacketsIn] += 1
     const owed = distance(Atomics.load(words, base + Field.sentAck), end)
     const early = owed >= ackEarly && flows.load(slot, Field.bytesIn) >>> 0 <= ackEvery
-    const rested = ((now - Atomics.load(words, base + Field.sentAckAt)) | 0) >= ackPause
-    if (early || owed >= ackAtOnce || (owed >= ackEvery && rested)) {
+    if (
+      early ||
+      owed >= ackAtOnce ||
+      (owed >= ackEvery && ((now - flows.load(slot, Field.sentAckAt)) | 0) >= ackPause)
+    ) {
       this.#egress.ack(slot, now)
     } else if (owed > 0) this.#hooks.owesAck(slot)
     this.#hooks.deliver(slot, generation, s)

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
+import { connectionStates, invalidPackets } from '../../src/lab/conntrack.js'
 import { createNetwork, type Network } from '../../src/lab/network.js'
-import { connectionStates, invalidPackets } from '../system/support/conntrack.js'
 import {
   type Family,
   loopback,

@@ -1,4 +1,4 @@
-import type { Side } from '../../../src/lab/network.js'
+import type { Side } from './network.js'
 
 const run = async (side: Side, argv: readonly string[]): Promise<string> => {
   const child = side.run(argv, { name: argv.join(' '), seconds: 10 })
