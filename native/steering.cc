@@ -1,23 +1,11 @@
-#include <linux/bpf.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "bpf.h"
 #include "exports.h"
 #include "scoped_descriptor.h"
 
 namespace {
-
-constexpr bpf_insn instruction(int code, int to, int from, int offset, int value) {
-  bpf_insn made{};
-  made.code = static_cast<uint8_t>(code);
-  made.dst_reg = static_cast<uint8_t>(to);
-  made.src_reg = static_cast<uint8_t>(from);
-  made.off = static_cast<int16_t>(offset);
-  made.imm = value;
-  return made;
-}
 
 constexpr int ipv4Ports = 20;
 constexpr int ipv6Ports = 40;
@@ -41,14 +29,8 @@ constexpr bpf_insn program[] = {
 }  // namespace
 
 int32_t tunSteer(Environment&, int fd) {
-  bpf_attr attributes{};
-  attributes.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-  attributes.insns = reinterpret_cast<uint64_t>(program);
-  attributes.insn_cnt = std::size(program);
-  attributes.license = reinterpret_cast<uint64_t>("Dual MIT/GPL");
-  // TUN keeps the program; its descriptor is not needed any more.
-  const ScopedDescriptor loaded(static_cast<int>(syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof attributes)));
-  if (loaded < 0) return -errno;
+  const ScopedDescriptor loaded(loadProgram(program));
+  if (loaded < 0) return loaded;
   int number = loaded;
   return ioctl(fd, TUNSETSTEERINGEBPF, &number) < 0 ? -errno : 0;
 }

@@ -97,6 +97,20 @@ export interface Addon {
    * -errno: -EPERM without CAP_BPF. Without it the kernel sends a flow to the queue that wrote it last, and hashes every packet to know.
    */
   tunSteer(fd: number): number
+  /**
+   * What the SYN filter remembers: 16 MiB of the kernel's memory, a byte per SYN that came lately. A descriptor or -errno: -EPERM without
+   * CAP_BPF.
+   */
+  synMapOpen(): number
+  /**
+   * An eBPF program for `tunFilter`. Of TCP's SYNs it passes those that came before, in this or the last span of 2^30 ns (1.07 s), 48,000 a second
+   * at most, and everything else that has whole headers. A descriptor or -errno: -EPERM without CAP_BPF.
+   */
+  synFilterOpen(map: number): number
+  /** What the interface of a TUN descriptor sends to its queues goes through this program first (TUNSETFILTEREBPF); -1: no program. 0 or -errno. */
+  tunFilter(fd: number, program: number): number
+  /** SYNs that programs of this map have dropped so far, or -errno. */
+  synFilterDropped(map: number): number
   /** Two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other, into `out[0]` and `out[1]`. */
   pairOpen(out: Int32Array): number
   /** An AF_PACKET socket that sees every packet of an interface, both directions, link-layer header stripped (SOCK_DGRAM). */

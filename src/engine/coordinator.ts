@@ -16,6 +16,7 @@ import { choosePort, queueOf } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
 import { race } from './race.js'
 import { Services } from './services.js'
+import { SynFilter } from './syn-filter.js'
 import { ThreadInbox } from './thread-inbox.js'
 import { Transfers } from './transfers.js'
 import { type FlowId, TupleTable } from './tuple-table.js'
@@ -73,6 +74,8 @@ export class Coordinator {
   readonly #gone: number[] = []
   readonly #services: Services
   readonly #keepAlive: NodeJS.Timeout | undefined
+  /** Made for the first listener; null: there can't be one. */
+  #synFilter: SynFilter | null | undefined
   #nextQueue = 0
   #closing = false
 
@@ -134,6 +137,7 @@ export class Coordinator {
   listen(port: number, owner: Owner): void {
     this.checkFree(port)
     this.#portOwners.set(port, owner)
+    if (this.#synFilter === undefined) this.#synFilter = this.#openSynFilter()
     ports.setListening(this.memory.listening, port, true)
   }
 
@@ -203,6 +207,7 @@ export class Coordinator {
   async close(): Promise<void> {
     this.#closing = true
     clearInterval(this.#keepAlive)
+    this.#synFilter?.close()
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
     this.#services.abandon(closed())
@@ -229,6 +234,16 @@ export class Coordinator {
       },
     })
     return setInterval(() => keepAlive.tick(this.#table.highWater, native.clock()), keepAlive.period).unref()
+  }
+
+  #openSynFilter(): SynFilter | null {
+    const hooks = {
+      dropped: (count: number) => {
+        this.counterPage[Counter.synFlood] += count
+      },
+      log: (text: string) => this.#logger?.warn({ interface: this.device.name }, text),
+    }
+    return SynFilter.open(this.device.queues[0], hooks) ?? null
   }
 
   #reported(queue: number, report: Report): void {
@@ -260,6 +275,9 @@ export class Coordinator {
         break
       case 'log':
         this.#logger?.[report.level](report.fields, report.text)
+        break
+      case 'synFlood':
+        this.#synFilter?.flood()
         break
       case 'deviceGone':
         this.onDeviceGone(

@@ -83,7 +83,7 @@ export class Inbound {
     this.#hooks = hooks
     this.#cache = new TupleCache(memory.flows, 16_384)
     this.#cookies = new SynCookies(memory.shared.cookieKey)
-    this.#synGuard = new SynGuard(memory.shared.cookieKey)
+    this.#synGuard = new SynGuard(memory.shared.cookieKey, () => hooks.report({ kind: 'synFlood' }))
     this.#pathMtu = new PathMtu(memory, counters)
   }
 

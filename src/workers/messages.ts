@@ -27,6 +27,8 @@ export type Report =
   | { kind: 'close'; slot: number; generation: number; end: End }
   /** A service wants a connection to one of these addresses, homed on this worker's queue. */
   | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Target[] }
+  /** More SYNs came than are answered. */
+  | { kind: 'synFlood' }
   | { kind: 'ready' }
   /** Answers the order of the same name: whatever was read before it has gone off. */
   | { kind: 'fence'; id: number }

@@ -5,6 +5,12 @@ import { TokenBucket } from './token-bucket.js'
 
 /** SYNs answered per worker without further questions. A flood beyond it costs a read and a hash per packet, no answer. */
 const globalRate = 50_000
+const globalBurst = 30_000
+/** As many again of those that come a second time: a flood may repeat itself too. */
+const againRate = 50_000
+/** SYNs refused per worker and second that make it a flood. */
+const floodRate = 10_000
+const tellMs = 1_000
 /** SYNs answered per source (an IPv4 address, an IPv6 /64) and second; a NAT with thousands of users may open that many at once. */
 const sourceRate = 2_000
 const sourceBurst = 20_000
@@ -23,7 +29,11 @@ const filterMs = 2_000
 export class SynGuard {
   readonly #k0: number
   readonly #k1: number
-  readonly #all = new TokenBucket(globalRate)
+  readonly #onFlood: () => void
+  readonly #all = new TokenBucket(globalRate, globalBurst)
+  readonly #again = new TokenBucket(againRate)
+  readonly #refusals = new TokenBucket(floodRate, floodRate / 10)
+  #toldAt = Number.NEGATIVE_INFINITY
   /** Per place, when its answers will have been paid for, in ms (the generic cell rate algorithm). */
   readonly #paidAt = new Float64Array(places)
   /** SYNs seen since the last turn and since the one before; made when they are first needed. */
@@ -31,17 +41,27 @@ export class SynGuard {
   #older: Uint32Array | undefined
   #turnedAt = 0
 
-  /** `key` as for `SynCookies`; the hashes here are others. */
-  constructor(key: Int32Array) {
+  /** `key` as for `SynCookies`; the hashes here are others. `onFlood` is called once a second while many are refused. */
+  constructor(key: Int32Array, onFlood: () => void) {
     this.#k0 = ~key[1]
     this.#k1 = ~key[0]
+    this.#onFlood = onFlood
   }
 
   /** -1: answer it. Otherwise the counter to raise. `now` in milliseconds. */
   refuses(s: Segment, now: number): number {
+    const why = this.#judge(s, now)
+    if (why >= 0 && !this.#refusals.take(now) && now - this.#toldAt >= tellMs) {
+      this.#toldAt = now
+      this.#onFlood()
+    }
+    return why
+  }
+
+  #judge(s: Segment, now: number): number {
     // First what decides for nearly all of a flood's.
     const calm = this.#all.take(now)
-    if (!calm && !this.#seenBefore(s, now)) return Counter.synFlood
+    if (!calm && !(this.#seenBefore(s, now) && this.#again.take(now))) return Counter.synFlood
     const six = s.family === 6
     const place = halfSipHash(this.#k0, this.#k1, s.family, s.r0, six ? s.r1 : 0, 0, 0, 0) % places
     const paidAt = Math.max(this.#paidAt[place], now)

@@ -1,5 +1,6 @@
 /** The TUN tests; tun.test.ts runs them in a network namespace that ends with them. */
-import { spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -80,6 +81,64 @@ t.test('names and queues', async t => {
   const longest = native.tunOpen('fifteen-letters', 0)
   t.equal(native.tunName(longest), 'fifteen-letters')
   native.close(longest)
+})
+
+t.test('the SYN filter: a first SYN is dropped, its repetition passes, and so does everything else', async t => {
+  const map = native.synMapOpen()
+  if (map < 0) {
+    t.equal(map, failure('EPERM'), 'without CAP_BPF')
+    return
+  }
+  const filter = native.synFilterOpen(map)
+  t.ok(filter >= 0, `the kernel takes the program (${filter})`)
+  t.equal(native.synFilterOpen(-1), failure('EBADF'))
+  t.equal(native.synFilterDropped(-1), failure('EBADF'))
+  t.equal(native.tunFilter(-1, filter), failure('EBADF'))
+  const fd = await open('filter', 0)
+  t.equal(native.tunFilter(fd, filter), 0)
+  t.equal(native.synFilterDropped(map), 0)
+
+  /** SYNs of the kernel's own to 100 ports, which it sends again after a second, and ten datagrams. */
+  const knocks = (host: string, seconds: number) =>
+    spawn(process.execPath, [
+      '-e',
+      `const net = require('node:net')
+      for (let port = 7000; port < 7100; port++) net.connect(port, '${host}').on('error', () => {})
+      const udp = require('node:dgram').createSocket('${host.includes(':') ? 'udp6' : 'udp4'}')
+      for (let port = 8000; port < 8010; port++) udp.send('x', port, '${host}')
+      setTimeout(() => process.exit(), ${seconds * 1000})`,
+    ])
+  /** What arrives until it is over: TCP destination ports, and the number of datagrams. */
+  const arrivals = async (child: ChildProcess) => {
+    const bytes = Buffer.alloc(2048)
+    const syns: number[] = []
+    let datagrams = 0
+    const ended = once(child, 'exit')
+    for (let running = true; running; ) {
+      running = await Promise.race([ended.then(() => false), sleep(20).then(() => true)])
+      for (let length = native.read(fd, bytes, 0, bytes.length); length > 0; ) {
+        const header = headerLength[bytes[0] >> 4 === 4 ? 4 : 6]
+        if (protocolOf(bytes) === 6) syns.push(bytes.readUInt16BE(header + 2))
+        if (protocolOf(bytes) === 17) datagrams++
+        length = native.read(fd, bytes, 0, bytes.length)
+      }
+    }
+    return { syns: [...new Set(syns)].length, datagrams }
+  }
+  let dropped = 0
+  for (const host of hasIPv6 ? ['10.9.8.2', 'fd00::2'] : ['10.9.8.2']) {
+    t.same(await arrivals(knocks(host, 0.6)), { syns: 0, datagrams: 10 }, `${host}: first ones`)
+    dropped += 100
+    t.equal(native.synFilterDropped(map), dropped)
+    // The ports of a new process's sockets are others.
+    t.same(await arrivals(knocks(host, 1.8)), { syns: 100, datagrams: 10 }, `${host}: those that come again`)
+    dropped += 100
+    t.equal(native.synFilterDropped(map), dropped)
+  }
+  t.equal(native.tunFilter(fd, -1), 0)
+  t.same(await arrivals(knocks('10.9.8.2', 0.6)), { syns: 100, datagrams: 10 }, 'without a filter')
+  t.equal(native.synFilterDropped(map), dropped)
+  for (const each of [fd, filter, map]) native.close(each)
 })
 
 t.test('steering: a packet goes to the queue that its ports say', async t => {
