@@ -37,6 +37,7 @@ export const allocateStack = (
     laneCapacity,
     bells: new SharedArrayBuffer(threads * Doorbell.bytes),
     bellFds: openEvents(threads),
+    beats: new SharedArrayBuffer(device.queues.length * 4),
     claims: new SharedArrayBuffer(consumers * 4),
     channel: `fake-tcp ${randomUUID()}`,
     device: { queues: device.queues, virtioSize: device.virtioSize, mtu: device.mtu },

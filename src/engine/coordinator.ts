@@ -92,13 +92,18 @@ export class Coordinator {
     this.#table = new TupleTable(this.flows, index)
     this.egress = new Egress(this.memory, this.counterPage)
     this.#inbox = new ThreadInbox(this.memory, this.thread, (...delivery) => this.onDelivery(...delivery))
-    this.#workers = new QueueWorkers(shared, {
-      report: (queue, report) => this.#reported(queue, report),
-      replaced: (queue, error) => {
-        this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
-        this.#services.restore(queue)
+    const { stuckAfter = defaults.stuckAfter, workerHeap = defaults.workerHeap } = options
+    this.#workers = new QueueWorkers(
+      shared,
+      { stuckAfter, workerHeap },
+      {
+        report: (queue, report) => this.#reported(queue, report),
+        replaced: (queue, error) => {
+          this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
+          this.#services.restore(queue)
+        },
       },
-    })
+    )
     this.#services = new Services(this.#workers)
     if (options.keepalive !== undefined) this.#keepAlive = this.#startKeepAlive(options.keepalive)
     this.transfers = new Transfers(shared, flows, {

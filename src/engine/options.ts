@@ -50,6 +50,13 @@ export interface StackOptions {
   coalesceUs?: number
   /** Most unread bytes of one socket before its newest datagrams are dropped and counted. Default 4 MiB. */
   receiveBytes?: number
+  /**
+   * Milliseconds that a worker may be busy, or asleep, in one callback of a service before another one takes its place. Default 500; 0: for
+   * ever. Not while it loads a service, and not under a debugger.
+   */
+  stuckAfter?: number
+  /** MiB of JavaScript heap at which a worker is ended, and another one takes its place. Default 512. */
+  workerHeap?: number
   /** Where the stack tells of its life; a pino logger or anything like it. Default: nowhere. */
   logger?: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
 }
@@ -74,6 +81,8 @@ export const defaults = {
   consumers: 4,
   receiveBytes: 4 * 1024 * 1024,
   connectTimeout: 6_000,
+  stuckAfter: 500,
+  workerHeap: 512,
   backlog: 128,
 } as const
 

@@ -1,9 +1,11 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { ErrorCode, FakeTcpError } from '../errors.js'
+import { native } from '../native.js'
 import type { Order, Report } from '../workers/messages.js'
 import type { QueueTask } from '../workers/queue-worker.js'
 import type { SharedStack } from '../workers/shared-stack.js'
+import { Watchdog } from './watchdog.js'
 
 /** A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy with much else. */
 const startPatienceMs = 30_000
@@ -13,6 +15,13 @@ const settledMs = 5_000
 const mostPatienceMs = 5_000
 /** One that has not stopped within this time is terminated. */
 const stopPatienceMs = 5_000
+
+export interface WorkerLimits {
+  /** As `StackOptions.stuckAfter`. */
+  readonly stuckAfter: number
+  /** As `StackOptions.workerHeap`. */
+  readonly workerHeap: number
+}
 
 export interface QueueWorkersHooks {
   report(queue: number, report: Report): void
@@ -27,13 +36,18 @@ export class QueueWorkers {
   readonly #hooks: QueueWorkersHooks
   readonly #ports: MessagePort[] = []
   readonly #tasks: Promise<void>[] = []
+  /** Per queue: its worker's thread, and how to end that worker. */
+  readonly #threads: (number | undefined)[] = []
+  readonly #aborts: AbortController[] = []
+  readonly #beats: Int32Array
+  readonly #watch: NodeJS.Timeout | undefined
   /** Per queue: workers in a row that died young. */
   readonly #deaths: number[] = []
   readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
   #nextFence = 0
   #stopping = false
 
-  constructor(shared: SharedStack, hooks: QueueWorkersHooks) {
+  constructor(shared: SharedStack, { stuckAfter, workerHeap }: WorkerLimits, hooks: QueueWorkersHooks) {
     const count = shared.device.queues.length
     this.#shared = shared
     this.#hooks = hooks
@@ -44,7 +58,10 @@ export class QueueWorkers {
       concurrentTasksPerWorker: 1,
       // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to end.
       atomics: 'disabled',
+      resourceLimits: { maxOldGenerationSizeMb: workerHeap },
     })
+    this.#beats = new Int32Array(shared.beats)
+    if (stuckAfter > 0) this.#watch = this.#startWatchdog(stuckAfter)
   }
 
   get count(): number {
@@ -84,8 +101,17 @@ export class QueueWorkers {
     })
     await Promise.race([Promise.allSettled(this.#tasks), patience])
     clearTimeout(timer)
+    clearInterval(this.#watch)
     for (const port of this.#ports) port.close()
     await this.#pool.destroy()
+  }
+
+  #startWatchdog(limit: number): NodeJS.Timeout {
+    const watchdog = new Watchdog(this.#beats, limit, {
+      thread: queue => this.#threads[queue],
+      stuck: (queue, how) => this.#aborts[queue].abort(new Error(`it ${how}`)),
+    })
+    return setInterval(() => watchdog.tick(native.clock()), watchdog.period).unref()
   }
 
   #run(queue: number): Promise<void> {
@@ -105,6 +131,7 @@ export class QueueWorkers {
       port1.on('message', (report: Report) => {
         if (report.kind === 'ready') {
           clearTimeout(timer)
+          this.#threads[queue] = report.thread
           resolve()
         } else if (report.kind === 'fence') {
           this.#pass(report.id, queue)
@@ -114,11 +141,16 @@ export class QueueWorkers {
       })
       const born = performance.now()
       const task: QueueTask = { queue, shared: this.#shared, port: port2 }
-      this.#tasks[queue] = this.#pool.run(task, { transferList: [port2] }).then(
+      const abort = new AbortController()
+      this.#aborts[queue] = abort
+      Atomics.store(this.#beats, queue, 0)
+      this.#tasks[queue] = this.#pool.run(task, { transferList: [port2], signal: abort.signal }).then(
         // Told to stop before anybody heard that it was ready.
         () => clearTimeout(timer),
-        (cause: Error) => {
+        (error: Error) => {
+          const cause = abort.signal.aborted ? (abort.signal.reason as Error) : error
           clearTimeout(timer)
+          this.#threads[queue] = undefined
           this.#passAll(queue)
           if (this.#stopping) return
           reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} failed: ${cause.message}`, { cause }))
@@ -141,7 +173,7 @@ export class QueueWorkers {
   #patience(queue: number, lived: number): number {
     const deaths = lived < settledMs ? (this.#deaths[queue] ?? 0) + 1 : 1
     this.#deaths[queue] = deaths
-    return deaths === 1 ? 0 : Math.min(50 * 2 ** deaths, mostPatienceMs)
+    return deaths === 1 ? 0 : Math.min(5 * 2 ** deaths, mostPatienceMs)
   }
 
   #pass(id: number, queue: number): void {

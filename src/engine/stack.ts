@@ -211,6 +211,9 @@ const checkSizes = (options: StackOptions): void => {
     whole(options.keepalive.interval, 'keepalive.interval', leastKeepalive, 2 ** 30)
     whole(options.keepalive.probes, 'keepalive.probes', 1, 100)
   }
+  const { stuckAfter = defaults.stuckAfter } = options
+  if (stuckAfter !== 0) whole(stuckAfter, 'stuckAfter, unless it is 0,', 500, 2 ** 30)
+  whole(options.workerHeap ?? defaults.workerHeap, 'workerHeap', 16, 1024 * 1024)
   whole(options.coalesceUs ?? 0, 'coalesceUs', 0, 1_000_000)
   whole(options.consumers ?? defaults.consumers, 'consumers', 0, 64)
   whole(options.receiveBytes ?? defaults.receiveBytes, 'receiveBytes', 65_536, 2 ** 31 - 1)

@@ -29,7 +29,8 @@ export type Report =
   | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Target[] }
   /** More SYNs came than are answered. */
   | { kind: 'synFlood' }
-  | { kind: 'ready' }
+  /** The kernel's number of the worker's thread. */
+  | { kind: 'ready'; thread: number }
   /** Answers the order of the same name: whatever was read before it has gone off. */
   | { kind: 'fence'; id: number }
   | { kind: 'deviceGone'; errno: number }

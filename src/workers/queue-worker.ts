@@ -1,3 +1,5 @@
+import { readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field } from '../memory/flow-table.js'
@@ -5,6 +7,7 @@ import { Errno, native, type Poller, Ready } from '../native.js'
 import { AckSchedule } from './ack-schedule.js'
 import { Coalescer } from './coalescer.js'
 import { Egress } from './egress.js'
+import { Heartbeat } from './heartbeat.js'
 import { Inbound } from './inbound.js'
 import { Inbox } from './inbox.js'
 import { type LaneWriter, readRoom } from './lane.js'
@@ -53,6 +56,7 @@ class QueueWorker {
   readonly #inbound: Inbound
   readonly #inbox: Inbox
   readonly #acks: AckSchedule
+  readonly #heartbeat: Heartbeat
   readonly #host: ServiceHost
   readonly #poller: Poller
   readonly #events = new Int32Array(128)
@@ -94,6 +98,7 @@ class QueueWorker {
     this.#packetsArena = native.arenaOpen(new Uint8Array(this.#packets.buffer))
     this.#egress = new Egress(memory, this.#counters)
     this.#acks = new AckSchedule(memory.flows, this.#egress)
+    this.#heartbeat = new Heartbeat(shared.beats, queue)
     const report = (message: Report) => {
       // Datagrams that came before the RST must be there when the coordinator looks for them.
       if (message.kind === 'reset') for (const lane of this.#lanes) lane?.flush()
@@ -138,12 +143,14 @@ class QueueWorker {
     this.#poller.add(this.#fd, Token.tun, Ready.read)
     this.#poller.add(this.#inbox.bell.fd, Token.bell, Ready.read)
     this.#every(ackTickMs, () => this.#acks.tick(this.#now))
+    this.#heartbeat.beat(this.#now)
     port.on('message', (order: Order) => this.#obey(order))
-    report({ kind: 'ready' })
+    report({ kind: 'ready', thread: Number(basename(readlinkSync('/proc/thread-self'))) })
   }
 
   #wake(count: number): void {
     this.#now = native.clock()
+    this.#heartbeat.beat(this.#now)
     for (let i = 0; i < count; i++) {
       const token = this.#events[i * 2]
       if (token === Token.bell) this.#inbox.wake()
@@ -266,15 +273,20 @@ class QueueWorker {
         this.#port.postMessage({ kind: 'fence', id: order.id } satisfies Report)
         break
       case 'serve':
-        this.#host.serve(order.id, order.url, order.data).then(
-          () => this.#port.postMessage({ kind: 'served', id: order.id } satisfies Report),
-          (error: Error & { code?: string }) =>
-            this.#port.postMessage({
-              kind: 'served',
-              id: order.id,
-              error: { message: error.message, code: error.code ?? '' },
-            } satisfies Report),
-        )
+        // Modules take what time they like to load.
+        this.#heartbeat.pause()
+        this.#host
+          .serve(order.id, order.url, order.data)
+          .finally(() => this.#heartbeat.resume(native.clock()))
+          .then(
+            () => this.#port.postMessage({ kind: 'served', id: order.id } satisfies Report),
+            (error: Error & { code?: string }) =>
+              this.#port.postMessage({
+                kind: 'served',
+                id: order.id,
+                error: { message: error.message, code: error.code ?? '' },
+              } satisfies Report),
+          )
         break
       case 'stop':
         this.#stop()
@@ -319,6 +331,7 @@ class QueueWorker {
   #every(ms: number, tick: () => void): void {
     const timer = setInterval(() => {
       this.#now = native.clock()
+      this.#heartbeat.beat(this.#now)
       tick()
     }, ms)
     this.#timers.push(timer)

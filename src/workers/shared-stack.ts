@@ -22,6 +22,8 @@ export interface SharedStack {
   readonly bells: SharedArrayBuffer
   /** One eventfd per thread. */
   readonly bellFds: readonly number[]
+  /** One word per queue: when its worker last had a turn (`Heartbeat`). */
+  readonly beats: SharedArrayBuffer
   /** One word per thread after the coordinator: 1 while somebody has that number. */
   readonly claims: SharedArrayBuffer
   /** Name of the BroadcastChannel on which those threads and the coordinator speak. */

@@ -2,9 +2,10 @@
  * Does in its worker what the test wants: `orders[queue]` names it, and is 0 once it was done. What happened stands in `events`, as
  * counters. A datagram that begins with a p kills it.
  */
+import { spawnSync } from 'node:child_process'
 import type { Service, ServiceContext, ServiceFactory } from '../../src/workers/service.js'
 
-export const Do = { nothing: 0, die: 1, connect: 2, closeAll: 3, log: 4 } as const
+export const Do = { nothing: 0, die: 1, connect: 2, closeAll: 3, log: 4, spin: 5, wait: 6, block: 7, hoard: 8 } as const
 export const Event = { started: 0, opened: 1, closed: 2, connectFailed: 3, received: 4, stopped: 5, words: 8 } as const
 
 export interface ObedientData {
@@ -33,6 +34,11 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
     if (order === Do.die) throw new Error('died by order')
     if (order === Do.connect) connect()
     if (order === Do.closeAll) for (const flow of [...flows]) flow.close()
+    // Without end, asleep without end, asleep in a native call, and memory without end.
+    for (; order === Do.spin; );
+    if (order === Do.wait) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    if (order === Do.block) spawnSync('sleep', ['3'])
+    for (const hoard: object[] = []; order === Do.hoard; ) hoard.push(Array.from({ length: 1_000 }, () => ({})))
     if (order === Do.log) context.log('info', 'logged by order', { queue: context.queue })
   }
   note(Event.started)

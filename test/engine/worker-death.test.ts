@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import type { Socket } from '../../src/index.js'
+import type { Socket, StackOptions } from '../../src/index.js'
 import { Do, Event, obedientData } from './obedient-service.js'
 import { openRaw } from './raw-peer.js'
 import { addresses, connectPair, difference, openStacks, pattern, take, text, until } from './support.js'
@@ -9,7 +9,7 @@ const module = (name: string) => new URL(`./${name}.js`, import.meta.url)
 const descriptors = () => readdirSync('/proc/self/fd').length
 
 /** Two stacks; `kill` ends a worker of the second one and resolves when another one has its queue. */
-const openMortal = async (t: Test, queues: number) => {
+const openMortal = async (t: Test, queues: number, options: StackOptions = {}) => {
   const replaced: { queue: number; err: Error }[] = []
   const ignore = () => {}
   const logger = {
@@ -18,17 +18,16 @@ const openMortal = async (t: Test, queues: number) => {
     warn: ignore,
     error: (fields: { queue: number; err: Error }) => replaced.push(fields),
   } as never
-  const stacks = await openStacks(t, { queues }, { b: { logger } })
+  const stacks = await openStacks(t, { queues }, { b: { logger, ...options } })
   const data = obedientData(queues)
   await stacks.b.serve(undefined, module('obedient-service'), { workerData: data })
-  const order = (queue: number) => Atomics.store(data.orders, queue, Do.die)
-  const kill = async (queue: number) => {
+  const order = (queue: number, what: number = Do.die) => Atomics.store(data.orders, queue, what)
+  const kill = async (queue: number, what?: number, message = /^died by order$/) => {
     const before = replaced.length
-    order(queue)
+    order(queue, what)
     await until(() => replaced.length > before, 'a new worker')
     const last = replaced[before]
-    if (last.queue !== queue || last.err.message !== 'died by order')
-      throw new Error(`replaced: ${JSON.stringify(last)}`)
+    if (last.queue !== queue || !message.test(last.err.message)) throw new Error(`replaced: ${JSON.stringify(last)}`)
     await until(() => Atomics.load(data.events, Event.started) === queues + replaced.length, 'its services')
   }
   return { ...stacks, kill, order, replaced }
@@ -65,6 +64,37 @@ for (const queues of [1, 2]) {
     for (const { server } of pairs) t.same(await server.closed, { reason: 'reset' })
   })
 }
+
+for (const [how, what, message] of [
+  ['a loop without end', Do.spin, /^it was busy for \d+ ms without returning to its queue$/],
+  ['a sleep without end', Do.wait, /^it slept for \d+ ms/],
+  ['a native call that sleeps', Do.block, /^it slept for \d+ ms/],
+  ['the heap’s limit', Do.hoard, /memory limit/],
+] as const) {
+  t.test(`${how}: another worker takes over, the other queue notices nothing`, async t => {
+    // To fill the heap may take long enough to count as stuck.
+    const stacks = await openMortal(t, 2, { workerHeap: 32, ...(what === Do.hoard && { stuckAfter: 0 }) })
+    const listener = stacks.b.listen(1)
+    const pairs = []
+    for (let i = 0; i < 8; i++) pairs.push(await connectPair(stacks, 1, 4, listener))
+    await stacks.kill(0, what, message)
+    for (const [i, { client, server }] of pairs.entries()) {
+      t.equal(await exchange(client, server, i), undefined)
+      t.equal(await exchange(server, client, i), undefined)
+    }
+    t.equal(stacks.replaced.length, 1)
+    await stacks.kill(1)
+  })
+}
+
+t.test('a worker may take its time when it is told so', async t => {
+  const stacks = await openMortal(t, 1, { stuckAfter: 0 })
+  const { client, server } = await connectPair(stacks)
+  stacks.order(0, Do.block)
+  await new Promise(resolve => setTimeout(resolve, 500))
+  t.equal(await exchange(client, server, 1), undefined, 'after 3 s it goes on')
+  t.same(stacks.replaced, [])
+})
 
 t.test('what comes while nobody reads the queue waits there', async t => {
   const stacks = await openMortal(t, 1)

@@ -70,6 +70,7 @@ export class MemoryStack {
       laneCapacity,
       bells: new SharedArrayBuffer(threads * Doorbell.bytes),
       bellFds: Array.from({ length: threads }, () => native.eventOpen()),
+      beats: new SharedArrayBuffer(queues * 4),
       claims: new SharedArrayBuffer(0),
       channel: 'none',
       coalesceUs: 0,
