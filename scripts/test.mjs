@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const require = createRequire(import.meta.url)
@@ -33,7 +33,9 @@ if (files.length === 0) {
 const results = join(root, '.tap/last.tap')
 mkdirSync(dirname(results), { recursive: true })
 const tap = join(dirname(require.resolve('tap/package.json')), 'dist/esm/run.mjs')
-const run = node(tap, [`--output-file=${results}`, '--reporter=terse', ...files])
+// Every file is asked at its end what it has left behind.
+const check = `--node-arg=--import=${pathToFileURL(join(root, 'dist/test/support/left-behind.js')).href}`
+const run = node(tap, [`--output-file=${results}`, '--reporter=terse', check, ...files])
 
 /** tap's last summary line, `# { total: 9, pass: 7, fail: 1, skip: 1 }`; parts that are zero are left out. */
 const summary =

@@ -53,7 +53,8 @@ export class QueueWorkers {
     this.#hooks = hooks
     this.#pool = new Piscina({
       filename: new URL('../workers/queue-worker.js', import.meta.url).href,
-      minThreads: count,
+      // Each run gets a thread of its own. With a minimum, a stuck worker that ends after the pool would be replaced for nobody.
+      minThreads: 0,
       maxThreads: count,
       concurrentTasksPerWorker: 1,
       // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to end.

@@ -3,6 +3,7 @@ import { Field, State } from '../memory/flow-table.js'
 import { Lookup } from '../memory/tuple-index.js'
 import { distance } from '../wire/serial.js'
 import { Flag } from '../wire/tcp.js'
+import { Challenges } from './challenges.js'
 import type { Egress } from './egress.js'
 import type { Report } from './messages.js'
 import { type Opening, Openings } from './opening.js'
@@ -33,8 +34,6 @@ const ackAtOnce = 16 * 1024 * 1024
  * scale, and drops what lies beyond. (Measured: half of a one-way flow's first second was lost behind a strict NAT.)
  */
 const ackEarly = 32 * 1024
-/** At most one challenge per connection in this time (RFC 5961 §7 asks for a limit). */
-const challengeMs = 500
 /** Answers to packets that belong to nothing, per second and worker. */
 const strangerRate = 1_000
 
@@ -46,6 +45,8 @@ export interface InboundHooks {
   report(report: Report): void
   /** The flow has unacknowledged data. */
   owesAck(slot: number): void
+  /** Calls `act` in `ms` milliseconds, unless the worker has stopped. */
+  after(ms: number, act: (now: number) => void): void
 }
 
 /**
@@ -60,6 +61,7 @@ export class Inbound {
   readonly #classifier: Classifier
   readonly #egress: Egress
   readonly #hooks: InboundHooks
+  readonly #challenges: Challenges
   readonly #cache: TupleCache
   readonly #cookies: SynCookies
   readonly #synGuard: SynGuard
@@ -81,6 +83,7 @@ export class Inbound {
     this.#classifier = classifier
     this.#egress = egress
     this.#hooks = hooks
+    this.#challenges = new Challenges(memory.flows, egress, hooks.after)
     this.#cache = new TupleCache(memory.flows, 16_384)
     this.#cookies = new SynCookies(memory.shared.cookieKey)
     this.#synGuard = new SynGuard(memory.shared.cookieKey, () => hooks.report({ kind: 'synFlood' }))
@@ -208,7 +211,7 @@ export class Inbound {
     Atomics.store(words, base + Field.lastSeen, now | 0)
     if (s.payloadLength === 0) {
       // A probe asks for an answer by a sequence number just before the one we expect (WIRE.md).
-      if (offset < 0 && offset >= -3) this.#challenge(slot, now, 0)
+      if (offset < 0 && offset >= -3) this.#challenges.send(slot, now, 0)
       return
     }
     const count = s.payloadLength <= s.segmentSize ? 1 : Math.ceil(s.payloadLength / s.segmentSize)
@@ -241,20 +244,12 @@ export class Inbound {
         return
       }
       this.#counters[Counter.resetNotExact] += 1
-      this.#challenge(slot, now, 1)
+      this.#challenges.sendSurely(slot, generation, now, 1)
       return
     }
     this.#counters[Counter.unexpectedFlags] += 1
     // A repeated SYN+ACK lost our ACK; a SYN may come from a peer that started anew (RFC 5961 §4.2). Both get the true numbers.
-    if ((s.flags & Flag.syn) !== 0) this.#challenge(slot, now, (s.flags & Flag.ack) !== 0 ? 0 : 1)
-  }
-
-  #challenge(slot: number, now: number, back: number): void {
-    const { flows } = this.#memory
-    const last = flows.load(slot, Field.lastChallenge)
-    if (last !== 0 && ((now - last) | 0) < challengeMs) return
-    flows.store(slot, Field.lastChallenge, now | 0 || 1)
-    this.#egress.ack(slot, now, back)
+    if ((s.flags & Flag.syn) !== 0) this.#challenges.send(slot, now, (s.flags & Flag.ack) !== 0 ? 0 : 1)
   }
 
   #halfOpen(s: Segment, slot: number, generation: number): void {

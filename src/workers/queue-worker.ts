@@ -78,6 +78,7 @@ class QueueWorker {
   readonly #handlers = new Map<number, { fd: number; handle: PollHandler }>()
   readonly #tokens = new Map<number, number>()
   readonly #timers: NodeJS.Timeout[] = []
+  readonly #once = new Set<NodeJS.Timeout>()
   #nextToken: number = Token.first
   #now = native.clock()
   #resolve!: () => void
@@ -107,6 +108,7 @@ class QueueWorker {
     this.#inbound = new Inbound(queue, memory, this.#counters, new Classifier(shared), this.#egress, {
       deliver: (slot, generation, s) => this.#deliver(slot, generation, s),
       owesAck: slot => this.#acks.owes(slot),
+      after: (ms, act) => this.#after(ms, act),
       report,
     })
     this.#host = new ServiceHost({
@@ -337,8 +339,18 @@ class QueueWorker {
     this.#timers.push(timer)
   }
 
+  #after(ms: number, act: (now: number) => void): void {
+    const timer = setTimeout(() => {
+      this.#once.delete(timer)
+      this.#now = native.clock()
+      act(this.#now)
+    }, ms)
+    this.#once.add(timer)
+  }
+
   #stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
+    for (const timer of this.#once) clearTimeout(timer)
     // No answer comes any more: these peers take their connection for open, and must hear that it isn't.
     for (const { tuple, seq, ack } of this.#inbound.openings.finishAll()) {
       this.#egress.refuse(this.#queue, tuple, ack, seq)

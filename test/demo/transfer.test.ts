@@ -47,13 +47,17 @@ const transfer = async (t: Test, bytes: number, lose: (forward: boolean, index: 
   const reader = new PieceReader(source)
   const layout = new Layout(bytes)
   const sender = new FileSender(near, reader, layout, window, patienceMs)
-  await sender.hello()
-  await sender.stream()
-  const lost = await sender.repair()
-  t.equal(sender.bytesThrough, bytes)
-  const roundTrips = await measureRoundTrips(near, 50)
-  reader.close()
-  writer.close()
+  const through = async () => {
+    await sender.hello()
+    await sender.stream()
+    const lost = await sender.repair()
+    t.equal(sender.bytesThrough, bytes)
+    return { lost, roundTrips: await measureRoundTrips(near, 50) }
+  }
+  const { lost, roundTrips } = await through().finally(() => {
+    reader.close()
+    writer.close()
+  })
   t.equal(receiver.bytes, bytes)
   t.equal(receiver.foreign, 0)
   t.equal(await sha256(copy), await sha256(source), 'the same content')

@@ -70,6 +70,7 @@ export class Subject {
   #known: Known[] = []
   #now = 1_000_000
   #reports: Report[] = []
+  #later: { at: number; act(now: number): void }[] = []
   #delivered: { slot: number; bytes: number[] }[] = []
   #offer: { family: 4 | 6; remotePort: number; source: string; seq: number } | undefined
   /** What happened, coarsely: counters and segments in their order. */
@@ -89,6 +90,7 @@ export class Subject {
       deliver: (slot, generation, s) => this.#deliver(slot, generation, s),
       report: report => this.#reports.push(report),
       owesAck: () => {},
+      after: (ms, act) => this.#later.push({ at: this.#now + ms, act }),
     })
   }
 
@@ -96,11 +98,19 @@ export class Subject {
   run(steps: readonly Step[]): string {
     this.#begin()
     for (const step of steps) {
-      if (step.kind === 'wait') this.#now += step.ms
+      if (step.kind === 'wait') this.#wait(step.ms)
       else if (step.kind === 'packet') this.#packet(step.bytes)
       else this.#answer(step.bytes)
     }
     return this.#story.join(';')
+  }
+
+  #wait(ms: number): void {
+    this.#now += ms
+    for (const later of this.#later.filter(({ at }) => at <= this.#now)) {
+      this.#later.splice(this.#later.indexOf(later), 1)
+      later.act(this.#now)
+    }
   }
 
   close(): void {
@@ -116,7 +126,7 @@ export class Subject {
   #begin(): void {
     for (const flow of this.#known) this.#stack.end(flow)
     for (const _ of this.#inbound.openings.finishAll());
-    this.#now += 200_000
+    this.#wait(200_000)
     this.#known = []
     this.#story = []
     this.#offer = undefined

@@ -187,7 +187,9 @@ t.test('arbitrary arguments never crash', async t => {
     3,
     64,
   ]
-  const names = Object.keys(native).filter(name => name !== 'Poller' && name !== 'eventOpen') as (keyof Addon)[]
+  // These take no arguments that could be wrong.
+  const others = ['Poller', 'eventOpen', 'timerOpen', 'synMapOpen']
+  const names = Object.keys(native).filter(name => !others.includes(name)) as (keyof Addon)[]
   const next = randomNumbers(4)
   const value = () => values[next() % values.length]
   for (const name of names) {

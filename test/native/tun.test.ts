@@ -17,7 +17,7 @@ const skip = obstacle()
 if (skip) t.comment(`skipped: ${skip}`)
 t.spawn(
   'unshare',
-  ['-n', process.execPath, fileURLToPath(new URL('tun.inside.js', import.meta.url))],
+  ['-n', process.execPath, ...process.execArgv, fileURLToPath(new URL('tun.inside.js', import.meta.url))],
   { skip },
   'in a network namespace',
 )

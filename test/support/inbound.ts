@@ -40,6 +40,7 @@ export class InboundUnderTest {
   #reports: Report[] = []
   #delivered: Delivered[] = []
   #owed: number[] = []
+  #later: { at: number; act(now: number): void }[] = []
 
   constructor(t: Test, options: MemoryStackOptions = {}) {
     this.stack = new MemoryStack(options)
@@ -57,6 +58,7 @@ export class InboundUnderTest {
         }),
       report: report => this.#reports.push(report),
       owesAck: slot => this.#owed.push(slot),
+      after: (ms, act) => this.#later.push({ at: this.now + ms, act }),
     })
     t.teardown(() => {
       this.#egress.close()
@@ -75,6 +77,15 @@ export class InboundUnderTest {
   packet(bytes: Uint8Array): void {
     this.#bytes.set(bytes, at)
     this.inbound.packet(this.#bytes, this.#arena, at, bytes.length, this.now)
+  }
+
+  /** Time passes, and what was put off until then happens. */
+  wait(ms: number): Outcome {
+    this.now += ms
+    const due = this.#later.filter(({ at }) => at <= this.now)
+    this.#later = this.#later.filter(({ at }) => at > this.now)
+    for (const { act } of due) act(this.now)
+    return this.outcome()
   }
 
   /** The coordinator's answer to an `open`: what was held comes as if it came now. */

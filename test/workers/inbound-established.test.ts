@@ -177,6 +177,27 @@ t.test('challenges and answers to probes: one per connection in 500 ms', async t
   t.strictSame(receive(probe).sent, ['ACK 77 5000'])
 })
 
+t.test('a RST with a wrong number is asked about, at the latest when the limit lets it', async t => {
+  const { receive, under } = open(t, { nextSeq: 77 })
+  const wrongReset = { flags: RST, seq: 1 }
+  t.strictSame(receive(wrongReset).sent, ['ACK 76 5000'])
+  under.now += 100
+  for (let i = 0; i < 3; i++) t.strictSame(receive(wrongReset), { raised: { resetNotExact: 1 } })
+  t.strictSame(under.wait(399), {})
+  t.strictSame(under.wait(1), { raised: { challengesOut: 1 }, sent: ['ACK 76 5000'] }, 'one for the three')
+  t.strictSame(under.wait(10_000), {})
+  receive(wrongReset)
+  receive(wrongReset)
+  under.now += 499
+  t.strictSame(receive({ seq: 4999 }), {}, 'a probe meanwhile')
+  t.strictSame(under.wait(1).sent, ['ACK 76 5000'])
+  receive(wrongReset)
+  under.stack.end({ slot: 0, generation: 2 })
+  t.strictSame(under.wait(500), {}, 'the connection is gone')
+  under.stack.add({ ports, nextSeq: 500 })
+  t.strictSame(receive(wrongReset).sent, ['ACK 499 5000'], 'and the next one in its slot owes nothing')
+})
+
 t.test('a peer that is gone answers the challenge with a RST that is exact', async t => {
   const { receive, under } = open(t)
   t.strictSame(receive({ flags: RST, seq: 4000 }).sent, ['ACK 999 5000'])

@@ -45,7 +45,8 @@ export const runInside = (t: TAP, url: string, ...required: (keyof typeof needs)
   const reason = unavailable() ?? noTun() ?? required.map(need => needs[need]()).find(found => found !== undefined)
   if (reason !== undefined) t.comment(`skipped: ${reason}`)
   const { command, env } = enter()
-  const [program, ...args] = [...command, process.execPath, file]
+  // execArgv: `left-behind` looks after it too.
+  const [program, ...args] = [...command, process.execPath, ...process.execArgv, file]
   // tap in the child has a limit of its own, 30 s unless told otherwise.
   const limits = { TAP_TIMEOUT: String(limitMs / 1_000) }
   const options = { env: { ...process.env, ...limits, ...env }, skip: reason ?? false, timeout: limitMs }

@@ -4,18 +4,20 @@
 //! fake-tcp-crate-peer send --tun-local IP --tun-peer IP --remote IP:PORT [--size BYTES] [--flows N] [--seconds S] [--tun NAME]
 //! fake-tcp-crate-peer recv --tun-local IP --tun-peer IP --port PORT [--seconds S] [--tun NAME]
 //! ```
+//! fake-tcp-crate-peer close --tun-local IP --tun-peer IP --remote IP:PORT [--flows N] [--seconds S] [--tun NAME]
 //!
 //! Like the crate's own programs it opens one TUN queue per CPU. Datagrams begin with the 8 bytes of bench/load/datagram.ts.
 //! The sender gives each connection `RUN` datagrams before it goes on to the next, as our library's sender does. Either mode
 //! prints one JSON line at its end: the sender after `--seconds`, the receiver on SIGTERM or after `--seconds`. The receiver
-//! writes `ready` to stderr once it listens, the sender `started` once all connections are open.
+//! writes `ready` to stderr once it listens, the others `started` once all connections are open. `close` sends one datagram on each connection,
+//! closes them one after the other, spread over `--seconds`, and prints when: milliseconds of Unix time.
 
 use fake_tcp::{Socket, Stack};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_tun::TunBuilder;
 
@@ -117,6 +119,35 @@ async fn send(options: Options) {
     );
     tokio::time::sleep(DRAIN).await;
     // Dropping more than 16 sockets at once panics a reader of the crate, its purge channel holds no more: nothing is left to measure.
+    std::process::exit(0);
+}
+
+/// As long as what the other end may ask about a connection that was closed is to be answered.
+const LINGER: Duration = Duration::from_secs(2);
+/// More closes at once panic a reader of the crate: its purge channel holds no more.
+const MOST_CLOSES: usize = 16;
+
+async fn close(options: Options) {
+    let remote: SocketAddr = option(&options, "remote", None);
+    let seconds: f64 = option(&options, "seconds", Some(5.0));
+    let flows: usize = option(&options, "flows", Some(1));
+    assert!((1..=MOST_CLOSES).contains(&flows) && seconds > 0.0 && seconds <= MAX_SECONDS, "flows or seconds out of range");
+    let mut stack = open(&options);
+    let mut sockets = Vec::new();
+    for _ in 0..flows {
+        let socket = connect(&mut stack, remote).await;
+        socket.send(b"hello").await.expect("closed early");
+        sockets.push(socket);
+    }
+    eprintln!("started");
+    let mut closed = Vec::new();
+    for socket in sockets {
+        tokio::time::sleep(Duration::from_secs_f64(seconds / flows as f64)).await;
+        closed.push(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string());
+        drop(socket);
+    }
+    tokio::time::sleep(LINGER).await;
+    println!("{{\"closedAt\":[{}]}}", closed.join(","));
     std::process::exit(0);
 }
 
@@ -224,7 +255,8 @@ async fn main() {
     // On a worker thread: the main thread's `block_on` would pay for a wake-up through another one.
     match mode.as_str() {
         "send" => tokio::spawn(send(options)).await.unwrap(),
+        "close" => tokio::spawn(close(options)).await.unwrap(),
         "recv" => tokio::spawn(receive(options)).await.unwrap(),
-        _ => panic!("usage: fake-tcp-crate-peer send|recv --tun-local IP --tun-peer IP …"),
+        _ => panic!("usage: fake-tcp-crate-peer send|recv|close --tun-local IP --tun-peer IP …"),
     }
 }
