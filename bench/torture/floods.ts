@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { addresses } from '../../src/lab/network.js'
 import { ports } from '../ends.js'
-import { programs } from '../programs.js'
+import { absence, programs } from '../programs.js'
 import { percentLost, Rig } from './rig.js'
 import type { Context, Scenario, Verdict } from './scenario.js'
 
@@ -80,6 +80,50 @@ const blind = async ({ network, kind, short }: Context): Promise<Verdict> => {
   })
 }
 
+/** The stock crate's interface in A, beside our client's: B knows the way to both. */
+const stock = { tun: 'tunc', local: '192.168.200.11', peer: '192.168.200.12' } as const
+/** Per second and connection. */
+const forgedRate = 2_000
+/** Two namespaces away, on a machine that is busy with all this. */
+const roundTripMs = 20
+
+/** Connections of the stock crate's, each with somebody beside it who forges packets, are closed one after the other. */
+const genuineCloses = async ({ network, short }: Context): Promise<Verdict> => {
+  const flows = short ? 4 : 12
+  const seconds = flows * (short ? 0.8 : 2)
+  return Rig.with(network, 'ours', async rig => {
+    const peer = rig.run(network.a, [
+      ...programs.crate,
+      'close',
+      ...['--tun-local', stock.local, '--tun-peer', stock.peer, '--tun', stock.tun],
+      ...['--remote', server, '--flows', String(flows), '--seconds', String(seconds)],
+    ])
+    await peer.until(() => peer.stderr.includes('started'), 'connections')
+    await sleep(200)
+    const accepted = rig.log('server', 'connection accepted')
+    // Until after the close of the connection for every other one, else until just before it, so that no more packets come to be answered.
+    const attacks = accepted.map(({ remote }, i) => {
+      const until = (seconds * (i + 1)) / flows - 0.2 + (i % 2 === 0 ? 1.5 : -0.1)
+      const how = ['--rate', String(forgedRate), '--count', String(Math.ceil(until * forgedRate))]
+      const ends = ['--from', String(remote), '--to', server]
+      return rig.run(network.a, [...programs.tcpFlood, '--kind', 'blind', ...ends, ...how])
+    })
+    const { closedAt } = await peer.json<{ closedAt: number[] }>()
+    await Promise.all(attacks.map(({ ended }) => ended))
+    const closed = new Map(rig.log('server', 'connection closed').map(({ remote, time }) => [remote, time]))
+    const took = accepted.map(({ remote }, i) => Date.parse(closed.get(remote) ?? '') - closedAt[i])
+    const early = took.filter(ms => ms < 0).length
+    const never = took.filter(Number.isNaN).length
+    const worst = Math.max(...took.filter(ms => ms >= 0))
+    return {
+      figure:
+        `${accepted.length} connections, ${forgedRate} forged packets a second each: ${early} closed by them, ${never} never closed; ` +
+        `after the peer's close noticed within ${worst} ms`,
+      passed: accepted.length === flows && early === 0 && never === 0 && worst <= (short ? 1_500 : 500 + roundTripMs),
+    }
+  })
+}
+
 export const floods: readonly Scenario[] = [
   {
     name: 'syn-flood',
@@ -94,5 +138,13 @@ export const floods: readonly Scenario[] = [
     bar: 'the connection lives, < 1 % lost, ≤ 2 challenges a second',
     phantun: true,
     run: blind,
+  },
+  {
+    name: 'genuine-close',
+    what: 'a stock peer (the crate) closes its connections while somebody forges packets for each',
+    bar: 'none closes before, each is closed within a round trip + 500 ms after',
+    phantun: false,
+    absent: () => absence('crate'),
+    run: genuineCloses,
   },
 ]

@@ -124,6 +124,12 @@ export class Rig {
     return this[role].stderr.split('\n').filter(line => line.includes(words)).length
   }
 
+  /** Records of our program's log with this message. */
+  log(role: Role, message: string): { readonly time: string; readonly remote?: string }[] {
+    const records = this[role].stderr.split('\n').flatMap(line => (line.startsWith('{') ? [JSON.parse(line)] : []))
+    return records.filter(({ msg }) => msg === message)
+  }
+
   /** The client's TCP port, as the server's log has it. */
   clientPort(): number {
     const found = new RegExp(`${addresses.a.tunPeer.replaceAll('.', '\\.')}:(\\d+)`, 'u').exec(this.server.stderr)

@@ -127,6 +127,8 @@ const LINGER: Duration = Duration::from_secs(2);
 /// More closes at once panic a reader of the crate: its purge channel holds no more.
 const MOST_CLOSES: usize = 16;
 
+const BETWEEN: Duration = Duration::from_millis(50);
+
 async fn close(options: Options) {
     let remote: SocketAddr = option(&options, "remote", None);
     let seconds: f64 = option(&options, "seconds", Some(5.0));
@@ -137,6 +139,8 @@ async fn close(options: Options) {
     for _ in 0..flows {
         let socket = connect(&mut stack, remote).await;
         socket.send(b"hello").await.expect("closed early");
+        // So that the other end has them in this order.
+        tokio::time::sleep(BETWEEN).await;
         sockets.push(socket);
     }
     eprintln!("started");
