@@ -23,6 +23,7 @@ export const programs = {
   tcpFlood: [`${root}.peers/bin/tcp-flood`],
   udpLatency: [`${root}.peers/bin/udp-latency`],
   udpDuplex: [`${root}.peers/bin/udp-duplex`],
+  inject: node('bench/torture/inject.js'),
   udpSend: node('bench/load/udp-send.js'),
   udpSink: node('bench/load/udp-sink.js'),
 } as const

@@ -1,35 +1,11 @@
 /** The library alone: two stacks on a virtual link in this process. */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
-import {
-  createVirtualLink,
-  ErrorCode,
-  type FakeTcpError,
-  type Socket,
-  Stack,
-  type StackOptions,
-} from '../../src/index.js'
+import { ErrorCode, type FakeTcpError, type Socket } from '../../src/index.js'
+import { churns } from './churn.js'
+import { addressOfB, withStacks } from './library-stacks.js'
 import { askQueue, Poison } from './mortal-service.js'
 import type { Context, Scenario, Verdict } from './scenario.js'
 import { soak } from './soak.js'
-
-const addressOfB = '192.168.201.2'
-
-const withStacks = async (
-  options: StackOptions,
-  use: (a: Stack, b: Stack) => Promise<Verdict>,
-  queues = 2,
-): Promise<Verdict> => {
-  const [linkA, linkB] = createVirtualLink({ queues })
-  const [a, b] = await Promise.all([
-    Stack.open({ ...options, device: linkA }),
-    Stack.open({ ...options, device: linkB }),
-  ])
-  try {
-    return await use(a, b)
-  } finally {
-    await Promise.all([a.close(), b.close()])
-  }
-}
 
 /** Asks every few milliseconds, counts the answers, and knows the longest silence. */
 class Pinger {
@@ -147,48 +123,9 @@ const slowConsumer = ({ short }: Context): Promise<Verdict> =>
     }
   })
 
-const churn = ({ short }: Context): Promise<Verdict> =>
-  withStacks({ maxConnections: 32_768 }, async (a, b) => {
-    const listener = b.listen(82, { backlog: 4_096 })
-    const servers: Socket[] = []
-    void (async () => {
-      for await (const socket of listener) servers.push(socket)
-    })()
-    const total = short ? 1_000 : 10_000
-    const started = performance.now()
-    let failed = 0
-    for (let opened = 0; opened < total; opened += 500) {
-      const clients = await Promise.all(
-        Array.from({ length: 500 }, () =>
-          a.connect(addressOfB, 82).catch(() => {
-            failed++
-            return undefined
-          }),
-        ),
-      )
-      // Half is closed by this side, half by the other, all at once and with data under way.
-      for (const client of clients) client?.send(Uint8Array.of(9))
-      const theirs = servers.splice(0)
-      await Promise.all([
-        ...clients.filter((_, i) => i % 2 === 0).map(client => client?.close()),
-        ...theirs.filter((_, i) => i % 2 === 1).map(server => server.close()),
-      ])
-      await Promise.all([...clients.map(client => client?.close()), ...theirs.map(server => server.close())])
-    }
-    for (let i = 0; i < 100 && a.stats().connections + b.stats().connections > 0; i++) {
-      for (const server of servers.splice(0)) await server.close()
-      await sleep(50)
-    }
-    const left = a.stats().connections + b.stats().connections
-    const perSecond = Math.round(total / ((performance.now() - started) / 1000))
-    return {
-      figure: `${total} connections (${perSecond} a second): ${failed} failed, ${left} left over`,
-      passed: failed === 0 && left === 0,
-    }
-  })
-
-const exhausted = ({ short }: Context): Promise<Verdict> =>
-  withStacks({ maxConnections: short ? 1_000 : 40_000 }, async (a, b) => {
+/** Connections to one remote until there are no more. */
+const exhaust = (maxConnections: number, limit: number, wanted: ErrorCode): Promise<Verdict> =>
+  withStacks({ maxConnections }, async (a, b) => {
     void (async () => {
       for await (const _ of b.listen(83, { backlog: 4_096 }));
     })()
@@ -204,9 +141,15 @@ const exhausted = ({ short }: Context): Promise<Verdict> =>
         .find(Boolean)
       if (opened > 40_000) break
     }
-    const [wanted, limit] = short ? [ErrorCode.TABLE_FULL, 1_000] : [ErrorCode.PORTS_EXHAUSTED, 28_232]
-    return { figure: `${opened} connections to one remote, then ${code}`, passed: code === wanted && opened === limit }
+    return { figure: `${opened} connections, then ${code}`, passed: code === wanted && opened === limit }
   })
+
+const exhausted = async ({ short }: Context): Promise<Verdict> => {
+  const slots = await exhaust(1_000, 1_000, ErrorCode.TABLE_FULL)
+  if (short) return slots
+  const ports = await exhaust(40_000, 28_232, ErrorCode.PORTS_EXHAUSTED)
+  return { figure: `${slots.figure}; ${ports.figure}`, passed: slots.passed && ports.passed }
+}
 
 const soaked = ({ short }: Context): Promise<Verdict> => soak(short ? 10 : 90)
 
@@ -225,24 +168,18 @@ export const library: readonly Scenario[] = [
     phantun: false,
     run: slowConsumer,
   },
+  churns,
   {
-    name: 'churn',
-    what: '10,000 connections opened and closed by both sides, 500 at a time, with data under way',
-    bar: 'none fails, none is left over',
-    phantun: false,
-    run: churn,
-  },
-  {
-    name: 'ports-exhausted',
-    what: 'connections to one remote until no local port is left',
-    bar: 'after 28,232 of them ERR_FAKE_TCP_PORTS_EXHAUSTED',
+    name: 'exhausted',
+    what: 'connections to one remote until no slot is left, of 1,000, and until no local port is left',
+    bar: 'after 1,000 ERR_FAKE_TCP_TABLE_FULL, after 28,232 ERR_FAKE_TCP_PORTS_EXHAUSTED',
     phantun: false,
     run: exhausted,
   },
   {
     name: 'soak',
     what: '90 s of churn, data, dying workers and stacks that come and go (`npm run soak -- --minutes N` for hours)',
-    bar: 'no descriptor or resource more at the end; heap +≤ 4 MiB, memory +≤ 48 MiB from the first half on',
+    bar: 'no slot, descriptor or resource (timer, handle) more at the end; heap +≤ 4 MiB, memory +≤ 48 MiB from the first half on',
     phantun: false,
     run: soaked,
   },

@@ -10,6 +10,7 @@ import { stored, write } from '../results.js'
 import { conntrack } from './conntrack.js'
 import { ends } from './ends.js'
 import { floods } from './floods.js'
+import { hostile } from './hostile.js'
 import { library } from './library.js'
 import { type Result, reliability } from './report.js'
 import type { Kind, Scenario, Verdict } from './scenario.js'
@@ -21,9 +22,9 @@ const { values } = parseArgs({
     'write-docs': { type: 'boolean', default: false },
   },
 })
-const scenarios: readonly Scenario[] = [...floods, ...ends, ...conntrack, ...library]
+const scenarios: readonly Scenario[] = [...hostile, ...floods, ...ends, ...conntrack, ...library]
 const wanted = values.only?.split(',')
-const chosen = scenarios.filter(({ name }) => wanted?.includes(name) ?? true)
+const chosen = scenarios.filter(({ name, long }) => wanted?.includes(name) ?? !(values.short && long))
 if (chosen.length === 0) {
   console.error(`torture: no such scenario; there are ${scenarios.map(({ name }) => name).join(', ')}.`)
   process.exit(2)

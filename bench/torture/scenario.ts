@@ -25,6 +25,8 @@ export interface Scenario {
   readonly bar: string
   /** Whether phantun can take the same test. */
   readonly phantun: boolean
+  /** Has no short form here: a test of its own is it. */
+  readonly long?: boolean
   readonly network?: NetworkOptions
   /** Why it can't be run here, or undefined. */
   absent?(): string | undefined

@@ -22,7 +22,8 @@ export interface HeldPayload {
   readonly ack: number
 }
 
-const maxOpenings = 1024
+/** A few hundred bytes each; they come from real sources, as their cookies have shown. */
+const maxOpenings = 16_384
 /** A flow at full rate fills this in the milliseconds the coordinator takes. */
 const maxHeldBytes = 1024 * 1024
 const maxHeldInAll = 16 * 1024 * 1024

@@ -78,6 +78,7 @@ class QueueWorker {
   readonly #handlers = new Map<number, { fd: number; handle: PollHandler }>()
   readonly #tokens = new Map<number, number>()
   readonly #timers: NodeJS.Timeout[] = []
+  readonly #loading = new Set<Promise<void>>()
   readonly #once = new Set<NodeJS.Timeout>()
   #nextToken: number = Token.first
   #now = native.clock()
@@ -275,24 +276,29 @@ class QueueWorker {
         this.#port.postMessage({ kind: 'fence', id: order.id } satisfies Report)
         break
       case 'serve':
-        // Modules take what time they like to load.
-        this.#heartbeat.pause()
-        this.#host
-          .serve(order.id, order.url, order.data)
-          .finally(() => this.#heartbeat.resume(native.clock()))
-          .then(
-            () => this.#port.postMessage({ kind: 'served', id: order.id } satisfies Report),
-            (error: Error & { code?: string }) =>
-              this.#port.postMessage({
-                kind: 'served',
-                id: order.id,
-                error: { message: error.message, code: error.code ?? '' },
-              } satisfies Report),
-          )
+        this.#serve(order)
         break
       case 'stop':
         this.#stop()
     }
+  }
+
+  #serve({ id, url, data }: Extract<Order, { kind: 'serve' }>): void {
+    const served = (error?: { message: string; code: string }) =>
+      this.#port.postMessage({ kind: 'served', id, ...(error && { error }) } satisfies Report)
+    // Modules take what time they like to load.
+    this.#heartbeat.pause()
+    const loading = this.#host
+      .serve(id, url, data)
+      .finally(() => {
+        this.#heartbeat.resume(native.clock())
+        this.#loading.delete(loading)
+      })
+      .then(
+        () => served(),
+        ({ message, code }: Error & { code?: string }) => served({ message, code: code ?? '' }),
+      )
+    this.#loading.add(loading)
   }
 
   #opened(slot: number, generation: number, key: string | undefined): void {
@@ -360,7 +366,10 @@ class QueueWorker {
     this.#coalescer?.close()
     this.#inbox.close()
     this.#egress.close()
-    this.#port.close()
-    this.#resolve()
+    // A thread that ends while it reads a module leaves the file open.
+    void Promise.all(this.#loading).then(() => {
+      this.#port.close()
+      this.#resolve()
+    })
   }
 }

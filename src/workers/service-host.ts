@@ -91,6 +91,7 @@ export class ServiceHost {
   readonly #flows: (Flow | undefined)[] = []
   readonly #batch = new Batch(new Run(64))
   #flow: Flow | undefined
+  #stopped = false
 
   constructor(worker: HostWorker) {
     this.#worker = worker
@@ -99,7 +100,10 @@ export class ServiceHost {
   /** Loads a service's module and makes its instance. Rejects with whatever the module throws. */
   async serve(id: number, url: string, data: unknown): Promise<void> {
     const module = (await import(url)) as { default: ServiceFactory }
-    this.#services[id] = await module.default(this.#context(id, data))
+    if (this.#stopped) return
+    const service = await module.default(this.#context(id, data))
+    if (this.#stopped) service.stop()
+    else this.#services[id] = service
   }
 
   /** A flow of this worker exists. Harmless when it is known already: its first datagrams may overtake the coordinator's word. */
@@ -160,6 +164,7 @@ export class ServiceHost {
   }
 
   stop(): void {
+    this.#stopped = true
     for (const service of this.#services) service?.stop()
   }
 
