@@ -92,8 +92,10 @@ export class Openings {
   }
 
   #expire(now: number): void {
+    // The oldest comes first.
     for (const [key, opening] of this.#waiting) {
-      if (now - opening.since > patienceMs) this.finish(key)
+      if (now - opening.since <= patienceMs) return
+      this.finish(key)
     }
   }
 }

@@ -182,7 +182,7 @@ t.test('openings are bounded in number', async t => {
   const report = third()
   openings.finish(report.key)
   const s = { family: 4, ports: 0, r0: 0, r1: 0, r2: 0, r3: 0, seq: 0, ack: 0 }
-  for (let i = 0; i < 1024; i++) {
+  for (let i = 0; i < 16_384; i++) {
     const other = { ...s, ports: i } as Parameters<typeof openings.begin>[1]
     openings.begin(Openings.key(other), other, under.now)
   }
