@@ -43,7 +43,7 @@ t.test('holds payload in order, as copies', async t => {
 })
 
 t.test('bounded in bytes, each and in all', async t => {
-  const mebibyte = 16_384 * 16_384
+  const mebibyte = 1024 * 1024
   const openings = new Openings()
   const s = segment({ payloadLength: 65_000, segmentSize: 1000 })
   const opening = openings.begin('a', s, 0)!
