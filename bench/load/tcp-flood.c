@@ -2,7 +2,8 @@
 // connection without its numbers.
 //
 // tcp-flood --to IP:PORT --kind syn [--rate PER_SECOND] [--seconds S]              SYNs from random hosts of 198.18.0.0/15
-// tcp-flood --to IP:PORT --kind blind --from IP:PORT --count N [--rate …]          RST, RST|ACK, data, SYN, SYN|ACK, FIN with random numbers
+// tcp-flood --to IP:PORT --kind blind --from IP:PORT --count N [--rate …]          RST, RST|ACK, data, SYN, SYN|ACK, FIN and ICMP "too big", with
+//                                                                                 random numbers
 //
 // Rate 0 is as fast as possible. Needs CAP_NET_RAW; meant for network namespaces of its own. Prints one JSON line.
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 enum { BATCH = 64, PAYLOAD = 64, LONGEST = 40 + PAYLOAD };
+enum { ICMP_HEADER = 8, SHORT_QUOTE = 28, LONG_QUOTE = 40 };
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
 
 static uint8_t packets[BATCH][LONGEST];
@@ -60,9 +62,33 @@ static size_t syn(uint8_t *packet, struct sockaddr_in to) {
   return build(packet, from, to, SYN, 0, 0, 0);
 }
 
+// A router in 198.18.0.0/15 tells `to` that a packet of its connection to `from` was too big; one in two quotes no more than it must.
+static size_t too_big(uint8_t *packet, struct sockaddr_in from, struct sockaddr_in to) {
+  uint8_t quote[LONGEST];
+  build(quote, to, from, ACK, random32(), random32(), 0);
+  struct iphdr quoted;
+  memcpy(&quoted, quote, sizeof quoted);
+  quoted.id = (uint16_t)random32(), quoted.tot_len = htons(1500), quoted.check = 0;
+  quoted.check = finish(sum((uint8_t *)&quoted, sizeof quoted, 0));
+  memcpy(quote, &quoted, sizeof quoted);
+  size_t length = random32() & 1 ? SHORT_QUOTE : LONG_QUOTE;
+  uint16_t total = (uint16_t)(20 + ICMP_HEADER + length);
+  struct iphdr ip = {.version = 4, .ihl = 5, .tot_len = htons(total), .ttl = 64, .protocol = IPPROTO_ICMP};
+  ip.saddr = htonl(0xc6120000u | (random32() & 0x1ffff)), ip.daddr = to.sin_addr.s_addr;
+  ip.check = finish(sum((uint8_t *)&ip, sizeof ip, 0));
+  uint8_t icmp[ICMP_HEADER] = {3, 4, 0, 0, 0, 0, 600 >> 8, 600 & 0xff};
+  uint16_t check = finish(sum(quote, length, sum(icmp, sizeof icmp, 0)));
+  memcpy(icmp + 2, &check, sizeof check);
+  memcpy(packet, &ip, sizeof ip);
+  memcpy(packet + 20, icmp, sizeof icmp);
+  memcpy(packet + 20 + ICMP_HEADER, quote, length);
+  return total;
+}
+
 static size_t blind(uint8_t *packet, struct sockaddr_in from, struct sockaddr_in to) {
-  static const uint8_t kinds[] = {RST, RST | ACK, ACK, SYN, SYN | ACK, FIN | ACK};
+  static const uint8_t kinds[] = {RST, RST | ACK, ACK, SYN, SYN | ACK, FIN | ACK, 0};
   uint8_t flags = kinds[random32() % sizeof kinds];
+  if (flags == 0) return too_big(packet, from, to);
   return build(packet, from, to, flags, random32(), random32(), flags == ACK ? PAYLOAD : 0);
 }
 

@@ -46,7 +46,7 @@ const synFlood = async ({ network, kind, short }: Context): Promise<Verdict> => 
   })
 }
 
-/** RST, data, SYN and FIN with a live connection's addresses and random numbers, from both sides. */
+/** RST, data, SYN, FIN and ICMP with a live connection's addresses and random numbers, from both sides. */
 const blind = async ({ network, kind, short }: Context): Promise<Verdict> => {
   const count = short ? 50_000 : 500_000
   return Rig.with(network, kind, async rig => {
@@ -72,11 +72,15 @@ const blind = async ({ network, kind, short }: Context): Promise<Verdict> => {
     const again = rig.said('client', kind === 'ours' ? '"new UDP client"' : 'New UDP client') > 1
     const lost = percentLost(arrived)
     const counters = kind === 'ours' ? await rig.counters('server') : {}
-    const challenges = counters.challengesOut ?? 0
+    const { challengesOut: challenges = 0, pathMtuLowered: lowered = 0 } = counters
     const figure =
       `${Math.round(sent / 1000)} k packets: connection ${closed || again ? 'killed' : 'alive'}, ${lost.toFixed(2)} % lost, ` +
-      `${arrived.corrupted} forged datagrams delivered${kind === 'ours' ? `, ${challenges} challenges in ${duration} s` : ''}`
-    return { figure, passed: !closed && !again && lost < mostLost(short) && challenges <= 2 * duration + 2 }
+      `${arrived.corrupted} forged datagrams delivered` +
+      (kind === 'ours'
+        ? `, ${challenges} challenges in ${duration} s, path MTU ${lowered === 0 ? 'as it was' : 'lowered'}`
+        : '')
+    const held = !closed && !again && lost < mostLost(short) && lowered === 0
+    return { figure, passed: held && challenges <= 2 * duration + 2 }
   })
 }
 
@@ -134,8 +138,8 @@ export const floods: readonly Scenario[] = [
   },
   {
     name: 'blind',
-    what: '500,000 packets with a live connection’s addresses and random numbers: RST, data, SYN, SYN+ACK, FIN',
-    bar: 'the connection lives, < 1 % lost, ≤ 2 challenges a second',
+    what: '500,000 packets with a live connection’s addresses and random numbers: RST, data, SYN, SYN+ACK, FIN, ICMP',
+    bar: 'the connection lives, < 1 % lost, ≤ 2 challenges a second, no smaller path MTU',
     phantun: true,
     run: blind,
   },

@@ -33,5 +33,7 @@ ${results
 What is checked elsewhere, in \`npm test\`: every class of malformed input by name and cut at every byte (test/wire, test/workers/segment), the
 fuzzer's corpus (test/fuzz; for hours: \`npm run fuzz\`), the doorbell's every interleaving (test/memory/doorbell-model), sequence numbers that wrap in
 a super-packet (test/engine/wrap, test/interop/wrap), stock peers that vanish (test/interop/keepalive) and restart (test/interop/restart), path MTU
-(test/system/path-mtu), names that move (test/system/names).
+(test/system/path-mtu), names that move, IPv6 and IPv4 raced (test/system/names), clocks that jump (test/engine/clock), least privilege
+(test/system/privileges). Every test file is asked at its end which descriptors, threads, processes and temporary files it has left
+(test/support/left-behind).
 `

@@ -39,6 +39,8 @@ const drops = [
   'synSourceLimited',
   /** More SYNs than are answered at once: the client's next one will be. */
   'synFlood',
+  /** A router said that packets were too big, and is to say it again of a later one. */
+  'pathMtuDoubted',
   'strayReset',
   /** A SYN, SYN+ACK, FIN or flagless segment on a connection that cannot take it. */
   'unexpectedFlags',

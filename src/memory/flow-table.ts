@@ -44,6 +44,10 @@ export const Field = {
   bytesIn: 22,
   /** Datagrams its consumer had no room for. */
   overflow: 24,
+  /** A router said that packets were too big: when, and where `nextSeq` and `ipId` stood. */
+  mtuToldAt: 26,
+  mtuToldSeq: 27,
+  mtuToldId: 28,
   // sender: written by whoever sends
   nextSeq: 32,
   ipId: 33,

@@ -72,6 +72,10 @@ export const quotedTcp = (b: Uint8Array, at: number): number => {
   return ip + (ipv4.version(b, ip) === 4 ? ipv4.headerLength(b, ip) : ipv6.headerLength)
 }
 
+/** Whether as much of the segment is quoted as `quotedAck` needs. */
+export const quotesAck = (b: Uint8Array, at: number, end: number): boolean => end - quotedTcp(b, at) >= 12
+export const quotedAck = (b: Uint8Array, at: number): number => tcp.ack(b, quotedTcp(b, at))
+
 export const quotedSourcePort = (b: Uint8Array, at: number): number => tcp.sourcePort(b, quotedTcp(b, at))
 export const quotedDestinationPort = (b: Uint8Array, at: number): number => tcp.destinationPort(b, quotedTcp(b, at))
 /** Sequence number of the quoted segment, unsigned. */

@@ -96,7 +96,7 @@ export class Inbound {
     counters[Counter.packetsIn] += 1
     const refused = this.#classifier.parse(bytes, arena, at, length, sum)
     if (refused >= 0) {
-      if (refused === Counter.otherProtocol) this.#notTcp(bytes, at, length)
+      if (refused === Counter.otherProtocol) this.#notTcp(bytes, at, length, now)
       else counters[refused] += 1
       return
     }
@@ -129,13 +129,11 @@ export class Inbound {
     } else this.#halfOpen(s, slot, generation)
   }
 
-  #notTcp(bytes: Uint8Array, at: number, length: number): void {
+  #notTcp(bytes: Uint8Array, at: number, length: number, now: number): void {
     const { flows, shared } = this.#memory
-    const slot = this.#pathMtu.heed(bytes, at + shared.device.virtioSize, at + length)
-    if (slot < 0) {
-      this.#counters[Counter.otherProtocol] += 1
-      return
-    }
+    const slot = this.#pathMtu.heed(bytes, at + shared.device.virtioSize, at + length, now)
+    if (slot === -1) this.#counters[Counter.otherProtocol] += 1
+    if (slot < 0) return
     const fields = {
       largestDatagram: flows.load(slot, Field.maxDatagram),
       remotePort: flows.load(slot, Field.ports) >>> 16,

@@ -7,45 +7,94 @@ import * as ipv6 from '../wire/ipv6.js'
 import { distance } from '../wire/serial.js'
 import * as tcp from '../wire/tcp.js'
 import type { StackMemory } from './shared-stack.js'
+import { TokenBucket } from './token-bucket.js'
 
 /** No path that carries IP has less (RFC 791: every host takes 576 bytes; RFC 8200 §5); an ICMP message that says so is wrong or hostile. */
 const least = { 4: 576, 6: 1_280 } as const
 /** The quoted packet must be one that may be on its way: this many bytes back at the most. */
 const inFlight = 16 * 1024 * 1024
+/** Where only ports and sequence number are quoted, as RFC 792 has it, the packet must be one of so many bytes since the first message. */
+const inFlightUnvouched = 4 * 1024 * 1024
+/** Messages looked at per second and worker: routers send one a second and host (Linux: icmp_ratelimit), somebody who guesses sends thousands. */
+const lookRate = 20
+/** A second message later than this is a first one. */
+const patienceMs = 10_000
 
 /**
- * Heeds routers that a packet was too big for (RFC 1191, RFC 8201): lowers the connection's largest datagram, but only when the quote names
- * one of our connections and a sequence number that may be on its way, which somebody off the path does not know.
+ * Heeds routers that a packet was too big for (RFC 1191, RFC 8201): lowers the connection's largest datagram. Somebody off the path does not
+ * know what is on its way, and has to guess (RFC 5927 §7); so a message must quote a sequence number that may be on its way, and our ACK, and a second one
+ * must do the same for a packet sent after the first came. A router that means it says it of every large packet.
  */
 export class PathMtu {
   readonly #memory: StackMemory
   readonly #counters: CounterPage
+  readonly #looks = new TokenBucket(lookRate)
 
   constructor(memory: StackMemory, counters: CounterPage) {
     this.#memory = memory
     this.#counters = counters
   }
 
-  /** `ip` … `end`: a packet that is not TCP. Slot whose largest datagram it lowered, or -1. */
-  heed(b: Uint8Array, ip: number, end: number): number {
-    const four = b[ip] >>> 4 === 4
-    const header = four ? ipv4.check(b, ip, end, Protocol.icmp) : ipv6.check(b, ip, end, Protocol.icmp6)
+  /**
+   * `ip` … `end`: a packet that is not TCP; `now` in milliseconds. Slot whose largest datagram it lowered, -1: it tells nothing, -2: it was counted
+   * and is to be told again.
+   */
+  heed(b: Uint8Array, ip: number, end: number, now: number): number {
+    const version = b[ip] >>> 4 === 4 ? 4 : 6
+    const header = version === 4 ? ipv4.check(b, ip, end, Protocol.icmp) : ipv6.check(b, ip, end, Protocol.icmp6)
     if (header < 0) return -1
     const at = ip + header
-    const icmpEnd = ip + (four ? ipv4.totalLength(b, ip) : ipv6.headerLength + ipv6.payloadLength(b, ip))
-    const version = four ? 4 : 6
+    const icmpEnd = ip + (version === 4 ? ipv4.totalLength(b, ip) : ipv6.headerLength + ipv6.payloadLength(b, ip))
     if (icmp.check(b, at, icmpEnd, version, ip) < 0) return -1
     const slot = this.#flow(b, at, version)
     if (slot < 0) return -1
-    const { flows } = this.#memory
-    const age = distance(icmp.quotedSeq(b, at), flows.load(slot, Field.nextSeq))
-    if (age <= 0 || age > inFlight) return -1
     const mtu = Math.max(icmp.mtu(b, at), least[version])
-    const largest = mtu - tcp.headerLength - (four ? ipv4.minimumHeaderLength : ipv6.headerLength)
-    if (largest >= flows.load(slot, Field.maxDatagram)) return -1
+    const largest = mtu - tcp.headerLength - (version === 4 ? ipv4.minimumHeaderLength : ipv6.headerLength)
+    const { flows } = this.#memory
+    if (largest >= flows.load(slot, Field.maxDatagram) || !this.#looks.take(now)) return -1
+    const vouched = icmp.quotesAck(b, at, icmpEnd)
+    if (!this.#onItsWay(b, at, slot) || (vouched ? !this.#ours(b, at, slot) : version === 6)) return -1
+    if (!this.#sentSinceTold(b, at, slot, now, vouched)) {
+      this.#counters[Counter.pathMtuDoubted] += 1
+      return -2
+    }
+    flows.store(slot, Field.mtuToldAt, 0)
     flows.store(slot, Field.maxDatagram, largest)
     this.#counters[Counter.pathMtuLowered] += 1
     return slot
+  }
+
+  #onItsWay(b: Uint8Array, at: number, slot: number): boolean {
+    const age = distance(icmp.quotedSeq(b, at), this.#memory.flows.load(slot, Field.nextSeq))
+    return age > 0 && age <= inFlight
+  }
+
+  /** Whether the quoted ACK is one that we may have sent lately. */
+  #ours(b: Uint8Array, at: number, slot: number): boolean {
+    const age = distance(icmp.quotedAck(b, at), this.#memory.flows.load(slot, Field.nextAck))
+    return age >= 0 && age <= inFlight
+  }
+
+  /** Whether the quoted packet was sent after a router had told of an earlier one. If none had, one has from now on. */
+  #sentSinceTold(b: Uint8Array, at: number, slot: number, now: number, vouched: boolean): boolean {
+    const { flows } = this.#memory
+    const nextSeq = flows.load(slot, Field.nextSeq)
+    const ipId = flows.load(slot, Field.ipId)
+    const toldAt = flows.load(slot, Field.mtuToldAt)
+    const toldSeq = flows.load(slot, Field.mtuToldSeq)
+    const since = distance(toldSeq, nextSeq)
+    const most = vouched ? inFlight : inFlightUnvouched
+    if (toldAt === 0 || ((now - toldAt) | 0) > patienceMs || since < 0 || since > most) {
+      flows.store(slot, Field.mtuToldSeq, nextSeq)
+      flows.store(slot, Field.mtuToldId, ipId)
+      flows.store(slot, Field.mtuToldAt, now | 0 || 1)
+      return false
+    }
+    if (distance(toldSeq, icmp.quotedSeq(b, at)) < 0) return false
+    if (vouched) return true
+    const told = flows.load(slot, Field.mtuToldId)
+    const ids = (id: number): number => (id - told) & 0xffff
+    return ids(ipv4.id(b, icmp.quote(at))) <= ids(ipId)
   }
 
   /** Slot of the connection that the quoted packet belongs to, or -1. */

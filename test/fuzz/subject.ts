@@ -111,6 +111,12 @@ export class Subject {
       this.#later.splice(this.#later.indexOf(later), 1)
       later.act(this.#now)
     }
+    // A challenge that was put off: no packet's that comes later.
+    for (let frame = this.#stack.take(); frame !== undefined; frame = this.#stack.take()) {
+      demand(typeof naive([...frame], this.#virtioSize) === 'object', 'wrote a malformed packet')
+      this.#story.push('late')
+    }
+    this.#stack.raised()
   }
 
   close(): void {
@@ -216,7 +222,11 @@ export class Subject {
     if (typeof judged === 'string') {
       const protocol = judged === 'ipv4Protocol' || judged === 'ipv6Protocol'
       // Addresses are looked at before what follows them.
-      const allowed = ['notForUs', 'ownSource', ...(protocol ? ['otherProtocol', 'pathMtuLowered'] : [judged])]
+      const allowed = [
+        'notForUs',
+        'ownSource',
+        ...(protocol ? ['otherProtocol', 'pathMtuLowered', 'pathMtuDoubted'] : [judged]),
+      ]
       demand(reasons.length === 1 && allowed.includes(reasons[0]), `${judged}, but counted as ${reasons}`)
       demand(this.#delivered.length === 0 && answers.length === 0, `${judged} had consequences`)
       demand(

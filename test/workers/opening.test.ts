@@ -5,7 +5,7 @@ import { Segment } from '../../src/workers/segment.js'
 const segment = (fields: Partial<Segment>): Segment =>
   Object.assign(new Segment(), { family: 4, ports: 1, r0: 2, ...fields })
 
-const bytes = new Uint8Array(512 * 16_384).map((_, i) => i)
+const bytes = new Uint8Array(512 * 1024).map((_, i) => i)
 
 t.test('key: one per tuple', async t => {
   const key = (fields: Partial<Segment>) => Openings.key(segment(fields))
@@ -56,7 +56,7 @@ t.test('bounded in bytes, each and in all', async t => {
     opening.held.reduce((sum, held) => sum + held.bytes.length, 0),
     opening.bytes,
   )
-  const half = segment({ payloadLength: 32 * 16_384 })
+  const half = segment({ payloadLength: 32 * 1024 })
   for (let i = 0; i < 15; i++) {
     const other = openings.begin(`b${i}`, s, 0)!
     while (openings.hold(other, half, bytes));
