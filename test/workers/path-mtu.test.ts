@@ -122,7 +122,11 @@ t.test('routers that quote no more than they must', async t => {
     doubted,
     'too much was sent since',
   )
-  t.strictSame(open(t, 0, 6).receive(message6({ cut: 48 })), { ...ignored, largest: 1_440 }, 'over IPv6 all must quote more')
+  t.strictSame(
+    open(t, 0, 6).receive(message6({ cut: 48 })),
+    { ...ignored, largest: 1_440 },
+    'over IPv6 all must quote more',
+  )
 })
 
 t.test('never less than every path carries', async t => {
