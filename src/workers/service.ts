@@ -7,6 +7,9 @@ import type { Run } from './run.js'
 /**
  * A service handles flows inside the queue workers, so that datagrams never change threads. Its module is loaded once per worker
  * and its default export, a `ServiceFactory`, makes one instance there. A flow always comes to the same worker: its home.
+ *
+ * What throws, or keeps its worker for half a second (`StackOptions.stuckAfter`), ends it: another worker takes over, its services begin anew, and the
+ * flows that live come to them as opened.
  */
 export type ServiceFactory = (context: ServiceContext) => Service | Promise<Service>
 
