@@ -44,7 +44,7 @@ const queueOf = async (socket: Socket): Promise<number> => {
 }
 
 const workerDeath = ({ short }: Context): Promise<Verdict> =>
-  withStacks({ workerHeap: 64 }, async (a, b) => {
+  withStacks({ workerHeap: 96 }, async (a, b) => {
     await b.serve(80, new URL('mortal-service.js', import.meta.url))
     const victim = await a.connect(addressOfB, 80)
     const dying = await queueOf(victim)

@@ -61,6 +61,8 @@ export class QueueWorkers {
       atomics: 'disabled',
       resourceLimits: { maxOldGenerationSizeMb: workerHeap },
     })
+    // A thread that failed before it had its task; without a listener the process would end.
+    this.#pool.on('error', (error: Error) => this.#startFailed(error))
     this.#beats = new Int32Array(shared.beats)
     if (stuckAfter > 0) this.#watch = this.#startWatchdog(stuckAfter)
   }
@@ -159,6 +161,11 @@ export class QueueWorkers {
         },
       )
     })
+  }
+
+  /** Nobody knows whose thread it was going to be: all that have not started are tried again. */
+  #startFailed(error: Error): void {
+    for (const [queue, abort] of this.#aborts.entries()) if (this.#threads[queue] === undefined) abort.abort(error)
   }
 
   /** What the worker knew stands in shared memory; its successor reads on where it stopped. */

@@ -1,6 +1,9 @@
 import { readdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import type { Socket, StackOptions } from '../../src/index.js'
+import { allocateStack } from '../../src/engine/allocate.js'
+import { QueueWorkers } from '../../src/engine/queue-workers.js'
+import { createVirtualLink, ErrorCode, type Socket, type StackOptions } from '../../src/index.js'
+import { native } from '../../src/native.js'
 import { Do, Event, obedientData } from './obedient-service.js'
 import { openRaw } from './raw-peer.js'
 import { addresses, connectPair, difference, openStacks, pattern, take, text, until } from './support.js'
@@ -73,7 +76,7 @@ for (const [how, what, message] of [
 ] as const) {
   t.test(`${how}: another worker takes over, the other queue notices nothing`, async t => {
     // To fill the heap may take long enough to count as stuck.
-    const stacks = await openMortal(t, 2, { workerHeap: 32, ...(what === Do.hoard && { stuckAfter: 0 }) })
+    const stacks = await openMortal(t, 2, { workerHeap: 96, ...(what === Do.hoard && { stuckAfter: 0 }) })
     const listener = stacks.b.listen(1)
     const pairs = []
     for (let i = 0; i < 8; i++) pairs.push(await connectPair(stacks, 1, 4, listener))
@@ -86,6 +89,19 @@ for (const [how, what, message] of [
     await stacks.kill(1)
   })
 }
+
+t.test('threads that fail before they have their task are an error, not the end of the process', async t => {
+  for (const workerHeap of [1, 2, 3]) {
+    const [device, other] = createVirtualLink({ queues: 2 })
+    const { shared } = allocateStack(device, device.stackAddress, device.stackAddress6, {})
+    const workers = new QueueWorkers(shared, { stuckAfter: 0, workerHeap }, { report: () => {}, replaced: () => {} })
+    await t.rejects(workers.start(), { code: ErrorCode.WORKER }, `${workerHeap} MiB`)
+    await workers.stop()
+    for (const fd of shared.bellFds) native.close(fd)
+    device.close()
+    other.close()
+  }
+})
 
 t.test('a worker may take its time when it is told so', async t => {
   const stacks = await openMortal(t, 1, { stuckAfter: 0 })

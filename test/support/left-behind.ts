@@ -35,6 +35,9 @@ const added = (before: readonly string[], after: readonly string[]): string[] =>
   })
 }
 
+/** What Node.js and the test runner keep for the next run. */
+const cache = /^(v8|node)-compile-cache/u
+
 const watch = (): void => {
   // Opened when somebody first looks at them.
   void [process.stdin, process.stdout, process.stderr]
@@ -51,7 +54,9 @@ const watch = (): void => {
       ...added(before, descriptors()).map(what => `a descriptor: ${what}`),
       ...[...threads].map(({ threadId }) => `a thread: number ${threadId}`),
       ...children().map(what => `a process: ${what}`),
-      ...readdirSync(folder).map(name => `a temporary file: ${name}`),
+      ...readdirSync(folder)
+        .filter(name => !cache.test(name))
+        .map(name => `a temporary file: ${name}`),
     ]
     rmSync(folder, { recursive: true, force: true })
     if (left.length === 0) return
