@@ -39,8 +39,12 @@ class Pinger {
 }
 
 const queueOf = async (socket: Socket): Promise<number> => {
-  socket.send(Uint8Array.of(askQueue))
-  return (await socket.recv())?.[0] ?? -1
+  const answer = socket.recv()
+  for (;;) {
+    socket.send(Uint8Array.of(askQueue))
+    const found = await Promise.race([answer, sleep(1_000)])
+    if (found !== undefined) return found[0]
+  }
 }
 
 const workerDeath = ({ short }: Context): Promise<Verdict> =>

@@ -30,13 +30,26 @@ if (chosen.length === 0) {
   process.exit(2)
 }
 
+/** No scenario takes longer, in ms: one that does has failed. */
+const patienceMs = values.short ? 100_000 : 500_000
+
+const impatience = (): { readonly verdict: Promise<Verdict>; stop(): void } => {
+  let timer: NodeJS.Timeout
+  const verdict = new Promise<Verdict>(resolve => {
+    timer = setTimeout(() => resolve({ figure: `no end after ${patienceMs / 1000} s`, passed: false }), patienceMs)
+  })
+  return { verdict, stop: () => clearTimeout(timer) }
+}
+
 const attempt = async (scenario: Scenario, kind: Kind): Promise<Verdict> => {
   const network = await createNetwork('plain', scenario.network)
+  const limit = impatience()
   try {
-    return await scenario.run({ network, kind, short: values.short })
+    return await Promise.race([scenario.run({ network, kind, short: values.short }), limit.verdict])
   } catch (error) {
     return { figure: `failed: ${(error as Error).message.split('\n')[0]}`, passed: false }
   } finally {
+    limit.stop()
     await network.close()
   }
 }

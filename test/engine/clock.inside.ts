@@ -18,7 +18,7 @@ t.test('nothing happens to connections', async t => {
   const idle = [await connectPair(stacks, 1, 4, listener), await connectPair(stacks, 1, 6, listener)]
   const busy = [await connectPair(stacks, 1, 4, listener), await connectPair(stacks, 1, 6, listener)]
   const before = native.clock()
-  t.ok(before < passes && before > passes - 10_000, `${passes - before} ms before`)
+  t.ok(before < passes && before > passes - 20_000, `${passes - before} ms before`)
   let rounds = 0
   let wrong = 0
   while (native.clock() < passes + 3_000) {

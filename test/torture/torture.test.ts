@@ -6,7 +6,7 @@ import t from 'tap'
 import { absence } from '../../bench/programs.js'
 import { enter, unavailable } from '../../src/lab/enter.js'
 
-const limitMs = 280_000
+const limitMs = 480_000
 t.setTimeout(limitMs)
 
 const reason = unavailable() ?? absence('tcpFlood', 'udpPlain')
@@ -20,18 +20,21 @@ t.test('npm run torture -- --short', { skip: reason ?? false, timeout: limitMs }
   t.teardown(() => child.kill('SIGTERM'))
   let said = ''
   let complaints = ''
+  let told = 0
   child.stdout.setEncoding('utf8').on('data', text => {
     said += text
+    // As they come: should it take too long, it is seen how far it got.
+    for (const line of said.split('\n').slice(told, -1)) {
+      told++
+      if (line.startsWith('ok ')) t.pass(line)
+      if (line.startsWith('FAILED ')) t.fail(line)
+    }
   })
   child.stderr.setEncoding('utf8').on('data', text => {
     complaints += text
   })
   const [code] = (await once(child, 'close')) as [number | null]
   const lines = said.split('\n')
-  for (const line of lines) {
-    if (line.startsWith('ok ')) t.pass(line)
-    if (line.startsWith('FAILED ')) t.fail(line)
-  }
   for (const line of complaints.split('\n')) {
     if (line.includes('is skipped')) t.test(line, { skip: true }, () => {})
   }
