@@ -1,6 +1,6 @@
 /** Churn, data and faults for as long as one likes, and whether anything grows. `npm run soak -- --minutes N` runs it alone. */
 import { readdirSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -38,7 +38,7 @@ const options = { keepalive: { interval: 500, probes: 1 } }
 
 /** Whether a datagram came: on a busy machine one may be lost, and nobody sends it again. */
 const taken = async (socket: Socket): Promise<boolean> =>
-  (await Promise.race([socket.recv(), sleep(2_000, undefined, { ref: false })])) !== undefined
+  (await Promise.race([socket.recv(), sleep(500, undefined, { ref: false })])) !== undefined
 
 /** Two stacks come, work, lose a worker each, and go. How many datagrams arrived, and how many slots were still taken when nothing was open. */
 const cycle = async (): Promise<{ arrived: number; slots: number }> => {
@@ -57,10 +57,14 @@ const cycle = async (): Promise<{ arrived: number; slots: number }> => {
       const clients = await Promise.all(Array.from({ length: 20 }, () => a.connect(addressOfB, 81)))
       const accepted = await servers
       const echoed = await a.connect(addressOfB, 80)
-      for (const client of clients) client.sendBatch(batch, 1_000)
-      for (const server of accepted) {
+      for (const client of clients) {
+        client.sendBatch(batch, 1_000)
+        await turn()
+      }
+      const read = async (server: Socket) => {
         for (let got = 0; got < 20 && (await taken(server)); got++) arrived++
       }
+      await Promise.all(accepted.map(read))
       echoed.send(Uint8Array.of(1))
       await taken(echoed)
       if (round % 5 === 4) echoed.send(Uint8Array.of(round % 2 === 0 ? Poison.throw : Poison.exit))
