@@ -20,8 +20,8 @@ interface Sample {
 }
 
 const sample = async (): Promise<Sample> => {
-  // What closed a moment ago lets go of its handles in the next turns.
-  await sleep(50)
+  // What closed a moment ago lets go of its handles in the next turns, its threads a little later.
+  await sleep(500)
   collect()
   const { heapUsed, rss } = process.memoryUsage()
   return {
@@ -93,7 +93,8 @@ export const soak = async (seconds: number, say: (text: string) => void = () => 
     arrived += done.arrived
     slots += done.slots
     cycles++
-    if (elapsed < seconds / 2) middle = await sample()
+    // As rarely before it as after it: each sample collects garbage first.
+    if (middle === first && elapsed >= seconds / 2) middle = await sample()
     if (cycles % 20 === 0) say(`${Math.round(elapsed)} s, ${cycles} cycles: ${JSON.stringify(await sample())}`)
   }
   const last = await sample()
