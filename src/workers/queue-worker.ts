@@ -80,6 +80,7 @@ class QueueWorker {
   readonly #timers: NodeJS.Timeout[] = []
   readonly #loading = new Set<Promise<void>>()
   readonly #once = new Set<NodeJS.Timeout>()
+  #stopping = false
   #nextToken: number = Token.first
   #now = native.clock()
   #resolve!: () => void
@@ -252,6 +253,8 @@ class QueueWorker {
   }
 
   #obey(order: Order): void {
+    // A closed port still delivers what had come: nothing may begin any more.
+    if (this.#stopping) return
     this.#now = native.clock()
     switch (order.kind) {
       case 'opened':
@@ -355,6 +358,7 @@ class QueueWorker {
   }
 
   #stop(): void {
+    this.#stopping = true
     for (const timer of this.#timers) clearInterval(timer)
     for (const timer of this.#once) clearTimeout(timer)
     // No answer comes any more: these peers take their connection for open, and must hear that it isn't.
