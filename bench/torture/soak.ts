@@ -34,7 +34,7 @@ const sample = async (): Promise<Sample> => {
 
 const addressOfB = '192.168.201.2'
 const batch = new Uint8Array(20 * 1_000)
-const options = { keepalive: { interval: 500, probes: 1 } }
+const options = { keepalive: { interval: 1_000, probes: 3 } }
 
 /** Whether a datagram came: on a busy machine one may be lost, and nobody sends it again. */
 const taken = async (socket: Socket): Promise<boolean> =>
