@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { msPerTick, processStat } from '../src/process-stat.js'
 
 /** How long one look at the machine takes, in milliseconds. */
 const SAMPLE = 300
@@ -18,13 +19,12 @@ interface Ticks {
 const ticks = (): Ticks => {
   const line = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0]
   const [user, nice, system, idle, wait, irq, softirq, steal] = line.split(/\s+/).slice(1, 9).map(Number)
-  const stat = readFileSync('/proc/self/stat', 'latin1')
-  const own = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const { cpuMs, childrenCpuMs } = processStat('/proc/self/stat')
   return {
     all: user + nice + system + idle + wait + irq + softirq + steal,
     idle: idle + wait,
     processes: user + nice + system + steal,
-    ours: own.slice(11, 15).reduce((sum, field) => sum + Number(field), 0),
+    ours: (cpuMs + childrenCpuMs) / msPerTick,
   }
 }
 

@@ -54,6 +54,10 @@ class Assembler {
     add(BPF_JMP | code | BPF_K, with, 0, 0, value);
   }
   void jump(Label& target) { jump(BPF_JA, 0, 0, target); }
+  void jumpIfEqual(int one, int other, Label& target) {
+    target.jumps.push_back(program_.size());
+    add(BPF_JMP | BPF_JEQ | BPF_X, one, other);
+  }
   void place(const Label& label) {
     for (const size_t at : label.jumps) program_[at].off = static_cast<int16_t>(program_.size() - at - 1);
   }
@@ -88,7 +92,7 @@ class Assembler {
  * it is dropped. */
 Assembler assemble(int map, uint64_t key) {
   Assembler a;
-  Assembler::Label pass, drop, six, judge, sameSpan;
+  Assembler::Label pass, drop, six, judge, wasWritten, sameSpan;
   const auto mix = [&](int offset) {
     a.wordAt(offset);
     a.aluBy(BPF_XOR, BPF_REG_7, BPF_REG_0);
@@ -136,7 +140,6 @@ Assembler assemble(int map, uint64_t key) {
   a.add(BPF_STX | BPF_MEM | BPF_B, BPF_REG_0, BPF_REG_9);
   a.aluBy(BPF_SUB, BPF_REG_9, BPF_REG_1);
   a.alu(BPF_AND, BPF_REG_9, written - 1);
-  Assembler::Label wasWritten;
   a.jump(BPF_JNE, BPF_REG_1, 0, wasWritten);
   a.set(BPF_REG_9, 2);
   a.place(wasWritten);
@@ -147,8 +150,7 @@ Assembler assemble(int map, uint64_t key) {
   a.alu(BPF_RSH, BPF_REG_8, spanShift);
   a.add(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_1, BPF_REG_0, offsetof(State, span));
   a.add(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_0, offsetof(State, passed));
-  sameSpan.jumps.push_back(a.program().size());
-  a.add(BPF_JMP | BPF_JEQ | BPF_X, BPF_REG_1, BPF_REG_8);
+  a.jumpIfEqual(BPF_REG_1, BPF_REG_8, sameSpan);
   a.add(BPF_STX | BPF_MEM | BPF_DW, BPF_REG_0, BPF_REG_8, offsetof(State, span));
   a.set(BPF_REG_2, 0);
   a.place(sameSpan);

@@ -1,12 +1,12 @@
 /** What netfilter between the ends thinks of the connection: translated on both sides, strict, with short timers. */
 
-import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectionStates, invalidPackets } from '../../src/lab/conntrack.js'
 import { addresses, type Side } from '../../src/lab/network.js'
+import { missingTool } from '../../src/lab/tools.js'
 import { ports } from '../ends.js'
 import type { Sent } from '../scenario.js'
-import { Rig } from './rig.js'
+import { percentMissing, Rig } from './rig.js'
 import type { Context, Scenario, Verdict } from './scenario.js'
 
 /** Instead of 300 s. */
@@ -28,8 +28,7 @@ const translated = ({ network, kind, short }: Context): Promise<Verdict> => {
       await sleep((unacknowledgedSeconds + 3) * 1_000)
       alive.push(await entries(a), await entries(b))
     }
-    const { datagrams } = await rig.arrived()
-    const lost = 100 * (1 - datagrams / sent)
+    const lost = percentMissing(sent, await rig.arrived())
     await rig.client.stop()
     await sleep(500)
     const left = (await entries(a)) + (await entries(b))
@@ -43,12 +42,6 @@ const translated = ({ network, kind, short }: Context): Promise<Verdict> => {
   return Rig.with(network, kind, use, [], addresses.b.veth)
 }
 
-/** Why it can't be run here, or undefined. */
-const noConntrack = (): string | undefined =>
-  spawnSync('nft', ['--version'], { stdio: 'ignore' }).status === 0
-    ? undefined
-    : 'nft is not installed (Debian: apt-get install nftables)'
-
 export const conntrack: readonly Scenario[] = [
   {
     name: 'conntrack',
@@ -56,7 +49,7 @@ export const conntrack: readonly Scenario[] = [
     bar: '0 INVALID, the entry lives through silence and is gone after the close',
     phantun: true,
     network: { nat: ports.server },
-    absent: noConntrack,
+    absent: () => missingTool('nft', 'nftables'),
     run: translated,
   },
 ]

@@ -1,12 +1,13 @@
 /** What no honest peer sends: every malformed packet by name, and what a fuzzer finds. */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { missingTool } from '../../src/lab/tools.js'
 import { faultNames } from '../../src/wire/fault.js'
 import { tuns } from '../ends.js'
 import { programs, root } from '../programs.js'
 import type { Sent } from '../scenario.js'
 import type { Injected } from './inject.js'
-import { Rig } from './rig.js'
+import { percentMissing, Rig } from './rig.js'
 import type { Context, Scenario, Verdict } from './scenario.js'
 
 const malformed = async ({ network, kind, short }: Context): Promise<Verdict> =>
@@ -18,8 +19,7 @@ const malformed = async ({ network, kind, short }: Context): Promise<Verdict> =>
     const injected = await rig.run(network.b, [...programs.inject, ...how]).json<Injected>()
     const { datagrams: sent } = await live.json<Sent>()
     await sleep(300)
-    const { datagrams } = await rig.arrived()
-    const lost = Math.max(0, 100 * (1 - datagrams / sent))
+    const lost = percentMissing(sent, await rig.arrived())
     const alive = rig.server.running
     const counters = kind === 'ours' ? await rig.counters('server') : {}
     const reasons = [...faultNames, 'notForUs', 'otherProtocol']
@@ -42,11 +42,6 @@ const fuzz = async (): Promise<Verdict> => {
   return { figure: status === 0 && said !== undefined ? said.slice('fuzz: '.length) : failed, passed: status === 0 }
 }
 
-const noClang = (): string | undefined =>
-  spawnSync('clang', ['--version'], { stdio: 'ignore' }).status === 0
-    ? undefined
-    : 'clang is not installed (Debian: apt-get install clang)'
-
 export const hostile: readonly Scenario[] = [
   {
     name: 'malformed',
@@ -61,7 +56,7 @@ export const hostile: readonly Scenario[] = [
     bar: 'no finding; every verdict is the naive parser’s too',
     phantun: false,
     long: true,
-    absent: noClang,
+    absent: () => missingTool('clang'),
     run: fuzz,
   },
 ]

@@ -2,6 +2,7 @@
  * `npm run torture -- [--short] [--only NAME,…] [--write-docs]`: everything that arrives, fails or stops, done to our programs and to
  * phantun. Runs inside a private network namespace (bench/run.mjs starts it there). Exit code 1 when one of ours failed.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
@@ -33,23 +34,15 @@ if (chosen.length === 0) {
 /** No scenario takes longer, in ms: one that does has failed. */
 const patienceMs = values.short ? 100_000 : 500_000
 
-const impatience = (): { readonly verdict: Promise<Verdict>; stop(): void } => {
-  let timer: NodeJS.Timeout
-  const verdict = new Promise<Verdict>(resolve => {
-    timer = setTimeout(() => resolve({ figure: `no end after ${patienceMs / 1000} s`, passed: false }), patienceMs)
-  })
-  return { verdict, stop: () => clearTimeout(timer) }
-}
-
 const attempt = async (scenario: Scenario, kind: Kind): Promise<Verdict> => {
   const network = await createNetwork('plain', scenario.network)
-  const limit = impatience()
+  const endless = { figure: `no end after ${patienceMs / 1000} s`, passed: false }
   try {
-    return await Promise.race([scenario.run({ network, kind, short: values.short }), limit.verdict])
+    const run = scenario.run({ network, kind, short: values.short })
+    return await Promise.race([run, sleep(patienceMs, endless, { ref: false })])
   } catch (error) {
     return { figure: `failed: ${(error as Error).message.split('\n')[0]}`, passed: false }
   } finally {
-    limit.stop()
     await network.close()
   }
 }

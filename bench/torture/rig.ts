@@ -160,7 +160,12 @@ export class Rig {
   }
 }
 
+/** By the gaps in what arrived. */
 export const percentLost = ({ datagrams, lost }: Received): number => (100 * lost) / Math.max(1, datagrams + lost)
+
+/** Of what was sent in all: a flow that ended early has no gaps. */
+export const percentMissing = (sent: number, { datagrams }: Received): number =>
+  Math.max(0, 100 * (1 - datagrams / sent))
 
 export const seconds = (ms: number | undefined, patience: number): string =>
   ms === undefined ? `not within ${patience / 1000} s` : `${(ms / 1000).toFixed(1)} s`

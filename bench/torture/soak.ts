@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
+import type { Socket } from '../../src/index.js'
+import { addressOfB, withStacks } from './library-stacks.js'
 import { Poison } from './mortal-service.js'
 import type { Verdict } from './scenario.js'
 
@@ -32,24 +33,17 @@ const sample = async (): Promise<Sample> => {
   }
 }
 
-const addressOfB = '192.168.201.2'
 const batch = new Uint8Array(20 * 1_000)
-const options = { keepalive: { interval: 1_000, probes: 3 } }
 
 /** Whether a datagram came: on a busy machine one may be lost, and nobody sends it again. */
 const taken = async (socket: Socket): Promise<boolean> =>
   (await Promise.race([socket.recv(), sleep(500, undefined, { ref: false })])) !== undefined
 
 /** Two stacks come, work, lose a worker each, and go. How many datagrams arrived, and how many slots were still taken when nothing was open. */
-const cycle = async (): Promise<{ arrived: number; slots: number }> => {
-  const [linkA, linkB] = createVirtualLink({ queues: 2 })
-  const [a, b] = await Promise.all([
-    Stack.open({ ...options, device: linkA }),
-    Stack.open({ ...options, device: linkB }),
-  ])
-  let arrived = 0
-  const open = () => a.stats().connections + b.stats().connections
-  try {
+const cycle = (): Promise<{ arrived: number; slots: number }> =>
+  withStacks({ keepalive: { interval: 1_000, probes: 3 } }, async (a, b) => {
+    let arrived = 0
+    const open = () => a.stats().connections + b.stats().connections
     await b.serve(80, new URL('mortal-service.js', import.meta.url))
     const listener = b.listen(81)
     for (let round = 0; round < 10; round++) {
@@ -74,10 +68,7 @@ const cycle = async (): Promise<{ arrived: number; slots: number }> => {
     // A RST may have been lost with a worker.
     for (let i = 0; i < 100 && open() > 0; i++) await sleep(50)
     return { arrived, slots: open() }
-  } finally {
-    await Promise.all([a.close(), b.close()])
-  }
-}
+  })
 
 /** `seconds` of cycles; the second half is held against the first. */
 export const soak = async (seconds: number, say: (text: string) => void = () => {}): Promise<Verdict> => {

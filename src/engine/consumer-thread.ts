@@ -5,6 +5,7 @@ import { Egress } from '../workers/egress.js'
 import { type SharedStack, StackMemory } from '../workers/shared-stack.js'
 import { LocalSockets } from './local-sockets.js'
 import type { Socket } from './socket.js'
+import { claimThread, giveBackThread } from './thread-claims.js'
 import { ThreadInbox } from './thread-inbox.js'
 import type { Notice, Request, SocketHandle } from './transfer-messages.js'
 import type { FlowId } from './tuple-table.js'
@@ -35,11 +36,11 @@ export class ConsumerThread {
   static attach({ shared, receiveBytes, slot, generation }: SocketHandle): Promise<Socket> {
     let thread = ConsumerThread.#threads.get(shared.channel)
     if (thread === undefined) {
-      const number = claim(shared)
+      const number = claimThread(shared)
       try {
         thread = new ConsumerThread(shared, number, receiveBytes)
       } catch (error) {
-        giveBack(shared, number)
+        giveBackThread(shared, number)
         return Promise.reject(error)
       }
       ConsumerThread.#threads.set(shared.channel, thread)
@@ -147,19 +148,3 @@ export class ConsumerThread {
 
 const closed = (): FakeTcpError =>
   new FakeTcpError(ErrorCode.CLOSED, 'This connection is closed, or another thread has attached it.')
-
-const giveBack = ({ claims, device }: SharedStack, thread: number): void => {
-  Atomics.store(new Int32Array(claims), thread - device.queues.length - 1, 0)
-}
-
-/** A free thread number, ours from now on. */
-const claim = ({ claims, device, bellFds }: SharedStack): number => {
-  const words = new Int32Array(claims)
-  for (let i = 0; i < words.length; i++) {
-    if (Atomics.compareExchange(words, i, 0, 1) === 0) return device.queues.length + 1 + i
-  }
-  throw new FakeTcpError(
-    ErrorCode.CONSUMERS_EXHAUSTED,
-    `Sockets of this stack are attached in ${bellFds.length - device.queues.length - 1} other threads already: open it with a larger \`consumers\`.`,
-  )
-}

@@ -74,8 +74,8 @@ export class Coordinator {
   readonly #gone: number[] = []
   readonly #services: Services
   readonly #keepAlive: NodeJS.Timeout | undefined
-  /** Made for the first listener; null: there can't be one. */
-  #synFilter: SynFilter | null | undefined
+  /** Made for the first listener, where there can be one. */
+  #synFilter: SynFilter | undefined
   #nextQueue = 0
   #closing = false
 
@@ -142,7 +142,7 @@ export class Coordinator {
   listen(port: number, owner: Owner): void {
     this.checkFree(port)
     this.#portOwners.set(port, owner)
-    if (this.#synFilter === undefined) this.#synFilter = this.#openSynFilter()
+    this.#synFilter ??= this.#openSynFilter()
     ports.setListening(this.memory.listening, port, true)
   }
 
@@ -241,14 +241,13 @@ export class Coordinator {
     return setInterval(() => keepAlive.tick(this.#table.highWater, native.clock()), keepAlive.period).unref()
   }
 
-  #openSynFilter(): SynFilter | null {
-    const hooks = {
-      dropped: (count: number) => {
+  #openSynFilter(): SynFilter | undefined {
+    return SynFilter.open(this.device.queues[0], {
+      dropped: count => {
         this.counterPage[Counter.synFlood] += count
       },
-      log: (text: string) => this.#logger?.warn({ interface: this.device.name }, text),
-    }
-    return SynFilter.open(this.device.queues[0], hooks) ?? null
+      log: text => this.#logger?.warn({ interface: this.device.name }, text),
+    })
   }
 
   #reported(queue: number, report: Report): void {

@@ -172,7 +172,7 @@ export class QueueWorkers {
   #replace(queue: number, cause: Error): void {
     if (this.#stopping) return
     this.#run(queue).then(
-      () => this.#stopping || this.#hooks.replaced(queue, cause),
+      () => this.#hooks.replaced(queue, cause),
       () => {},
     )
   }

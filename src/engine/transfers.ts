@@ -3,6 +3,7 @@ import { Field, type FlowTable } from '../memory/flow-table.js'
 import { native, type Poller, Ready } from '../native.js'
 import type { End } from '../workers/messages.js'
 import type { SharedStack } from '../workers/shared-stack.js'
+import { giveBackThread } from './thread-claims.js'
 import type { Notice, Request, Residue } from './transfer-messages.js'
 import type { FlowId } from './tuple-table.js'
 
@@ -37,7 +38,6 @@ export class Transfers {
   readonly #shared: SharedStack
   readonly #flows: FlowTable
   readonly #hooks: TransferHooks
-  readonly #claims: Int32Array
   /** This thread's number; the others' follow it. */
   readonly #thread: number
   readonly #away = new Map<number, Away>()
@@ -53,7 +53,6 @@ export class Transfers {
     this.#shared = shared
     this.#flows = flows
     this.#hooks = hooks
-    this.#claims = new Int32Array(shared.claims)
     this.#thread = shared.device.queues.length
   }
 
@@ -182,7 +181,7 @@ export class Transfers {
     for (const away of [...this.#away.values()]) if (away.holder === thread && !away.moving) this.#hooks.end(away)
     // Nobody sends there any more: the next one may have its number.
     await this.#hooks.fence()
-    Atomics.store(this.#claims, thread - this.#thread - 1, 0)
+    giveBackThread(this.#shared, thread)
   }
 
   #post(notice: Notice): void {

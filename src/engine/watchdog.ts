@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { url as inspected } from 'node:inspector'
 import { native } from '../native.js'
+import { type ProcessStat, processStat } from '../process-stat.js'
 
 export interface WatchdogHooks {
   /** The thread of this queue's worker, or undefined while there is none to watch. */
@@ -8,25 +8,14 @@ export interface WatchdogHooks {
   stuck(queue: number, how: string): void
 }
 
-/** What the kernel says of a thread: 'R' runs or wants to, 'S' sleeps; processor time in ms, to 10 ms. */
-interface ThreadState {
-  readonly state: string
-  readonly cpuMs: number
-}
-
 /** Since when a worker is under suspicion, and what it was doing then. */
-interface Suspicion extends ThreadState {
+interface Suspicion extends ProcessStat {
   readonly beat: number
 }
 
-const ticksPerSecond = 100
-
-const threadState = (thread: number): ThreadState | undefined => {
+const threadStat = (thread: number): ProcessStat | undefined => {
   try {
-    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1')
-    // The program's name, in parentheses, may hold anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return { state: fields[0], cpuMs: ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond }
+    return processStat(`/proc/self/task/${thread}/stat`)
   } catch {
     return undefined
   }
@@ -68,7 +57,7 @@ export class Watchdog {
         this.#suspicions[queue] = undefined
         continue
       }
-      const found = threadState(thread)
+      const found = threadStat(thread)
       const suspicion = this.#suspicions[queue]
       if (suspicion?.beat !== beat || found === undefined) {
         this.#suspicions[queue] = found && { ...found, beat }

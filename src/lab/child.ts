@@ -2,12 +2,10 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { processStat } from '../process-stat.js'
 
 /** The children of the lab: every one is bounded in time, and ends by its pid, whatever happens here. */
 const live = new Set<Child>()
-
-/** Kernel's clock ticks per second in /proc/PID/stat (always 100 for programs on Linux). */
-const TICKS = 100
 
 /** `setpriv --pdeathsig`: the child dies with us even when we die of SIGKILL. Debian has it in util-linux. */
 const guard: readonly string[] =
@@ -96,9 +94,7 @@ export class Child {
 
   /** User and system time so far, all threads, in seconds. Work that softirqs do elsewhere isn't in it. */
   cpuSeconds(): number {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / TICKS
+    return processStat(`/proc/${this.pid}/stat`).cpuMs / 1000
   }
 
   /** Peak resident memory in MB. */

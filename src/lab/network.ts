@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { Child, type ChildOptions } from './child.js'
 import { assertPrivate, namespaceOf } from './enter.js'
+import { missingTool } from './tools.js'
 
 /**
  * Two network namespaces and a wire, all inside the private namespace that `enter.ts` put this process into:
@@ -72,10 +73,7 @@ export interface Network {
 }
 
 /** Why a shape can't be made here, or undefined. */
-export const unavailable = (shape: Shape): string | undefined =>
-  shape === 'wire' && spawnSync('ethtool', ['--version'], { stdio: 'ignore' }).status !== 0
-    ? 'ethtool is not installed (Debian: apt install ethtool), so the shape "wire" is skipped.'
-    : undefined
+export const unavailable = (shape: Shape): string | undefined => (shape === 'wire' ? missingTool('ethtool') : undefined)
 
 /** A child that does nothing but hold a fresh network namespace; it ends when our end of its stdin closes. */
 const holdNamespace = async (): Promise<Child> => {

@@ -87,7 +87,7 @@ export class Inbound {
     this.#cache = new TupleCache(memory.flows, 16_384)
     this.#cookies = new SynCookies(memory.shared.cookieKey)
     this.#synGuard = new SynGuard(memory.shared.cookieKey, () => hooks.report({ kind: 'synFlood' }))
-    this.#pathMtu = new PathMtu(memory, counters)
+    this.#pathMtu = new PathMtu(memory, hooks.report)
   }
 
   /** One packet as it was read: `length` bytes at `at` of `bytes`, which is the arena `arena`; `sum` as for `Classifier.parse`. */
@@ -96,8 +96,10 @@ export class Inbound {
     counters[Counter.packetsIn] += 1
     const refused = this.#classifier.parse(bytes, arena, at, length, sum)
     if (refused >= 0) {
-      if (refused === Counter.otherProtocol) this.#notTcp(bytes, at, length, now)
-      else counters[refused] += 1
+      // What is not TCP may be news of the path.
+      const ip = at + this.#memory.shared.device.virtioSize
+      const why = refused === Counter.otherProtocol ? this.#pathMtu.heed(bytes, ip, at + length, now) : refused
+      counters[why] += 1
       return
     }
     const s = this.#classifier.segment
@@ -127,18 +129,6 @@ export class Inbound {
     else if (this.#memory.flows.load(slot, Field.state) === State.established) {
       this.#established(s, slot, generation, now)
     } else this.#halfOpen(s, slot, generation)
-  }
-
-  #notTcp(bytes: Uint8Array, at: number, length: number, now: number): void {
-    const { flows, shared } = this.#memory
-    const slot = this.#pathMtu.heed(bytes, at + shared.device.virtioSize, at + length, now)
-    if (slot === -1) this.#counters[Counter.otherProtocol] += 1
-    if (slot < 0) return
-    const fields = {
-      largestDatagram: flows.load(slot, Field.maxDatagram),
-      remotePort: flows.load(slot, Field.ports) >>> 16,
-    }
-    this.#hooks.report({ kind: 'log', level: 'warn', text: 'the path carries only smaller packets', fields })
   }
 
   /** What was held while the flow was opening, as if it came now. */

@@ -1,4 +1,4 @@
-import { Counter, type CounterPage } from '../memory/counters.js'
+import { Counter } from '../memory/counters.js'
 import { Field, State } from '../memory/flow-table.js'
 import * as icmp from '../wire/icmp.js'
 import { Protocol } from '../wire/ip.js'
@@ -6,6 +6,7 @@ import * as ipv4 from '../wire/ipv4.js'
 import * as ipv6 from '../wire/ipv6.js'
 import { distance } from '../wire/serial.js'
 import * as tcp from '../wire/tcp.js'
+import type { Report } from './messages.js'
 import type { StackMemory } from './shared-stack.js'
 import { TokenBucket } from './token-bucket.js'
 
@@ -27,41 +28,37 @@ const patienceMs = 10_000
  */
 export class PathMtu {
   readonly #memory: StackMemory
-  readonly #counters: CounterPage
+  readonly #report: (report: Report) => void
   readonly #looks = new TokenBucket(lookRate)
 
-  constructor(memory: StackMemory, counters: CounterPage) {
+  constructor(memory: StackMemory, report: (report: Report) => void) {
     this.#memory = memory
-    this.#counters = counters
+    this.#report = report
   }
 
-  /**
-   * `ip` … `end`: a packet that is not TCP; `now` in milliseconds. Slot whose largest datagram it lowered, -1: it tells nothing, -2: it was counted
-   * and is to be told again.
-   */
+  /** `ip` … `end`: a packet that is not TCP; `now` in milliseconds. The counter to raise. */
   heed(b: Uint8Array, ip: number, end: number, now: number): number {
     const version = b[ip] >>> 4 === 4 ? 4 : 6
     const header = version === 4 ? ipv4.check(b, ip, end, Protocol.icmp) : ipv6.check(b, ip, end, Protocol.icmp6)
-    if (header < 0) return -1
+    if (header < 0) return Counter.otherProtocol
     const at = ip + header
     const icmpEnd = ip + (version === 4 ? ipv4.totalLength(b, ip) : ipv6.headerLength + ipv6.payloadLength(b, ip))
-    if (icmp.check(b, at, icmpEnd, version, ip) < 0) return -1
+    if (icmp.check(b, at, icmpEnd, version, ip) < 0) return Counter.otherProtocol
     const slot = this.#flow(b, at, version)
-    if (slot < 0) return -1
+    if (slot < 0) return Counter.otherProtocol
     const mtu = Math.max(icmp.mtu(b, at), least[version])
     const largest = mtu - tcp.headerLength - (version === 4 ? ipv4.minimumHeaderLength : ipv6.headerLength)
     const { flows } = this.#memory
-    if (largest >= flows.load(slot, Field.maxDatagram) || !this.#looks.take(now)) return -1
+    if (largest >= flows.load(slot, Field.maxDatagram) || !this.#looks.take(now)) return Counter.otherProtocol
     const vouched = icmp.quotesAck(b, at, icmpEnd)
-    if (!this.#onItsWay(b, at, slot) || (vouched ? !this.#ours(b, at, slot) : version === 6)) return -1
-    if (!this.#sentSinceTold(b, at, slot, now, vouched)) {
-      this.#counters[Counter.pathMtuDoubted] += 1
-      return -2
-    }
+    if (!this.#onItsWay(b, at, slot) || (vouched ? !this.#ours(b, at, slot) : version === 6))
+      return Counter.otherProtocol
+    if (!this.#sentSinceTold(b, at, slot, now, vouched)) return Counter.pathMtuDoubted
     flows.store(slot, Field.mtuToldAt, 0)
     flows.store(slot, Field.maxDatagram, largest)
-    this.#counters[Counter.pathMtuLowered] += 1
-    return slot
+    const fields = { largestDatagram: largest, remotePort: flows.load(slot, Field.ports) >>> 16 }
+    this.#report({ kind: 'log', level: 'warn', text: 'the path carries only smaller packets', fields })
+    return Counter.pathMtuLowered
   }
 
   #onItsWay(b: Uint8Array, at: number, slot: number): boolean {

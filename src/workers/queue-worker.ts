@@ -152,9 +152,14 @@ class QueueWorker {
     report({ kind: 'ready', thread: Number(basename(readlinkSync('/proc/thread-self'))) })
   }
 
-  #wake(count: number): void {
+  /** Every callback begins so. */
+  #turn(): void {
     this.#now = native.clock()
     this.#heartbeat.beat(this.#now)
+  }
+
+  #wake(count: number): void {
+    this.#turn()
     for (let i = 0; i < count; i++) {
       const token = this.#events[i * 2]
       if (token === Token.bell) this.#inbox.wake()
@@ -255,7 +260,7 @@ class QueueWorker {
   #obey(order: Order): void {
     // A closed port still delivers what had come: nothing may begin any more.
     if (this.#stopping) return
-    this.#now = native.clock()
+    this.#turn()
     switch (order.kind) {
       case 'opened':
         this.#opened(order.slot, order.generation, order.key)
@@ -341,8 +346,7 @@ class QueueWorker {
 
   #every(ms: number, tick: () => void): void {
     const timer = setInterval(() => {
-      this.#now = native.clock()
-      this.#heartbeat.beat(this.#now)
+      this.#turn()
       tick()
     }, ms)
     this.#timers.push(timer)
@@ -351,7 +355,7 @@ class QueueWorker {
   #after(ms: number, act: (now: number) => void): void {
     const timer = setTimeout(() => {
       this.#once.delete(timer)
-      this.#now = native.clock()
+      this.#turn()
       act(this.#now)
     }, ms)
     this.#once.add(timer)

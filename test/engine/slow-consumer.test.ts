@@ -21,8 +21,9 @@ t.test('a socket that nobody reads is bounded, and slows nobody', async t => {
     live.client.send(pattern(700, round))
     const [datagram] = await take(live.server, 1)
     if (Buffer.compare(datagram, pattern(700, round)) !== 0) t.fail(`datagram ${round} of the other flow`)
+    // The other queue's worker may be behind on a busy machine, and the link holds only so much.
+    await until(() => slow.server.stats().datagramsIn === sent.length, 'arrived')
   }
-  await until(() => slow.server.stats().datagramsIn === 2000, 'all arrived')
   await until(() => slow.server.stats().dropped === 2000 - kept, 'what had no room is counted')
   t.equal(drops(stacks.b).receiveQueueFull, 2000 - kept)
   t.equal(live.server.stats().dropped, 0)

@@ -13,6 +13,7 @@ import { Delivery, type LaneReader, type LaneWriter, readRoom } from '../../src/
 import type { Report } from '../../src/workers/messages.js'
 import { Classifier, type Segment } from '../../src/workers/segment.js'
 import { local4, local6, localPort, remote4, remote6, type VirtioSize } from '../support/frames.js'
+import { Later } from '../support/later.js'
 import { type FlowId, MemoryStack } from '../support/memory-stack.js'
 import { virtio } from '../wire/malformed.js'
 import { naive, type Parsed } from '../wire/naive.js'
@@ -70,7 +71,7 @@ export class Subject {
   #known: Known[] = []
   #now = 1_000_000
   #reports: Report[] = []
-  #later: { at: number; act(now: number): void }[] = []
+  readonly #later = new Later()
   #delivered: { slot: number; bytes: number[] }[] = []
   #offer: { family: 4 | 6; remotePort: number; source: string; seq: number } | undefined
   /** What happened, coarsely: counters and segments in their order. */
@@ -90,7 +91,7 @@ export class Subject {
       deliver: (slot, generation, s) => this.#deliver(slot, generation, s),
       report: report => this.#reports.push(report),
       owesAck: () => {},
-      after: (ms, act) => this.#later.push({ at: this.#now + ms, act }),
+      after: (ms, act) => this.#later.add(this.#now + ms, act),
     })
   }
 
@@ -105,20 +106,6 @@ export class Subject {
     return this.#story.join(';')
   }
 
-  #wait(ms: number): void {
-    this.#now += ms
-    for (const later of this.#later.filter(({ at }) => at <= this.#now)) {
-      this.#later.splice(this.#later.indexOf(later), 1)
-      later.act(this.#now)
-    }
-    // A challenge that was put off: no packet's that comes later.
-    for (let frame = this.#stack.take(); frame !== undefined; frame = this.#stack.take()) {
-      demand(typeof naive([...frame], this.#virtioSize) === 'object', 'wrote a malformed packet')
-      this.#story.push('late')
-    }
-    this.#stack.raised()
-  }
-
   close(): void {
     this.#egress.close()
     this.#lane.close()
@@ -126,6 +113,17 @@ export class Subject {
     native.arenaClose(this.#ownArena)
     native.arenaClose(this.#packetsArena)
     this.#stack.close()
+  }
+
+  #wait(ms: number): void {
+    this.#now += ms
+    this.#later.run(this.#now)
+    // A challenge that was put off: no packet's that comes later.
+    for (let frame = this.#stack.take(); frame !== undefined; frame = this.#stack.take()) {
+      demand(typeof naive([...frame], this.#virtioSize) === 'object', 'wrote a malformed packet')
+      this.#story.push('late')
+    }
+    this.#stack.raised()
   }
 
   /** Always the same connections; nothing of an earlier input but caches and the clock. */

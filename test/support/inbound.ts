@@ -6,6 +6,7 @@ import { Inbound } from '../../src/workers/inbound.js'
 import type { Report } from '../../src/workers/messages.js'
 import { Classifier } from '../../src/workers/segment.js'
 import { type FrameFields, frame, summary } from './frames.js'
+import { Later } from './later.js'
 import { MemoryStack, type MemoryStackOptions } from './memory-stack.js'
 
 export interface Delivered {
@@ -40,7 +41,7 @@ export class InboundUnderTest {
   #reports: Report[] = []
   #delivered: Delivered[] = []
   #owed: number[] = []
-  #later: { at: number; act(now: number): void }[] = []
+  readonly #later = new Later()
 
   constructor(t: Test, options: MemoryStackOptions = {}) {
     this.stack = new MemoryStack(options)
@@ -58,7 +59,7 @@ export class InboundUnderTest {
         }),
       report: report => this.#reports.push(report),
       owesAck: slot => this.#owed.push(slot),
-      after: (ms, act) => this.#later.push({ at: this.now + ms, act }),
+      after: (ms, act) => this.#later.add(this.now + ms, act),
     })
     t.teardown(() => {
       this.#egress.close()
@@ -82,9 +83,7 @@ export class InboundUnderTest {
   /** Time passes, and what was put off until then happens. */
   wait(ms: number): Outcome {
     this.now += ms
-    const due = this.#later.filter(({ at }) => at <= this.now)
-    this.#later = this.#later.filter(({ at }) => at > this.now)
-    for (const { act } of due) act(this.now)
+    this.#later.run(this.now)
     return this.outcome()
   }
 

@@ -1,13 +1,10 @@
-import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TAP } from 'tap'
 import { enter, unavailable } from '../../../src/lab/enter.js'
+import { missingTool } from '../../../src/lab/tools.js'
 import { phantun } from './programs.js'
-
-const works = (program: string, ...args: string[]): boolean =>
-  spawnSync(program, args, { stdio: 'ignore', timeout: 10_000 }).status === 0
 
 const noTun = (): string | undefined => {
   try {
@@ -20,12 +17,9 @@ const noTun = (): string | undefined => {
 
 /** Why something that a test needs is not to be had here, or undefined. */
 export const needs = {
-  nft: () => (works('nft', '--version') ? undefined : 'nft is missing (Debian: apt-get install nftables)'),
-  ethtool: () => (works('ethtool', '--version') ? undefined : 'ethtool is missing (Debian: apt-get install ethtool)'),
-  tshark: () =>
-    works('tshark', '--version') && works('tcpdump', '--version')
-      ? undefined
-      : 'tshark or tcpdump is missing (Debian: apt-get install tshark tcpdump)',
+  nft: () => missingTool('nft', 'nftables'),
+  ethtool: () => missingTool('ethtool'),
+  tshark: () => missingTool('tshark') ?? missingTool('tcpdump'),
   phantun: () =>
     existsSync(phantun.client) && existsSync(phantun.server)
       ? undefined

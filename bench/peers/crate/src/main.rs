@@ -3,8 +3,8 @@
 //! ```text
 //! fake-tcp-crate-peer send --tun-local IP --tun-peer IP --remote IP:PORT [--size BYTES] [--flows N] [--seconds S] [--tun NAME]
 //! fake-tcp-crate-peer recv --tun-local IP --tun-peer IP --port PORT [--seconds S] [--tun NAME]
-//! ```
 //! fake-tcp-crate-peer close --tun-local IP --tun-peer IP --remote IP:PORT [--flows N] [--seconds S] [--tun NAME]
+//! ```
 //!
 //! Like the crate's own programs it opens one TUN queue per CPU. Datagrams begin with the 8 bytes of bench/load/datagram.ts.
 //! The sender gives each connection `RUN` datagrams before it goes on to the next, as our library's sender does. Either mode
