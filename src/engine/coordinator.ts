@@ -2,17 +2,18 @@ import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
 import { native } from '../native.js'
+import { headersLength } from '../wire/sizes.js'
 import { Egress } from '../workers/egress.js'
 import type { Deliver } from '../workers/inbox.js'
 import { End, type Report } from '../workers/messages.js'
-import { ports, StackMemory } from '../workers/shared-stack.js'
+import { StackMemory } from '../workers/shared-stack.js'
 import { type Address, endpoint, fromWords } from './address.js'
 import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
 import { Handshakes } from './handshakes.js'
 import { KeepAlive, type KeepaliveOptions } from './keep-alive.js'
 import { defaults, type StackOptions } from './options.js'
-import { choosePort, queueOf } from './ports.js'
+import { Ports } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
 import { race } from './race.js'
 import { Services } from './services.js'
@@ -64,13 +65,13 @@ export class Coordinator {
   readonly memory: StackMemory
   readonly counterPage: CounterPage
   readonly transfers: Transfers
+  readonly ports: Ports
   readonly #table: TupleTable
   readonly #workers: QueueWorkers
   readonly #handshakes = new Handshakes()
   readonly #inbox: ThreadInbox
   readonly #logger: StackOptions['logger']
   readonly #owners: (Owner | undefined)[] = []
-  readonly #portOwners = new Map<number, Owner>()
   readonly #gone: number[] = []
   readonly #services: Services
   readonly #keepAlive: NodeJS.Timeout | undefined
@@ -90,6 +91,7 @@ export class Coordinator {
     this.memory = new StackMemory(shared)
     this.counterPage = this.memory.counters(this.thread)
     this.#table = new TupleTable(this.flows, index)
+    this.ports = new Ports(device, this.#table, this.memory.listening)
     this.egress = new Egress(this.memory, this.counterPage)
     this.#inbox = new ThreadInbox(this.memory, this.thread, (...delivery) => this.onDelivery(...delivery))
     const { stuckAfter = defaults.stuckAfter, workerHeap = defaults.workerHeap } = options
@@ -132,23 +134,10 @@ export class Coordinator {
     return readCounters(pages.map(page => this.memory.counters(page)))
   }
 
-  /** Throws PORT_TAKEN when somebody listens on `port`. */
-  checkFree(port: number): void {
-    if (!this.#portOwners.has(port)) return
-    throw new FakeTcpError(ErrorCode.PORT_TAKEN, `Port ${port} of this stack is taken: close its listener first.`)
-  }
-
   /** From now on handshakes on `port` end in connections of `owner`. Throws PORT_TAKEN. */
   listen(port: number, owner: Owner): void {
-    this.checkFree(port)
-    this.#portOwners.set(port, owner)
+    this.ports.take(port, owner)
     this.#synFilter ??= this.#openSynFilter()
-    ports.setListening(this.memory.listening, port, true)
-  }
-
-  unlisten(port: number): void {
-    ports.setListening(this.memory.listening, port, false)
-    this.#portOwners.delete(port)
   }
 
   /** Loads a service module into every worker; its number. Rejects with the module's own error. */
@@ -166,10 +155,9 @@ export class Coordinator {
     return new Promise((resolve, reject) => {
       const { remote, port, owner, timeout, signal } = request
       const now = native.clock()
+      this.#checkFamily(remote)
       const wanted = request.queue ?? this.#nextQueue++ % this.queues
-      const localPort = this.#localPort(remote, port, wanted, now)
-      // Its packets may have to come to another queue, when no port is left that leads to the wanted one.
-      const queue = this.device.steered ? queueOf(localPort, port, this.queues) : wanted
+      const { localPort, queue } = this.ports.choose(remote, port, wanted, now)
       const id = this.#add(remote, port, localPort, owner, { state: State.synSent, queue, nextSeq: 1, nextAck: 0 }, now)
       this.#handshakes.begin({
         ...id,
@@ -216,7 +204,7 @@ export class Coordinator {
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
     this.#services.abandon(closed())
-    for (const port of [...this.#portOwners.keys()]) this.unlisten(port)
+    this.ports.releaseAll()
     for (let slot = 0; slot < this.flows.capacity && this.connections > 0; slot++) {
       const generation = this.flows.load(slot, Field.generation)
       if ((generation & 1) === 0 && this.flows.load(slot, Field.state) !== State.free) {
@@ -307,7 +295,7 @@ export class Coordinator {
       this.#workers.post(queue, { kind: 'opened', slot: known, generation, key })
       return
     }
-    const owner = this.#portOwners.get(localPort)
+    const owner = this.ports.owner(localPort)
     const quarantined = this.#table.quarantined(remote, remotePort, localPort, now)
     if (owner === undefined || quarantined) {
       this.counterPage[Counter.openRefused] += 1
@@ -375,7 +363,7 @@ export class Coordinator {
         state: begin.state,
         homeQueue: begin.queue,
         consumer: owner.consumer,
-        maxDatagram: this.device.mtu - (remote.family === 4 ? 40 : 60),
+        maxDatagram: this.device.mtu - headersLength(remote.family),
         service: owner.service,
         token: owner.token,
         nextSeq: begin.nextSeq,
@@ -387,28 +375,9 @@ export class Coordinator {
     return id
   }
 
-  /** A local port for a connection to `port`, if there is one such that its packets arrive on `queue`. */
-  #localPort(remote: Address, port: number, queue: number, now: number): number {
-    if ((remote.family === 4 ? this.address4 : this.address6) === undefined) {
-      throw new FakeTcpError(
-        ErrorCode.NO_ADDRESS,
-        `This stack has no IPv${remote.family} address to reach ${remote.text} from.`,
-      )
-    }
-    const free = (localPort: number) =>
-      !this.#portOwners.has(localPort) &&
-      this.#table.find(remote, port, localPort) < 0 &&
-      !this.#table.quarantined(remote, port, localPort, now)
-    const leads = (localPort: number) => !this.device.steered || queueOf(localPort, port, this.queues) === queue
-    let localPort = choosePort(localPort => leads(localPort) && free(localPort))
-    if (localPort < 0) localPort = choosePort(free)
-    if (localPort < 0) {
-      throw new FakeTcpError(
-        ErrorCode.PORTS_EXHAUSTED,
-        `No local port is left for ${endpoint(remote.text, port)}: close some connections to it first.`,
-      )
-    }
-    return localPort
+  #checkFamily({ family, text }: Address): void {
+    if ((family === 4 ? this.address4 : this.address6) !== undefined) return
+    throw new FakeTcpError(ErrorCode.NO_ADDRESS, `This stack has no IPv${family} address to reach ${text} from.`)
   }
 
   #purge(): void {

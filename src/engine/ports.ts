@@ -1,12 +1,17 @@
 import { randomInt } from 'node:crypto'
+import { ErrorCode, FakeTcpError } from '../errors.js'
+import { ports as bits } from '../workers/shared-stack.js'
+import { type Address, endpoint } from './address.js'
+import type { Owner } from './coordinator.js'
+import type { Device } from './device.js'
+import type { TupleTable } from './tuple-table.js'
 
 /** Local ports of outgoing connections (WIRE.md; Linux's own default range). */
 export const ephemeral = { first: 32_768, last: 60_999 } as const
 const count = ephemeral.last - ephemeral.first + 1
 
 /** Queue of a steered device that a connection's packets arrive on (`tunSteer`). */
-export const queueOf = (localPort: number, remotePort: number, queues: number): number =>
-  (localPort ^ remotePort) % queues
+const queueOf = (localPort: number, remotePort: number, queues: number): number => (localPort ^ remotePort) % queues
 
 /** The first usable local port from a random start on, wrapping around; -1 when none is. */
 export const choosePort = (usable: (port: number) => boolean): number => {
@@ -16,4 +21,68 @@ export const choosePort = (usable: (port: number) => boolean): number => {
     if (usable(port)) return port
   }
   return -1
+}
+
+/** The ports of a stack's own addresses: who listens on which, and which one a connection to elsewhere may have. */
+export class Ports {
+  readonly #device: Device
+  readonly #table: TupleTable
+  readonly #listening: Int32Array
+  readonly #owners = new Map<number, Owner>()
+
+  /** `listening`: the bits that the workers look at. */
+  constructor(device: Device, table: TupleTable, listening: Int32Array) {
+    this.#device = device
+    this.#table = table
+    this.#listening = listening
+  }
+
+  /** Who gets the connections that come to `port`. */
+  owner(port: number): Owner | undefined {
+    return this.#owners.get(port)
+  }
+
+  /** Throws PORT_TAKEN when somebody listens on `port`. */
+  checkFree(port: number): void {
+    if (!this.#owners.has(port)) return
+    throw new FakeTcpError(ErrorCode.PORT_TAKEN, `Port ${port} of this stack is taken: close its listener first.`)
+  }
+
+  /** Throws PORT_TAKEN. */
+  take(port: number, owner: Owner): void {
+    this.checkFree(port)
+    this.#owners.set(port, owner)
+    bits.setListening(this.#listening, port, true)
+  }
+
+  release(port: number): void {
+    bits.setListening(this.#listening, port, false)
+    this.#owners.delete(port)
+  }
+
+  releaseAll(): void {
+    for (const port of [...this.#owners.keys()]) this.release(port)
+  }
+
+  /**
+   * A local port for a connection to `port`, if there is one such that its packets arrive on the queue `wanted`, and the queue they
+   * do arrive on. Throws PORTS_EXHAUSTED.
+   */
+  choose(remote: Address, port: number, wanted: number, now: number): { localPort: number; queue: number } {
+    const { steered, queues } = this.#device
+    const free = (localPort: number) =>
+      !this.#owners.has(localPort) &&
+      this.#table.find(remote, port, localPort) < 0 &&
+      !this.#table.quarantined(remote, port, localPort, now)
+    const queue = (localPort: number) => (steered ? queueOf(localPort, port, queues.length) : wanted)
+    let localPort = choosePort(localPort => queue(localPort) === wanted && free(localPort))
+    if (localPort < 0) localPort = choosePort(free)
+    if (localPort < 0) {
+      throw new FakeTcpError(
+        ErrorCode.PORTS_EXHAUSTED,
+        `No local port is left for ${endpoint(remote.text, port)}: close some connections to it first.`,
+      )
+    }
+    return { localPort, queue: queue(localPort) }
+  }
 }

@@ -131,7 +131,7 @@ export class Stack implements AsyncDisposable {
     const backlog = whole(options.backlog ?? defaults.backlog, 'backlog', 1, 65_535)
     const listener = new Listener(port, backlog, closed => {
       this.#listeners.delete(closed)
-      this.#coordinator.unlisten(closed.port)
+      this.#coordinator.ports.release(closed.port)
     })
     this.#coordinator.listen(port, this.#owner(listener))
     this.#listeners.add(listener)
@@ -146,7 +146,7 @@ export class Stack implements AsyncDisposable {
     this.#checkOpen()
     if (port !== undefined) {
       checkPort(port, 'port')
-      this.#coordinator.checkFree(port)
+      this.#coordinator.ports.checkFree(port)
     }
     const service = await this.#coordinator.serve(url.href, options.workerData)
     if (port !== undefined) this.#coordinator.listen(port, { consumer: 0, service, token: 0 })

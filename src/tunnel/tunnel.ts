@@ -4,6 +4,7 @@ import { type Address, checkPort, endpoint, fromBytes, parseAddress } from '../e
 import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
 import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import { headersLength } from '../wire/sizes.js'
 import { type ClientData, idleMs, keepalive, type ServerData } from './options.js'
 import { addressesOf } from './server-addresses.js'
 import { claimUdpPort } from './udp-socket.js'
@@ -111,12 +112,9 @@ const start = async (
 const common = (options: TunnelOptions, family: 4 | 6) => ({
   idleMs: options.idleMs ?? idleMs,
   ...(options.handshakePacket !== undefined && {
-    handshakePacket: readHandshake(options.handshakePacket, (options.tun?.mtu ?? defaults.mtu) - headers[family]),
+    handshakePacket: readHandshake(options.handshakePacket, (options.tun?.mtu ?? defaults.mtu) - headersLength(family)),
   }),
 })
-
-/** Bytes of the IP header and TCP's. */
-const headers = { 4: 40, 6: 60 } as const
 
 const readHandshake = (path: string, most: number): Uint8Array => {
   let bytes: Buffer

@@ -5,6 +5,7 @@ import * as checksum from '../wire/checksum.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as ipv6 from '../wire/ipv6.js'
 import { distance } from '../wire/serial.js'
+import { headersLength, ipHeaderLength } from '../wire/sizes.js'
 import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
 import type { Tuple } from './messages.js'
@@ -50,7 +51,7 @@ export class Egress {
 
   /** Most payload bytes of one super-packet for a flow of this family; without offload the same, cut by software. */
   static maxPayload(family: number): number {
-    return maxPacket - tcp.headerLength - (family === 4 ? ipv4.minimumHeaderLength : ipv6.headerLength)
+    return maxPacket - headersLength(family)
   }
 
   /**
@@ -274,7 +275,7 @@ export class Egress {
   ): number {
     const head = this.#head
     const ip = this.#virtioSize
-    const tcpAt = ip + (family === 4 ? ipv4.minimumHeaderLength : ipv6.headerLength)
+    const tcpAt = ip + ipHeaderLength(family)
     const headerLength = tcp.emit(head, tcpAt, ports & 0xffff, ports >>> 16, seq, ack, flags)
     const l4Length = headerLength + payload
     let pseudo: number

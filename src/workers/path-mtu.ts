@@ -5,7 +5,7 @@ import { Protocol } from '../wire/ip.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as ipv6 from '../wire/ipv6.js'
 import { distance } from '../wire/serial.js'
-import * as tcp from '../wire/tcp.js'
+import { headersLength } from '../wire/sizes.js'
 import type { Report } from './messages.js'
 import type { StackMemory } from './shared-stack.js'
 import { TokenBucket } from './token-bucket.js'
@@ -47,7 +47,7 @@ export class PathMtu {
     const slot = this.#flow(b, at, version)
     if (slot < 0) return Counter.otherProtocol
     const mtu = Math.max(icmp.mtu(b, at), least[version])
-    const largest = mtu - tcp.headerLength - (version === 4 ? ipv4.minimumHeaderLength : ipv6.headerLength)
+    const largest = mtu - headersLength(version)
     const { flows } = this.#memory
     if (largest >= flows.load(slot, Field.maxDatagram) || !this.#looks.take(now)) return Counter.otherProtocol
     const vouched = icmp.quotesAck(b, at, icmpEnd)
