@@ -25,6 +25,9 @@ import { type FlowId, TupleTable } from './tuple-table.js'
 /** Between two addresses of the same peer (RFC 8305 §5). */
 const raceDelayMs = 250
 
+/** A stock server's SYN+ACK begins there; ours with a cookie. */
+const stockServerSeq = 0
+
 /** Who consumes a flow: a thread, and what to tell when it opens and ends. */
 export interface Owner {
   readonly consumer: number
@@ -328,6 +331,8 @@ export class Coordinator {
     this.#table.setNumbers(slot, 1, (seq + 1) | 0, now)
     this.flows.store(slot, Field.state, State.established)
     this.egress.ack(slot, now)
+    // A stock server's silence would keep its window at 64 KiB in conntrack's eyes (docs/architecture.md); ours speaks soon.
+    if (seq === stockServerSeq) this.egress.ack(slot, now, 1)
     this.#handshakes.answered(slot, generation)
   }
 

@@ -31,6 +31,14 @@ for (const link of links) {
   }
 }
 
+t.test('a stock server, whose SYN+ACK has the number 0, is asked for an ACK at once', async t => {
+  const { stack, peer } = await openRaw(t)
+  const [, flow] = await Promise.all([stack.connect(peerAddress[4], 4567), peer.accept(0)])
+  t.match(await flow.next('probe', s => s.seq !== 1), { flags: ACK, seq: 0, ack: 1, payload: { length: 0 } })
+  flow.send({ seq: 1, ack: 0 })
+  t.same(await peer.during(50), [], 'its answer needs none')
+})
+
 t.test('a SYN each second until the timeout', async t => {
   const { stack, peer } = await openRaw(t)
   const began = performance.now()
