@@ -19,7 +19,7 @@
         'native/poller.cc',
         'native/segments.cc',
         'native/steering.cc',
-        'native/syn_filter.cc',
+        'native/flood_filter.cc',
         'native/tun.cc',
         'native/udp.cc',
         'native/udp_messages.cc',

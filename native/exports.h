@@ -20,10 +20,13 @@ napi_value tunName(Environment&, int fd);
 int32_t tunHeaderSize(Environment&, int fd, int bytes);
 int32_t tunOffload(Environment&, int fd, uint32_t offloads);
 int32_t tunSteer(Environment&, int fd);
-int32_t synMapOpen(Environment&);
-int32_t synFilterOpen(Environment&, int map);
+int32_t floodMapOpen(Environment&);
+int32_t floodFilterOpen(Environment&, int map);
 int32_t tunFilter(Environment&, int fd, int program);
-double synFilterDropped(Environment&, int map);
+int32_t floodBegin(Environment&, int map);
+int32_t floodSyns(Environment&, int map, int twice);
+int32_t floodAdmit(Environment&, int map, Bytes tuples);
+double floodDropped(Environment&, int map, int syns);
 
 int32_t captureOpen(Environment&, Name interface, int receiveBuffer);
 int32_t linkUp(Environment&, Name name, int mtu, int txQueueLength);

@@ -98,19 +98,26 @@ export interface Addon {
    */
   tunSteer(fd: number): number
   /**
-   * What the SYN filter remembers: 16 MiB of the kernel's memory, a byte per SYN that came lately. A descriptor or -errno: -EPERM without
-   * CAP_BPF.
+   * What the flood filter remembers: 16 MiB of the kernel's memory, a byte for each place that a tuple may hash to. A descriptor or -errno: -EPERM
+   * without CAP_BPF.
    */
-  synMapOpen(): number
+  floodMapOpen(): number
   /**
-   * An eBPF program for `tunFilter`. Of TCP's SYNs it passes those that came before, in this or the last span of 2^30 ns (1.07 s), 48,000 a second
-   * at most, and everything else that has whole headers. A descriptor or -errno: -EPERM without CAP_BPF.
+   * An eBPF program for `tunFilter`. It passes what belongs to a tuple that `floodAdmit` was told; of the rest 48,000 packets a second that belong
+   * to a handshake (a SYN; what else comes of a tuple whose SYN came in this or the last span of 2^30 ns, 1.07 s), and 6,000 others.
+   * A descriptor or -errno: -EPERM without CAP_BPF.
    */
-  synFilterOpen(map: number): number
+  floodFilterOpen(map: number): number
   /** What the interface of a TUN descriptor sends to its queues goes through this program first (TUNSETFILTEREBPF); -1: no program. 0 or -errno. */
   tunFilter(fd: number, program: number): number
-  /** SYNs that programs of this map have dropped so far, or -errno. */
-  synFilterDropped(map: number): number
+  /** Forgets all tuples, from now on another place for each. 0 or -errno. */
+  floodBegin(map: number): number
+  /** `twice` 1: a SYN passes only when one of its tuple came in this or the last span of 2^30 ns. 0 or -errno. */
+  floodSyns(map: number, twice: number): number
+  /** Tuples of live connections, six words each in this machine's byte order: family, remote port << 16 | local port, remote address. 0 or -errno. */
+  floodAdmit(map: number, tuples: Uint8Array): number
+  /** Packets that programs of this map have dropped so far, or -errno: SYNs with `syns` 1, others with 0. */
+  floodDropped(map: number, syns: number): number
   /** Two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other, into `out[0]` and `out[1]`. */
   pairOpen(out: Int32Array): number
   /** An AF_PACKET socket that sees every packet of an interface, both directions, link-layer header stripped (SOCK_DGRAM). */

@@ -2,6 +2,7 @@
 // connection without its numbers.
 //
 // tcp-flood --to IP:PORT --kind syn [--rate PER_SECOND] [--seconds S]              SYNs from random hosts of 198.18.0.0/15
+// tcp-flood --to IP:PORT --kind stray [--rate PER_SECOND] [--seconds S]            ACK, data, RST, FIN and SYN|ACK from there
 // tcp-flood --to IP:PORT --kind blind --from IP:PORT --count N [--rate …]          RST, RST|ACK, data, SYN, SYN|ACK, FIN and ICMP "too big", with
 //                                                                                 random numbers
 //
@@ -56,10 +57,18 @@ static size_t build(uint8_t *packet, struct sockaddr_in from, struct sockaddr_in
   return length;
 }
 
-static size_t syn(uint8_t *packet, struct sockaddr_in to) {
+static struct sockaddr_in anybody(void) {
   struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(1024 + random32() % 64000))};
   from.sin_addr.s_addr = htonl(0xc6120000u | (random32() & 0x1ffff));
-  return build(packet, from, to, SYN, 0, 0, 0);
+  return from;
+}
+
+static size_t syn(uint8_t *packet, struct sockaddr_in to) { return build(packet, anybody(), to, SYN, 0, 0, 0); }
+
+static size_t stray(uint8_t *packet, struct sockaddr_in to) {
+  static const uint8_t kinds[] = {ACK, ACK, RST, FIN | ACK, SYN | ACK};
+  uint32_t kind = random32() % sizeof kinds;
+  return build(packet, anybody(), to, kinds[kind], random32(), random32(), kind == 0 ? PAYLOAD : 0);
 }
 
 // A router in 198.18.0.0/15 tells `to` that a packet of its connection to `from` was too big; one in two quotes no more than it must.
@@ -94,7 +103,7 @@ static size_t blind(uint8_t *packet, struct sockaddr_in from, struct sockaddr_in
 
 int main(int argc, char **argv) {
   const char *kind = option(argc, argv, "--kind");
-  int is_blind = kind && !strcmp(kind, "blind");
+  int is_blind = kind && !strcmp(kind, "blind"), is_stray = kind && !strcmp(kind, "stray");
   struct sockaddr_in to = endpoint(option(argc, argv, "--to"));
   struct sockaddr_in from = is_blind ? endpoint(option(argc, argv, "--from")) : to;
   double rate = number(argc, argv, "--rate", 0, 0, 1e9);
@@ -115,7 +124,7 @@ int main(int argc, char **argv) {
     double due = rate > 0 ? (now() - start) * rate : 1e18;
     for (int burst = 0; burst < 16 && (double)(sent + refused) < due && (double)sent < count; burst++) {
       for (int i = 0; i < BATCH; i++)
-        pieces[i].iov_len = is_blind ? blind(packets[i], from, to) : syn(packets[i], to);
+        pieces[i].iov_len = is_blind ? blind(packets[i], from, to) : is_stray ? stray(packets[i], to) : syn(packets[i], to);
       int done = sendmmsg(fd, messages, BATCH, 0);
       if (done > 0) sent += (uint64_t)done;
       else refused += BATCH;

@@ -10,6 +10,7 @@ import { StackMemory } from '../workers/shared-stack.js'
 import { type Address, endpoint, fromWords } from './address.js'
 import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
+import { FloodFilter } from './flood-filter.js'
 import { Handshakes } from './handshakes.js'
 import { KeepAlive, type KeepaliveOptions } from './keep-alive.js'
 import { defaults, type StackOptions } from './options.js'
@@ -17,7 +18,6 @@ import { Ports } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
 import { race } from './race.js'
 import { Services } from './services.js'
-import { SynFilter } from './syn-filter.js'
 import { ThreadInbox } from './thread-inbox.js'
 import { Transfers } from './transfers.js'
 import { type FlowId, TupleTable } from './tuple-table.js'
@@ -79,7 +79,7 @@ export class Coordinator {
   readonly #services: Services
   readonly #keepAlive: NodeJS.Timeout | undefined
   /** Made for the first listener, where there can be one. */
-  #synFilter: SynFilter | undefined
+  #floodFilter: FloodFilter | undefined
   #nextQueue = 0
   #closing = false
 
@@ -140,7 +140,7 @@ export class Coordinator {
   /** From now on handshakes on `port` end in connections of `owner`. Throws PORT_TAKEN. */
   listen(port: number, owner: Owner): void {
     this.ports.take(port, owner)
-    this.#synFilter ??= this.#openSynFilter()
+    this.#floodFilter ??= this.#openFloodFilter()
   }
 
   /** Loads a service module into every worker; its number. Rejects with the module's own error. */
@@ -203,7 +203,7 @@ export class Coordinator {
   async close(): Promise<void> {
     this.#closing = true
     clearInterval(this.#keepAlive)
-    this.#synFilter?.close()
+    this.#floodFilter?.close()
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
     this.#services.abandon(closed())
@@ -232,10 +232,11 @@ export class Coordinator {
     return setInterval(() => keepAlive.tick(this.#table.highWater, native.clock()), keepAlive.period).unref()
   }
 
-  #openSynFilter(): SynFilter | undefined {
-    return SynFilter.open(this.device.queues[0], {
-      dropped: count => {
-        this.counterPage[Counter.synFlood] += count
+  #openFloodFilter(): FloodFilter | undefined {
+    return FloodFilter.open(this.device.queues[0], this.flows, {
+      dropped: (syns, others) => {
+        this.counterPage[Counter.synFlood] += syns
+        this.counterPage[Counter.strayFlood] += others
       },
       log: text => this.#logger?.warn({ interface: this.device.name }, text),
     })
@@ -271,8 +272,8 @@ export class Coordinator {
       case 'log':
         this.#logger?.[report.level](report.fields, report.text)
         break
-      case 'synFlood':
-        this.#synFilter?.flood()
+      case 'flood':
+        this.#floodFilter?.flood(report.syns)
         break
       case 'deviceGone':
         this.onDeviceGone(
@@ -377,6 +378,7 @@ export class Coordinator {
       now,
     )
     this.#owners[id.slot] = owner
+    this.#floodFilter?.admit(id.slot)
     return id
   }
 

@@ -39,6 +39,8 @@ const drops = [
   'synSourceLimited',
   /** More SYNs than are answered at once: the client's next one will be. */
   'synFlood',
+  /** Neither a connection's nor a handshake's: dropped by the kernel while a flood lasted. */
+  'strayFlood',
   /** A router said that packets were too big, and is to say it again of a later one. */
   'pathMtuDoubted',
   'strayReset',

@@ -5,6 +5,7 @@ import { distance } from '../wire/serial.js'
 import { Flag } from '../wire/tcp.js'
 import { Challenges } from './challenges.js'
 import type { Egress } from './egress.js'
+import { FloodAlarm } from './flood-alarm.js'
 import type { Report } from './messages.js'
 import { type Opening, Openings } from './opening.js'
 import { PathMtu } from './path-mtu.js'
@@ -65,6 +66,7 @@ export class Inbound {
   readonly #cache: TupleCache
   readonly #cookies: SynCookies
   readonly #synGuard: SynGuard
+  readonly #alarm: FloodAlarm
   readonly #pathMtu: PathMtu
   readonly #strangers = new TokenBucket(strangerRate)
   readonly #remote = new Int32Array(4)
@@ -86,7 +88,8 @@ export class Inbound {
     this.#challenges = new Challenges(memory.flows, egress, hooks.after)
     this.#cache = new TupleCache(memory.flows, 16_384)
     this.#cookies = new SynCookies(memory.shared.cookieKey)
-    this.#synGuard = new SynGuard(memory.shared.cookieKey, () => hooks.report({ kind: 'synFlood' }))
+    this.#synGuard = new SynGuard(memory.shared.cookieKey, () => hooks.report({ kind: 'flood', syns: true }))
+    this.#alarm = new FloodAlarm(() => hooks.report({ kind: 'flood', syns: false }))
     this.#pathMtu = new PathMtu(memory, hooks.report)
   }
 
@@ -100,6 +103,7 @@ export class Inbound {
       const ip = at + this.#memory.shared.device.virtioSize
       const why = refused === Counter.otherProtocol ? this.#pathMtu.heed(bytes, ip, at + length, now) : refused
       counters[why] += 1
+      this.#alarm.refused(now)
       return
     }
     const s = this.#classifier.segment
@@ -263,6 +267,7 @@ export class Inbound {
     const kind = s.flags & kinds
     if ((kind & Flag.rst) !== 0) {
       this.#counters[Counter.strayReset] += 1
+      this.#alarm.refused(now)
       return
     }
     const listening = ports.isListening(this.#memory.listening, s.localPort)
@@ -291,6 +296,7 @@ export class Inbound {
       }
     }
     this.#counters[Counter.unknownTuple] += 1
+    this.#alarm.refused(now)
     this.#refuse(s, now, s.ack)
   }
 

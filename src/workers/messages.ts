@@ -28,7 +28,7 @@ export type Report =
   /** A service wants a connection to one of these addresses, homed on this worker's queue. */
   | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Target[] }
   /** More SYNs came than are answered. */
-  | { kind: 'synFlood' }
+  | { kind: 'flood'; syns: boolean }
   /** The kernel's number of the worker's thread. */
   | { kind: 'ready'; thread: number }
   /** Answers the order of the same name: whatever was read before it has gone off. */

@@ -1,4 +1,5 @@
 import { Counter } from '../memory/counters.js'
+import { FloodAlarm } from './flood-alarm.js'
 import type { Segment } from './segment.js'
 import { halfSipHash } from './syn-cookie.js'
 import { TokenBucket } from './token-bucket.js'
@@ -8,9 +9,6 @@ const globalRate = 50_000
 const globalBurst = 30_000
 /** As many again of those that come a second time: a flood may repeat itself too. */
 const againRate = 50_000
-/** SYNs refused per worker and second that make it a flood. */
-const floodRate = 10_000
-const tellMs = 1_000
 /** SYNs answered per source (an IPv4 address, an IPv6 /64) and second; a NAT with thousands of users may open that many at once. */
 const sourceRate = 2_000
 const sourceBurst = 20_000
@@ -29,11 +27,9 @@ const filterMs = 2_000
 export class SynGuard {
   readonly #k0: number
   readonly #k1: number
-  readonly #onFlood: () => void
   readonly #all = new TokenBucket(globalRate, globalBurst)
   readonly #again = new TokenBucket(againRate)
-  readonly #refusals = new TokenBucket(floodRate, floodRate / 10)
-  #toldAt = Number.NEGATIVE_INFINITY
+  readonly #alarm: FloodAlarm
   /** Per place, when its answers will have been paid for, in ms (the generic cell rate algorithm). */
   readonly #paidAt = new Float64Array(places)
   /** SYNs seen since the last turn and since the one before; made when they are first needed. */
@@ -45,16 +41,13 @@ export class SynGuard {
   constructor(key: Int32Array, onFlood: () => void) {
     this.#k0 = ~key[1]
     this.#k1 = ~key[0]
-    this.#onFlood = onFlood
+    this.#alarm = new FloodAlarm(onFlood)
   }
 
   /** -1: answer it. Otherwise the counter to raise. `now` in milliseconds. */
   refuses(s: Segment, now: number): number {
     const why = this.#judge(s, now)
-    if (why >= 0 && !this.#refusals.take(now) && now - this.#toldAt >= tellMs) {
-      this.#toldAt = now
-      this.#onFlood()
-    }
+    if (why >= 0) this.#alarm.refused(now)
     return why
   }
 

@@ -85,20 +85,25 @@ t.test('names and queues', async t => {
   native.close(longest)
 })
 
-t.test('the SYN filter: a first SYN is dropped, its repetition passes, and so does everything else', async t => {
-  const map = native.synMapOpen()
+t.test('the flood filter: a first SYN is dropped, its repetition passes, and so do a few others', async t => {
+  const map = native.floodMapOpen()
   if (map < 0) {
     t.equal(map, failure('EPERM'), 'without CAP_BPF')
     return
   }
-  const filter = native.synFilterOpen(map)
+  const filter = native.floodFilterOpen(map)
   t.ok(filter >= 0, `the kernel takes the program (${filter})`)
-  t.equal(native.synFilterOpen(-1), failure('EBADF'))
-  t.equal(native.synFilterDropped(-1), failure('EBADF'))
+  t.equal(native.floodFilterOpen(-1), failure('EBADF'))
+  t.equal(native.floodDropped(-1, 0), failure('EBADF'))
+  t.equal(native.floodBegin(-1), failure('EBADF'))
+  t.equal(native.floodSyns(-1, 1), failure('EBADF'))
+  t.equal(native.floodAdmit(-1, new Uint8Array(24)), failure('EBADF'))
+  t.equal(native.floodBegin(map), 0)
+  t.equal(native.floodSyns(map, 1), 0)
   t.equal(native.tunFilter(-1, filter), failure('EBADF'))
   const fd = await open('filter', 0)
   t.equal(native.tunFilter(fd, filter), 0)
-  t.equal(native.synFilterDropped(map), 0)
+  t.equal(native.floodDropped(map, 1), 0)
 
   /** SYNs of the kernel's own to 100 ports, which it sends again after a second, and ten datagrams. */
   const knocks = (host: string, seconds: number) =>
@@ -131,15 +136,16 @@ t.test('the SYN filter: a first SYN is dropped, its repetition passes, and so do
   for (const host of hasIPv6 ? ['10.9.8.2', 'fd00::2'] : ['10.9.8.2']) {
     t.same(await arrivals(knocks(host, 0.6)), { syns: 0, datagrams: 10 }, `${host}: first ones`)
     dropped += 100
-    t.equal(native.synFilterDropped(map), dropped)
+    t.equal(native.floodDropped(map, 1), dropped)
     // The ports of a new process's sockets are others.
     t.same(await arrivals(knocks(host, 1.8)), { syns: 100, datagrams: 10 }, `${host}: those that come again`)
     dropped += 100
-    t.equal(native.synFilterDropped(map), dropped)
+    t.equal(native.floodDropped(map, 1), dropped)
   }
   t.equal(native.tunFilter(fd, -1), 0)
   t.same(await arrivals(knocks('10.9.8.2', 0.6)), { syns: 100, datagrams: 10 }, 'without a filter')
-  t.equal(native.synFilterDropped(map), dropped)
+  t.equal(native.floodDropped(map, 1), dropped)
+  t.equal(native.floodDropped(map, 0), 0)
   for (const each of [fd, filter, map]) native.close(each)
 })
 

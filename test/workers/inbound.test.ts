@@ -54,6 +54,23 @@ t.test('no connection, no listener: RST|ACK that a real TCP understands', async 
   check(t, rows, under => under.stack.listen(localPort + 1), { virtioSize: 12 })
 })
 
+t.test('whatever is refused can make a flood', async t => {
+  const kinds: FrameFields[] = [
+    { flags: ACK, seq: 100, ack: 900 },
+    { flags: RST, seq: 100 },
+    { flags: SYN, seq: 0, checksumError: 1 },
+    { flags: ACK, seq: 100, ack: 900, ip4: { destination: 0x0a000001 } },
+  ]
+  for (const fields of kinds) {
+    const under = new InboundUnderTest(t)
+    const bytes = frame({ virtioSize: under.stack.shared.device.virtioSize, ...fields })
+    for (let i = 0; i < 1_000; i++) under.packet(bytes)
+    t.strictSame(under.outcome().reports, undefined)
+    under.packet(bytes)
+    t.strictSame(under.outcome().reports, [{ kind: 'flood', syns: false }])
+  }
+})
+
 t.test('a probe of an unknown connection is answered with RST|ACK (dead-peer detection of the other side)', async t => {
   const under = new InboundUnderTest(t)
   t.strictSame(under.receive({ flags: ACK, seq: 41, ack: 5 }).sent, ['RST|ACK 5 41'])

@@ -1,0 +1,179 @@
+/** The flood filter: what it passes, and its life: it comes with a flood and goes by itself. Runs inside a private network namespace. */
+import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { type Device, openTun } from '../../src/engine/device.js'
+import { FloodFilter } from '../../src/engine/flood-filter.js'
+import { createVirtualLink } from '../../src/index.js'
+import { FlowTable } from '../../src/memory/flow-table.js'
+import { native } from '../../src/native.js'
+import { ACK, type Outgoing, RawPeer, RST, SYN } from '../engine/raw-peer.js'
+
+const flows = () => FlowTable.allocate(16)
+const ends = {
+  a: {
+    hostAddress: '10.9.8.1',
+    stackAddress: '10.9.8.2',
+    hostAddress6: 'fd09::1',
+    stackAddress6: 'fd09::2',
+    queues: 1,
+  },
+  b: {
+    hostAddress: '10.9.7.1',
+    stackAddress: '10.9.7.2',
+    hostAddress6: 'fd08::1',
+    stackAddress6: 'fd08::2',
+    queues: 1,
+  },
+}
+for (const path of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeFileSync(`/proc/sys/net/${path}`, '1')
+
+/** How many TCP packets wait on a device. */
+const tcpPackets = ({ queues: [queue], virtioSize: ip }: Device): number => {
+  const bytes = Buffer.alloc(2048)
+  let found = 0
+  while (native.read(queue, bytes, 0, bytes.length) > 0) {
+    if (bytes[ip + (bytes[ip] >> 4 === 4 ? 9 : 6)] === 6) found++
+  }
+  return found
+}
+
+/** A device behind the filter, and somebody who sends to it by way of the kernel. */
+const filtered = (t: Test) => {
+  const [behind, before] = [openTun(ends.a), openTun(ends.b)]
+  const map = native.floodMapOpen()
+  const program = map < 0 ? map : native.floodFilterOpen(map)
+  t.teardown(() => {
+    for (const fd of [map, program]) if (fd >= 0) native.close(fd)
+    behind.close()
+    before.close()
+  })
+  if (program < 0) return undefined
+  t.equal(native.floodBegin(map), 0)
+  t.equal(native.tunFilter(behind.queues[0], program), 0)
+  const sender = new RawPeer(before, behind)
+  /** How many of these arrive. */
+  const passed = (count: number, make: (n: number) => Outgoing): number => {
+    let arrived = 0
+    for (let n = 0; n < count; n++) {
+      sender.send(make(n))
+      arrived += tcpPackets(behind)
+    }
+    return arrived
+  }
+  const dropped = () => native.floodDropped(map, 0) + native.floodDropped(map, 1)
+  return { map, passed, dropped, sender: before }
+}
+
+for (const family of [4, 6] as const) {
+  t.test(`what passes in a flood: IPv${family}`, async t => {
+    const rig = filtered(t)
+    if (rig === undefined) {
+      t.comment('skipped: the kernel takes no eBPF programs from us')
+      return
+    }
+    const { map, passed, dropped } = rig
+    const port = 4567
+    const from = (sourcePort: number, flags: number): Outgoing => ({
+      family,
+      sourcePort,
+      destinationPort: port,
+      flags,
+    })
+    const remote = (family === 4 ? rig.sender.stackAddress : rig.sender.stackAddress6)!.words
+    const live = Int32Array.of(family, (40_000 << 16) | port, ...remote)
+    t.equal(native.floodAdmit(map, new Uint8Array(live.buffer)), 0)
+
+    const start = performance.now()
+    const strays = passed(10_000, n => from(1_024 + n, n % 2 === 0 ? ACK : RST))
+    const spans = (performance.now() - start) / (2 ** 24 / 1e6) + 2
+    t.ok(strays >= 100 && strays <= spans * 100, `${strays} of 10,000 strays in ${spans.toFixed(1)} spans of time`)
+    t.equal(dropped(), 10_000 - strays, 'and the others are counted')
+    t.equal(
+      passed(2_000, () => from(40_000, ACK)),
+      2_000,
+      'all of a live connection',
+    )
+    t.equal(
+      passed(100, n => from(50_000 + n, SYN)),
+      100,
+      'a SYN, while nobody floods with them',
+    )
+    t.equal(
+      passed(100, n => from(50_000 + n, ACK)),
+      100,
+      'and what ends its handshake',
+    )
+    t.equal(native.floodSyns(map, 1), 0)
+    const before = native.floodDropped(map, 1)
+    t.equal(
+      passed(100, n => from(51_000 + n, SYN)),
+      0,
+      'in a flood of them not the first',
+    )
+    t.equal(native.floodDropped(map, 1) - before, 100)
+    t.equal(
+      passed(100, n => from(51_000 + n, SYN)),
+      100,
+      'but the second',
+    )
+    t.equal(native.floodBegin(map), 0)
+    passed(1_000, n => from(1_024 + n, ACK))
+    t.ok(passed(2_000, () => from(40_000, ACK)) < 2_000, 'the next flood knows nothing of this one')
+  })
+}
+
+t.test('by itself', async t => {
+  const device = openTun(ends.a)
+  t.teardown(() => device.close())
+  const said: string[] = []
+  let dropped = 0
+  const open = () =>
+    FloodFilter.open(device.queues[0], flows(), {
+      dropped: (syns, others) => {
+        dropped += syns + others
+      },
+      log: text => said.push(text),
+    })
+  const filter = open()
+  if (filter === undefined) {
+    t.comment('skipped: the kernel takes no eBPF programs from us')
+    return
+  }
+  /** SYNs that reach the queue within a moment of ten connects. */
+  const reached = async () => {
+    const sockets = Array.from({ length: 10 }, (_, i) => connect(7_000 + i, '10.9.8.2').on('error', () => {}))
+    await sleep(100)
+    for (const socket of sockets) socket.destroy()
+    return tcpPackets(device)
+  }
+  t.equal(await reached(), 10, 'in peace')
+  filter.flood(false)
+  filter.flood(false)
+  t.equal(said.length, 1)
+  t.equal(await reached(), 10, 'in a flood of something else')
+  filter.flood(true)
+  filter.flood(true)
+  t.equal(said.length, 2)
+  t.equal(await reached(), 0, 'in a flood of SYNs')
+  await sleep(1_200)
+  t.equal(dropped, 10)
+  t.equal(said.length, 3, 'ten SYNs a second are no flood: it ends')
+  t.equal(await reached(), 10)
+  filter.flood(true)
+  t.equal(await reached(), 0, 'the next flood')
+  // As if its process had been killed: an interface from outside would keep the program.
+  const other = open()
+  t.equal(await reached(), 10, 'a new one removes what an old one left')
+  other?.close()
+  filter.close()
+  t.equal(await reached(), 10)
+})
+
+t.test('not on a virtual link', async t => {
+  const [a, b] = createVirtualLink()
+  t.equal(FloodFilter.open(a.queues[0], flows(), { dropped: () => {}, log: () => {} }), undefined)
+  a.close()
+  b.close()
+})
