@@ -53,16 +53,22 @@ const filtered = (t: Test) => {
   t.equal(native.floodBegin(map), 0)
   t.equal(native.tunFilter(behind.queues[0], program), 0)
   const sender = new RawPeer(before, behind)
-  /** How many of these arrive. */
-  const passed = (count: number, make: (n: number) => Outgoing): number => {
+  const dropped = () => native.floodDropped(map, 0) + native.floodDropped(map, 1)
+  /** How many of these arrive; the kernel may take its time, and its queues hold some hundreds. */
+  const passed = async (count: number, make: (n: number) => Outgoing): Promise<number> => {
+    const before = dropped()
     let arrived = 0
     for (let n = 0; n < count; n++) {
       sender.send(make(n))
-      arrived += tcpPackets(behind)
+      if (n % 100 !== 99) continue
+      for (let i = 0; i < 1_000; i++) {
+        arrived += tcpPackets(behind)
+        if (arrived + dropped() - before >= n + 1) break
+        await sleep(1)
+      }
     }
     return arrived
   }
-  const dropped = () => native.floodDropped(map, 0) + native.floodDropped(map, 1)
   return { map, passed, dropped, sender: before }
 }
 
@@ -86,41 +92,23 @@ for (const family of [4, 6] as const) {
     t.equal(native.floodAdmit(map, new Uint8Array(live.buffer)), 0)
 
     const start = performance.now()
-    const strays = passed(10_000, n => from(1_024 + n, n % 2 === 0 ? ACK : RST))
+    const strays = await passed(10_000, n => from(1_024 + n, n % 2 === 0 ? ACK : RST))
     const spans = (performance.now() - start) / (2 ** 24 / 1e6) + 2
     t.ok(strays >= 100 && strays <= spans * 100, `${strays} of 10,000 strays in ${spans.toFixed(1)} spans of time`)
-    t.equal(dropped(), 10_000 - strays, 'and the others are counted')
-    t.equal(
-      passed(2_000, () => from(40_000, ACK)),
-      2_000,
-      'all of a live connection',
-    )
-    t.equal(
-      passed(100, n => from(50_000 + n, SYN)),
-      100,
-      'a SYN, while nobody floods with them',
-    )
-    t.equal(
-      passed(100, n => from(50_000 + n, ACK)),
-      100,
-      'and what ends its handshake',
-    )
+    // The kernel itself says something now and then (router solicitations).
+    const more = dropped() + strays - 10_000
+    t.ok(more >= 0 && more < 20, `and the others are counted (${more} too many)`)
+    t.equal(await passed(2_000, () => from(40_000, ACK)), 2_000, 'all of a live connection')
+    t.equal(await passed(100, n => from(50_000 + n, SYN)), 100, 'a SYN, while nobody floods with them')
+    t.equal(await passed(100, n => from(50_000 + n, ACK)), 100, 'and what ends its handshake')
     t.equal(native.floodSyns(map, 1), 0)
     const before = native.floodDropped(map, 1)
-    t.equal(
-      passed(100, n => from(51_000 + n, SYN)),
-      0,
-      'in a flood of them not the first',
-    )
+    t.equal(await passed(100, n => from(51_000 + n, SYN)), 0, 'in a flood of them not the first')
     t.equal(native.floodDropped(map, 1) - before, 100)
-    t.equal(
-      passed(100, n => from(51_000 + n, SYN)),
-      100,
-      'but the second',
-    )
+    t.equal(await passed(100, n => from(51_000 + n, SYN)), 100, 'but the second')
     t.equal(native.floodBegin(map), 0)
-    passed(1_000, n => from(1_024 + n, ACK))
-    t.ok(passed(2_000, () => from(40_000, ACK)) < 2_000, 'the next flood knows nothing of this one')
+    await passed(1_000, n => from(1_024 + n, ACK))
+    t.ok((await passed(2_000, () => from(40_000, ACK))) < 2_000, 'the next flood knows nothing of this one')
   })
 }
 
