@@ -129,10 +129,11 @@ export class Inbound {
         return
       }
     }
-    if (slot < 0) this.#stranger(s, bytes, now)
-    else if (this.#memory.flows.load(slot, Field.state) === State.established) {
-      this.#established(s, slot, generation, now)
-    } else this.#halfOpen(s, slot, generation)
+    // The coordinator may end the connection at this very moment: then its slot is free, and the packet a stranger's.
+    const state = slot < 0 ? State.free : this.#memory.flows.load(slot, Field.state)
+    if (state === State.established) this.#established(s, slot, generation, now)
+    else if (state === State.synSent) this.#halfOpen(s, slot, generation)
+    else this.#stranger(s, bytes, now)
   }
 
   /** What was held while the flow was opening, as if it came now. */

@@ -94,8 +94,10 @@ const idle = async (t: Test, ms: number) => {
 
 t.test('peers that live and have nothing to say', async t => {
   const stacks = await idle(t, 3_000)
-  t.match(stacks.a.stats().total.traffic, { peerDead: 0 })
-  t.ok(stacks.a.stats().total.traffic.challengesOut > 3, 'they asked each other')
+  const [a, b] = [stacks.a, stacks.b].map(stack => stack.stats().total.traffic)
+  t.match([a, b], [{ peerDead: 0 }, { peerDead: 0 }])
+  // One may always be the first to ask.
+  t.ok(a.challengesOut + b.challengesOut > 3, 'they asked each other')
 })
 
 t.test('bad options', async t => {

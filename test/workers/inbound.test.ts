@@ -71,6 +71,12 @@ t.test('whatever is refused can make a flood', async t => {
   }
 })
 
+t.test('a connection that is being ended right now is unknown already', async t => {
+  const under = new InboundUnderTest(t)
+  under.stack.add({ state: State.free })
+  t.strictSame(under.receive({ flags: ACK, seq: 41, ack: 5 }).sent, ['RST|ACK 5 41'])
+})
+
 t.test('a probe of an unknown connection is answered with RST|ACK (dead-peer detection of the other side)', async t => {
   const under = new InboundUnderTest(t)
   t.strictSame(under.receive({ flags: ACK, seq: 41, ack: 5 }).sent, ['RST|ACK 5 41'])
