@@ -83,7 +83,7 @@ static size_t too_big(uint8_t *packet, struct sockaddr_in from, struct sockaddr_
   size_t length = random32() & 1 ? SHORT_QUOTE : LONG_QUOTE;
   uint16_t total = (uint16_t)(20 + ICMP_HEADER + length);
   struct iphdr ip = {.version = 4, .ihl = 5, .tot_len = htons(total), .ttl = 64, .protocol = IPPROTO_ICMP};
-  ip.saddr = htonl(0xc6120000u | (random32() & 0x1ffff)), ip.daddr = to.sin_addr.s_addr;
+  ip.saddr = anybody().sin_addr.s_addr, ip.daddr = to.sin_addr.s_addr;
   ip.check = finish(sum((uint8_t *)&ip, sizeof ip, 0));
   uint8_t icmp[ICMP_HEADER] = {3, 4, 0, 0, 0, 0, 600 >> 8, 600 & 0xff};
   uint16_t check = finish(sum(quote, length, sum(icmp, sizeof icmp, 0)));

@@ -27,7 +27,7 @@ export type Report =
   | { kind: 'close'; slot: number; generation: number; end: End }
   /** A service wants a connection to one of these addresses, homed on this worker's queue. */
   | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Target[] }
-  /** More SYNs came than are answered. */
+  /** Far more packets came than are answered; `syns`: they are SYNs. */
   | { kind: 'flood'; syns: boolean }
   /** The kernel's number of the worker's thread. */
   | { kind: 'ready'; thread: number }

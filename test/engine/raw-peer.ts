@@ -5,6 +5,7 @@ import { native } from '../../src/native.js'
 import * as checksum from '../../src/wire/checksum.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
+import { ipHeaderLength } from '../../src/wire/sizes.js'
 import * as tcp from '../../src/wire/tcp.js'
 import * as virtio from '../../src/wire/virtio-net.js'
 import type { Family } from './support.js'
@@ -33,7 +34,6 @@ export type Outgoing = Pick<Segment, 'sourcePort' | 'destinationPort' | 'flags'>
 
 const network = { 4: ipv4, 6: ipv6 } as const
 const pseudo = { 4: checksum.pseudo4, 6: checksum.pseudo6 } as const
-const ipLength = { 4: ipv4.minimumHeaderLength, 6: ipv6.headerLength } as const
 
 /** The far end of a stack's link, played by hand: it sends and sees single segments. Checks every checksum it reads. */
 export class RawPeer {
@@ -54,7 +54,7 @@ export class RawPeer {
     const { family = 4, queue = 0, flags, seq = 0, ack = 0, payload = new Uint8Array(0), gsoSize = 0 } = segment
     const b = this.#bytes
     const ip = this.#virtioSize
-    const at = ip + ipLength[family]
+    const at = ip + ipHeaderLength(family)
     const header = tcp.emit(b, at, segment.sourcePort, segment.destinationPort, seq, ack, flags)
     const length = header + payload.length
     b.set(payload, at + header)

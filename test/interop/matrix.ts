@@ -2,17 +2,9 @@ import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { connectionStates, invalidPackets } from '../../src/lab/conntrack.js'
 import { createNetwork, type Network } from '../../src/lab/network.js'
-import {
-  type Family,
-  loopback,
-  ports,
-  stackOfB,
-  startClient,
-  startServer,
-  vethOfB,
-} from '../system/support/programs.js'
+import { type Family, ports, stackOfB, vethOfB } from '../system/support/programs.js'
 import { exchange, numbers, randomDatagrams, recorded, startService, UdpSource } from '../system/support/udp.js'
-import { type Pair, pairName, pairs } from './pairs.js'
+import { type Pair, pairName, pairs, startPair } from './pairs.js'
 
 const flows = 5
 /** MTU 1500, less the IP header and 20 bytes of TCP. */
@@ -58,15 +50,7 @@ export const matrix = (nat: boolean): void => {
     for (const family of [4, 6] as const) {
       t.test(`${pairName(pair)}, IPv${family}`, async t => {
         const service = await startService(t, network.b, family, '--record')
-        const server = await startServer(t, network.b, {
-          kind: pair.server,
-          remote: `${loopback[family]}:${ports.service}`,
-        })
-        const client = await startClient(t, network.a, {
-          kind: pair.client,
-          local: `${loopback[family]}:${ports.client}`,
-          remote: `${remoteOf[family]}:${ports.server}`,
-        })
+        const { server, client } = await startPair(t, network, pair, family, remoteOf[family])
         const sources = await Promise.all(Array.from({ length: flows }, () => UdpSource.open(t, family)))
         // One connection after the other is opened: a stock client does not keep the order of what comes meanwhile.
         for (const source of sources) {

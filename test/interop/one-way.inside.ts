@@ -4,9 +4,9 @@ import t from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { invalidPackets } from '../../src/lab/conntrack.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { loopback, ports, startClient, startServer, vethOfB } from '../system/support/programs.js'
+import { ports, vethOfB } from '../system/support/programs.js'
 import { numbers, randomDatagrams, recorded, startService, UdpSource } from '../system/support/udp.js'
-import { pairName, pairs } from './pairs.js'
+import { pairName, pairs, startPair } from './pairs.js'
 
 const network = await createNetwork('plain', { nat: ports.server })
 t.teardown(() => network.close().finally(() => stopAll()))
@@ -22,15 +22,7 @@ for (const pair of pairs) {
     t.test(`${pairName(pair)}, IPv${family}`, async t => {
       const before = await invalid()
       const service = await startService(t, network.b, family, '--record', '--mute')
-      const server = await startServer(t, network.b, {
-        kind: pair.server,
-        remote: `${loopback[family]}:${ports.service}`,
-      })
-      const client = await startClient(t, network.a, {
-        kind: pair.client,
-        local: `${loopback[family]}:${ports.client}`,
-        remote: `${vethOfB[family]}:${ports.server}`,
-      })
+      const { server, client } = await startPair(t, network, pair, family, vethOfB[family])
       const source = await UdpSource.open(t, family)
       const sent = randomDatagrams(Array.from({ length: datagrams }, () => size))
       const arrived = async (count: number) =>

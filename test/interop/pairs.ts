@@ -1,4 +1,6 @@
-import type { Kind } from '../system/support/programs.js'
+import type { Test } from 'tap'
+import type { Network } from '../../src/lab/network.js'
+import { type Family, type Kind, loopback, ports, startClient, startServer } from '../system/support/programs.js'
 
 export interface Pair {
   readonly client: Kind
@@ -12,3 +14,14 @@ export const pairs: readonly Pair[] = [
 ]
 
 export const pairName = ({ client, server }: Pair): string => `${client} client, ${server} server`
+
+/** Both ends of a tunnel that takes UDP at the loopback of A and hands it on at B's, both of this family; `host`: where the server is reached. */
+export const startPair = async (t: Test, { a, b }: Network, pair: Pair, family: Family, host: string) => {
+  const server = await startServer(t, b, { kind: pair.server, remote: `${loopback[family]}:${ports.service}` })
+  const client = await startClient(t, a, {
+    kind: pair.client,
+    local: `${loopback[family]}:${ports.client}`,
+    remote: `${host}:${ports.server}`,
+  })
+  return { server, client }
+}
