@@ -37,7 +37,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       entry<captureOpen>("captureOpen", environment),
       entry<linkUp>("linkUp", environment),
       entry<linkMangleId>("linkMangleId", environment),
-      entry<linkAddress>("linkAddress", environment),
+      entry<netlinkOpen>("netlinkOpen", environment),
       entry<readOne>("read", environment),
       entry<writeOne>("write", environment),
       entry<readBatch>("readBatch", environment),

@@ -31,7 +31,7 @@ double floodDropped(Environment&, int map, int syns);
 int32_t captureOpen(Environment&, Name interface, int receiveBuffer);
 int32_t linkUp(Environment&, Name name, int mtu, int txQueueLength);
 int32_t linkMangleId(Environment&, Name name);
-int32_t linkAddress(Environment&, Name name, Bytes local, Bytes peer, int prefixLength);
+int32_t netlinkOpen(Environment&, uint32_t groups);
 
 int32_t pairOpen(Environment&, napi_value out);
 int64_t readOne(Environment&, int fd, Memory memory, int64_t at, int64_t length);

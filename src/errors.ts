@@ -11,6 +11,10 @@ export const ErrorCode = {
   PERMISSION: 'ERR_FAKE_TCP_PERMISSION',
   /** The interface name is taken. */
   NAME_TAKEN: 'ERR_FAKE_TCP_NAME_TAKEN',
+  /** An address for the interface is in use on this machine already. */
+  ADDRESS_TAKEN: 'ERR_FAKE_TCP_ADDRESS_TAKEN',
+  /** IPv6 was asked for, and is switched off on this machine. */
+  NO_IPV6: 'ERR_FAKE_TCP_NO_IPV6',
   /** The device refused a setting, or is gone. */
   DEVICE: 'ERR_FAKE_TCP_DEVICE',
   PORT_TAKEN: 'ERR_FAKE_TCP_PORT_TAKEN',

@@ -130,8 +130,11 @@ export interface Addon {
    * always: what GRO made of their packets would be cut up again in front of the interface. 0 or -errno.
    */
   linkMangleId(name: string): number
-  /** Adds a point-to-point address (RTM_NEWADDR, IFA_LOCAL + IFA_ADDRESS, IFA_F_NODAD): 4 or 16 bytes each. */
-  linkAddress(name: string, local: Uint8Array, peer: Uint8Array, prefixLength: number): number
+  /**
+   * A non-blocking rtnetlink socket, read and written with `read` and `write`; `groups` (RTMGRP_*) are the changes it hears of. A
+   * descriptor or -errno.
+   */
+  netlinkOpen(groups: number): number
 
   /** One read. Bytes, 0 at the end of a stream, or -errno (-EAGAIN: nothing there). */
   read(fd: number, memory: Memory, at: number, length: number): number
@@ -262,6 +265,7 @@ export const Errno = {
   EPERM: 1,
   ENOENT: 2,
   EIO: 5,
+  ENXIO: 6,
   EBADF: 9,
   EAGAIN: 11,
   ENOMEM: 12,
@@ -276,6 +280,8 @@ export const Errno = {
   EPIPE: 32,
   EBADFD: 77,
   EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
+  EAFNOSUPPORT: 97,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
   ENETDOWN: 100,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism, release } from 'node:os'
 import type { Command } from 'commander'
-import { openTun } from '../engine/device.js'
+import { openTun } from '../engine/tun.js'
 import { FakeTcpError } from '../errors.js'
 import { native } from '../native.js'
 

@@ -5,7 +5,7 @@ import { Doorbell } from '../memory/doorbell.js'
 import { FlowTable } from '../memory/flow-table.js'
 import { TupleIndex } from '../memory/tuple-index.js'
 import { Errno, native } from '../native.js'
-import { ports, type SharedStack, StackMemory } from '../workers/shared-stack.js'
+import { ports, type SharedStack, StackMemory, Switch } from '../workers/shared-stack.js'
 import type { Address } from './address.js'
 import type { Device } from './device.js'
 import { defaults, type StackOptions, secretWord } from './options.js'
@@ -38,6 +38,7 @@ export const allocateStack = (
     bells: new SharedArrayBuffer(threads * Doorbell.bytes),
     bellFds: openEvents(threads),
     beats: new SharedArrayBuffer(device.queues.length * 4),
+    switches: new SharedArrayBuffer(Switch.words * 4),
     claims: new SharedArrayBuffer(consumers * 4),
     channel: `fake-tcp ${randomUUID()}`,
     device: { queues: device.queues, virtioSize: device.virtioSize, mtu: device.mtu },

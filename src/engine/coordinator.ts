@@ -1,15 +1,16 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
-import { native } from '../native.js'
+import { errnoName, native } from '../native.js'
 import { headersLength } from '../wire/sizes.js'
 import { Egress } from '../workers/egress.js'
 import type { Deliver } from '../workers/inbox.js'
 import { End, type Report } from '../workers/messages.js'
-import { StackMemory } from '../workers/shared-stack.js'
+import { StackMemory, Switch } from '../workers/shared-stack.js'
 import { type Address, endpoint, fromWords } from './address.js'
 import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
+import { type DeviceFeatures, unused } from './features.js'
 import { FloodFilter } from './flood-filter.js'
 import { Handshakes } from './handshakes.js'
 import { KeepAlive, type KeepaliveOptions } from './keep-alive.js'
@@ -24,6 +25,12 @@ import { type FlowId, TupleTable } from './tuple-table.js'
 
 /** Between two addresses of the same peer (RFC 8305 §5). */
 const raceDelayMs = 250
+
+/** A stack that neither listens nor connects within this time answers strangers all the same. */
+const quietMs = 5_000
+const lookoutMs = 1_000
+/** Stands for the reason that the trial has given in words. */
+const unspecified = -1
 
 /** A stock server's SYN+ACK begins there; ours with a cookie. */
 const stockServerSeq = 0
@@ -47,6 +54,16 @@ export interface ConnectRequest {
   readonly signal?: AbortSignal
   /** Queue that the flow lives on; default: the next one in turn. */
   readonly queue?: number
+}
+
+/** Bytes of the largest packet to `remote`, at most `most`. */
+export type MtuTo = (remote: Address, most: number) => number
+
+/** Where a stack stands in the network. */
+export interface StackPlace {
+  readonly address4: Address | undefined
+  readonly address6: Address | undefined
+  readonly mtuTo: MtuTo
 }
 
 /**
@@ -77,21 +94,29 @@ export class Coordinator {
   readonly #owners: (Owner | undefined)[] = []
   readonly #gone: number[] = []
   readonly #services: Services
+  readonly #mtuTo: MtuTo
+  readonly #quiet: NodeJS.Timeout
+  readonly #lookout: NodeJS.Timeout
   readonly #keepAlive: NodeJS.Timeout | undefined
   /** Made for the first listener, where there can be one. */
   #floodFilter: FloodFilter | undefined
   #nextQueue = 0
   #closing = false
 
-  constructor(device: Device, address4: Address | undefined, address6: Address | undefined, options: StackOptions) {
+  constructor(device: Device, { address4, address6, mtuTo }: StackPlace, options: StackOptions) {
     this.device = device
     this.address4 = address4
     this.address6 = address6
+    this.#mtuTo = mtuTo
     this.#logger = options.logger
     this.thread = device.queues.length
     const { shared, flows, index } = allocateStack(device, address4, address6, options)
     this.flows = flows
     this.memory = new StackMemory(shared)
+    const { switches } = this.memory
+    if (device.virtioSize !== 0 && !device.features.superPacketsOut.used) switches[Switch.headersRefused] = unspecified
+    this.#quiet = setTimeout(() => this.#answer(), quietMs).unref()
+    this.#lookout = setInterval(() => this.#lookOut(), lookoutMs).unref()
     this.counterPage = this.memory.counters(this.thread)
     this.#table = new TupleTable(this.flows, index)
     this.ports = new Ports(device, this.#table, this.memory.listening)
@@ -128,6 +153,14 @@ export class Coordinator {
     return this.#workers.count
   }
 
+  /** What the device is used with by now. */
+  get features(): DeviceFeatures {
+    const { features } = this.device
+    const errno = this.memory.switches[Switch.headersRefused]
+    if (errno === 0 || !features.superPacketsOut.used) return features
+    return { ...features, superPacketsOut: unused(`the kernel refused a write (${errnoName(-errno)})`) }
+  }
+
   start(): Promise<void> {
     return this.#workers.start()
   }
@@ -140,6 +173,7 @@ export class Coordinator {
   /** From now on handshakes on `port` end in connections of `owner`. Throws PORT_TAKEN. */
   listen(port: number, owner: Owner): void {
     this.ports.take(port, owner)
+    this.#answer()
     this.#floodFilter ??= this.#openFloodFilter()
   }
 
@@ -157,6 +191,7 @@ export class Coordinator {
   connect(request: ConnectRequest): Promise<FlowId> {
     return new Promise((resolve, reject) => {
       const { remote, port, owner, timeout, signal } = request
+      this.#answer()
       const now = native.clock()
       this.#checkFamily(remote)
       const wanted = request.queue ?? this.#nextQueue++ % this.queues
@@ -203,6 +238,8 @@ export class Coordinator {
   async close(): Promise<void> {
     this.#closing = true
     clearInterval(this.#keepAlive)
+    clearInterval(this.#lookout)
+    clearTimeout(this.#quiet)
     this.#floodFilter?.close()
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
@@ -219,6 +256,21 @@ export class Coordinator {
     this.#inbox.close()
     this.egress.close()
     for (const [thread, fd] of this.memory.shared.bellFds.entries()) if (!stayed.has(thread)) native.close(fd)
+  }
+
+  /** From now on packets of no connection are answered. */
+  #answer(): void {
+    clearTimeout(this.#quiet)
+    Atomics.store(this.memory.switches, Switch.answering, 1)
+  }
+
+  /** Any thread may have found that the kernel refuses what it took at the start; that is said once. */
+  #lookOut(): void {
+    const { used, reason } = this.features.superPacketsOut
+    if (used) return
+    clearInterval(this.#lookout)
+    if (!this.device.features.superPacketsOut.used) return
+    this.#logger?.warn({ interface: this.device.name, reason }, `${reason}: going on without super-packets`)
   }
 
   #startKeepAlive(options: KeepaliveOptions): NodeJS.Timeout {
@@ -369,7 +421,7 @@ export class Coordinator {
         state: begin.state,
         homeQueue: begin.queue,
         consumer: owner.consumer,
-        maxDatagram: this.device.mtu - headersLength(remote.family),
+        maxDatagram: this.#mtuTo(remote, this.device.mtu) - headersLength(remote.family),
         service: owner.service,
         token: owner.token,
         nextSeq: begin.nextSeq,

@@ -1,19 +1,23 @@
 import { aborted, ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { End } from '../workers/messages.js'
 import { checkPort, parseAddress } from './address.js'
-import { Coordinator, type Owner } from './coordinator.js'
-import { openTun } from './device.js'
+import { Coordinator, type Owner, type StackPlace } from './coordinator.js'
+import type { DeviceFeatures } from './features.js'
 import { leastKeepalive } from './keep-alive.js'
 import { Listener } from './listener.js'
 import { LocalSockets } from './local-sockets.js'
 import { type ConnectOptions, defaults, type ListenOptions, type StackOptions, whole } from './options.js'
 import type { Socket } from './socket.js'
+import { Surroundings } from './surroundings.js'
+import { openTriedTun } from './tun.js'
 
 export interface StackStats {
   readonly connections: number
   readonly device: string
   /** Whether super-packets are in use. */
   readonly offload: boolean
+  /** What the device is used with, and what was refused and why. */
+  readonly features: DeviceFeatures
   readonly total: WorkerStats
   /** One per queue. */
   readonly workers: readonly WorkerStats[]
@@ -31,6 +35,7 @@ export class Stack implements AsyncDisposable {
   /** Settles once the stack is closed, by `close` or because its device is gone. Never rejects. */
   readonly closed: Promise<void>
   readonly #coordinator: Coordinator
+  readonly #surroundings: Surroundings | undefined
   readonly #sockets: LocalSockets
   readonly #listeners = new Set<Listener>()
   #closing: Promise<void> | undefined
@@ -43,28 +48,35 @@ export class Stack implements AsyncDisposable {
     }
     let device = options.device
     let coordinator: Coordinator | undefined
+    let surroundings: Surroundings | undefined
     try {
       checkSizes(options)
-      device ??= openTun(options.tun!)
+      if (device === undefined) {
+        const tun = await openTriedTun(options)
+        device = tun
+        if (tun.index > 0) surroundings = new Surroundings(tun, options.logger)
+      }
       const address = (text: string | undefined, family: 4 | 6) =>
         text === undefined ? undefined : parseAddress(text, `stackAddress${family === 6 ? '6' : ''}`, family)
-      coordinator = new Coordinator(
-        device,
-        address(options.stackAddress, 4) ?? device.stackAddress,
-        address(options.stackAddress6, 6) ?? device.stackAddress6,
-        options,
-      )
+      const place: StackPlace = {
+        address4: address(options.stackAddress, 4) ?? device.stackAddress,
+        address6: address(options.stackAddress6, 6) ?? device.stackAddress6,
+        mtuTo: (remote, most) => surroundings?.mtuTo(remote, most) ?? most,
+      }
+      coordinator = new Coordinator(device, place, options)
       await coordinator.start()
-      return new Stack(coordinator, options)
+      return new Stack(coordinator, surroundings, options)
     } catch (error) {
+      surroundings?.close()
       await coordinator?.close()
       device?.close()
       throw error
     }
   }
 
-  private constructor(coordinator: Coordinator, options: StackOptions) {
+  private constructor(coordinator: Coordinator, surroundings: Surroundings | undefined, options: StackOptions) {
     this.#coordinator = coordinator
+    this.#surroundings = surroundings
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })
@@ -157,7 +169,8 @@ export class Stack implements AsyncDisposable {
     return {
       connections: coordinator.connections,
       device: coordinator.device.name,
-      offload: coordinator.device.virtioSize !== 0,
+      offload: coordinator.features.superPacketsOut.used,
+      features: coordinator.features,
       total: coordinator.counters(),
       workers: Array.from({ length: coordinator.queues }, (_, queue) => coordinator.counters(queue)),
     }
@@ -174,6 +187,7 @@ export class Stack implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#surroundings?.close()
     this.#sockets.flush()
     await Promise.all([...this.#listeners].map(listener => listener.close()))
     await this.#coordinator.close()

@@ -20,6 +20,8 @@ const traffic = [
   'challengesOut',
   'synCookiesOut',
   'cacheMisses',
+  /** Writes with a virtio-net header that the kernel refused; their datagrams went out as plain packets. */
+  'headersRefused',
   /** Connections closed because their peer gave no sign of life. */
   'peerDead',
   /** A router said that packets were too big, and was believed. */
@@ -34,6 +36,8 @@ const drops = [
   /** No connection, no listener: answered with RST while the rate limit lets it. */
   'unknownTuple',
   'replyRateLimited',
+  /** No connection, and the stack answers nobody before it listens or connects. */
+  'notYetListening',
   'synBadSeq',
   /** One source sent more SYNs than it may. */
   'synSourceLimited',

@@ -9,7 +9,7 @@ import { headersLength, ipHeaderLength } from '../wire/sizes.js'
 import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
 import type { Tuple } from './messages.js'
-import type { StackMemory } from './shared-stack.js'
+import { type StackMemory, Switch } from './shared-stack.js'
 
 /** The ack number in data moves at most once per this many bytes or milliseconds, so that a far-end GRO can merge segments in between (docs/architecture.md). */
 const ackStep = 32 * 1024
@@ -31,6 +31,7 @@ export class Egress {
   readonly #vec = new Int32Array(2)
   readonly #vecArena: number
   readonly #virtioSize: number
+  readonly #switches: Int32Array
   readonly #local4: Int32Array
   readonly #local6: Int32Array
 
@@ -40,6 +41,7 @@ export class Egress {
     this.#headArena = native.arenaOpen(this.#head)
     this.#vecArena = native.arenaOpen(new Uint8Array(this.#vec.buffer))
     this.#virtioSize = memory.shared.device.virtioSize
+    this.#switches = memory.switches
     this.#local4 = memory.shared.address4
     this.#local6 = memory.shared.address6
   }
@@ -80,13 +82,12 @@ export class Egress {
     const queue = shared.device.queues[words[base + Field.homeQueue]]
     const ack = this.#steppedAck(base, now)
     const headLength = this.#flowHead(base, tcp.Flag.ack, seq, ack, id, bytes, count > 1 ? segmentSize : 0)
-    let written = count
-    let result: number
-    if (this.#virtioSize !== 0) {
-      result = native.writeGather(queue, this.#headArena, 0, headLength, body, vec, vecAt, pieces)
-      if (result < 0) written = 0
-    } else {
-      result = native.writeSegments(
+    const whole = this.#usesHeaders()
+    let result = whole ? native.writeGather(queue, this.#headArena, 0, headLength, body, vec, vecAt, pieces) : 0
+    let written = whole && result >= 0 ? count : 0
+    let merged = written > 1
+    if (!whole || (result < 0 && this.#maybeRefused(result))) {
+      const plain = native.writeSegments(
         queue,
         this.#headArena,
         0,
@@ -98,7 +99,10 @@ export class Egress {
         pieces,
         segmentSize,
       )
-      written = Math.max(result, 0)
+      if (whole && plain > 0) this.#giveUpHeaders(result)
+      if (!whole || plain > 0) result = plain
+      written = Math.max(plain, 0)
+      merged = false
     }
     Atomics.store(words, base + Field.lastSent, now | 0)
     const counters = this.#counters
@@ -108,7 +112,7 @@ export class Egress {
       flows.bump(slot, Field.bytesOut, writtenBytes)
       counters[Counter.datagramsOut] += written
       counters[Counter.bytesOut] += writtenBytes
-      if (count > 1 && this.#virtioSize !== 0) {
+      if (merged) {
         counters[Counter.packetsOut] += 1
         counters[Counter.superPacketsOut] += 1
       } else {
@@ -205,10 +209,47 @@ export class Egress {
     this.#write(this.#memory.shared.device.queues[words[base + Field.homeQueue]], length)
   }
 
+  /** Writes a packet without payload from the head. */
   #write(fd: number, length: number): void {
-    const result = native.write(fd, this.#headArena, 0, length)
+    const asks = this.#usesHeaders()
+    if (!asks) this.#makePlain(length)
+    let result = native.write(fd, this.#headArena, 0, length)
+    if (asks && result < 0 && this.#maybeRefused(result)) {
+      this.#makePlain(length)
+      const plain = native.write(fd, this.#headArena, 0, length)
+      if (plain >= 0) {
+        this.#giveUpHeaders(result)
+        result = plain
+      }
+    }
     if (result < 0) this.#failed(result, 1)
     else this.#counters[Counter.packetsOut] += 1
+  }
+
+  /** The packet in the head, which has no payload, asks the kernel for nothing any more: its checksum is completed here. */
+  #makePlain(length: number): void {
+    const ip = this.#virtioSize
+    if (ip === 0) return
+    const head = this.#head
+    head.fill(0, 0, ip)
+    const tcpAt = ip + ipHeaderLength(head[ip] >>> 4)
+    tcp.setChecksum(head, tcpAt, checksum.finish(checksum.sum(head, tcpAt, length - tcpAt, 0)))
+  }
+
+  /** Whether the kernel is left to cut packets and to sum them up. */
+  #usesHeaders(): boolean {
+    return this.#virtioSize !== 0 && this.#switches[Switch.headersRefused] === 0
+  }
+
+  /** Whether a write may have failed because of what its virtio-net header asks for: then the same as a plain packet succeeds. */
+  #maybeRefused(result: number): boolean {
+    return result !== -Errno.EAGAIN && result !== -Errno.ENOBUFS && !gone.has(-result)
+  }
+
+  /** From now on every thread writes plain packets. */
+  #giveUpHeaders(result: number): void {
+    Atomics.store(this.#switches, Switch.headersRefused, -result)
+    this.#counters[Counter.headersRefused] += 1
   }
 
   #failed(result: number, datagrams: number): void {

@@ -10,7 +10,7 @@ import type { Report } from './messages.js'
 import { type Opening, Openings } from './opening.js'
 import { PathMtu } from './path-mtu.js'
 import type { Classifier, Segment } from './segment.js'
-import { ports, type StackMemory } from './shared-stack.js'
+import { ports, type StackMemory, Switch } from './shared-stack.js'
 import { SynCookies } from './syn-cookie.js'
 import { SynGuard } from './syn-guard.js'
 import { TokenBucket } from './token-bucket.js'
@@ -314,6 +314,11 @@ export class Inbound {
 
   /** RST|ACK that a real TCP would understand too: it acknowledges the payload, and one for SYN or FIN. */
   #refuse(s: Segment, now: number, seq: number): void {
+    // The listener that this packet is for may be there in a moment: its peer must not hear that there is none.
+    if (Atomics.load(this.#memory.switches, Switch.answering) === 0) {
+      this.#counters[Counter.notYetListening] += 1
+      return
+    }
     if (!this.#strangers.take(now)) {
       this.#counters[Counter.replyRateLimited] += 1
       return

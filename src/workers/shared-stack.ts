@@ -24,6 +24,8 @@ export interface SharedStack {
   readonly bellFds: readonly number[]
   /** One word per queue: when its worker last had a turn (`Heartbeat`). */
   readonly beats: SharedArrayBuffer
+  /** Words of `Switch`: what holds for the whole stack and may change while it is open. */
+  readonly switches: SharedArrayBuffer
   /** One word per thread after the coordinator: 1 while somebody has that number. */
   readonly claims: SharedArrayBuffer
   /** Name of the BroadcastChannel on which those threads and the coordinator speak. */
@@ -39,6 +41,14 @@ export interface SharedStack {
   /** Key of the SYN cookies: two words. */
   readonly cookieKey: Int32Array
 }
+
+export const Switch = {
+  /** Number of the error with which the kernel refused virtio-net headers that ask for something; 0: it takes them. */
+  headersRefused: 0,
+  /** 1 once packets of no connection are answered. */
+  answering: 1,
+  words: 2,
+} as const
 
 export interface DeviceShape {
   /** One descriptor per queue; the coordinator owns them, so that they outlive a worker. */
@@ -63,6 +73,8 @@ export class StackMemory {
   readonly flows: FlowTable
   readonly index: TupleIndex
   readonly listening: Int32Array
+  /** By `Switch`. */
+  readonly switches: Int32Array
   readonly threads: number
 
   constructor(shared: SharedStack) {
@@ -70,6 +82,7 @@ export class StackMemory {
     this.flows = new FlowTable(shared.flows)
     this.index = new TupleIndex(shared.index, this.flows)
     this.listening = new Int32Array(shared.listening)
+    this.switches = new Int32Array(shared.switches)
     this.threads = shared.bellFds.length
   }
 

@@ -4,7 +4,7 @@ import { Doorbell } from '../../src/memory/doorbell.js'
 import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 import { Errno, native } from '../../src/native.js'
-import { ports as listening, type SharedStack, StackMemory } from '../../src/workers/shared-stack.js'
+import { ports as listening, type SharedStack, StackMemory, Switch } from '../../src/workers/shared-stack.js'
 import { type Emitted, local4, local6, ports, readFrame, remote4, remote6, type VirtioSize } from './frames.js'
 
 export interface FlowFields {
@@ -71,6 +71,7 @@ export class MemoryStack {
       bells: new SharedArrayBuffer(threads * Doorbell.bytes),
       bellFds: Array.from({ length: threads }, () => native.eventOpen()),
       beats: new SharedArrayBuffer(queues * 4),
+      switches: new SharedArrayBuffer(Switch.words * 4),
       claims: new SharedArrayBuffer(0),
       channel: 'none',
       coalesceUs: 0,
@@ -82,6 +83,7 @@ export class MemoryStack {
       cookieKey: Int32Array.of(0x03020100, 0x07060504),
     }
     this.memory = new StackMemory(this.shared)
+    this.memory.switches[Switch.answering] = 1
   }
 
   /** A flow of the tuple that `frame` uses, or of another one; established at seq 1000, ack 5000 unless told. */

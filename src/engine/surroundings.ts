@@ -1,0 +1,28 @@
+import { FirstHopMtu } from '../net/first-hop-mtu.js'
+import { InterfaceWatch } from '../net/interface-watch.js'
+import { Netlink } from '../net/netlink.js'
+import type { Address } from './address.js'
+import type { StackOptions } from './options.js'
+import type { TunDevice } from './tun.js'
+
+/** The machine around a TUN interface: keeps the interface as it was made, and knows what leaves the machine whole. */
+export class Surroundings {
+  readonly #netlink = new Netlink()
+  readonly #watch: InterfaceWatch
+  readonly #mtus: FirstHopMtu
+
+  constructor(device: TunDevice, log: StackOptions['logger']) {
+    this.#mtus = new FirstHopMtu(this.#netlink, device.index)
+    this.#watch = new InterfaceWatch(this.#netlink, device, log, () => this.#mtus.refresh())
+  }
+
+  /** Bytes of the largest packet to `remote` that its first hop takes, `most` at the most. */
+  mtuTo(remote: Address, most: number): number {
+    return this.#mtus.to(remote, most)
+  }
+
+  close(): void {
+    this.#watch.close()
+    this.#netlink.close()
+  }
+}

@@ -1,0 +1,130 @@
+import { native } from '../native.js'
+import type { AddressPair } from '../net/pair.js'
+import * as checksum from '../wire/checksum.js'
+import * as ipv4 from '../wire/ipv4.js'
+import * as ipv6 from '../wire/ipv6.js'
+import * as tcp from '../wire/tcp.js'
+import * as virtio from '../wire/virtio-net.js'
+import type { Device } from './device.js'
+
+/** A port of our end; no connection of the stack begins there, since there is none yet. */
+const ownPort = 65_000
+const firstSeq = 1_000
+const nothing = new Uint8Array(0)
+
+/** A segment that the kernel sent to our end. */
+export interface Found {
+  /** SYN+ACK. */
+  readonly opens: boolean
+  readonly payload: Buffer
+}
+
+/** One connection from our end of a TUN interface to a socket of the kernel's end, by hand: no window, no retransmission. */
+export class TrialWire {
+  readonly #device: Device
+  readonly #pair: AddressPair
+  readonly #port: number
+  readonly #bytes = new Uint8Array(70_000)
+  #seq = firstSeq
+  #ack = 0
+
+  constructor(device: Device, pair: AddressPair, port: number) {
+    this.#device = device
+    this.#pair = pair
+    this.#port = port
+  }
+
+  /** Each of these answers what the write did: bytes or -errno. */
+  syn(): number {
+    const result = this.#write(tcp.Flag.syn, nothing, 0)
+    this.#seq++
+    return result
+  }
+
+  acknowledge(): number {
+    return this.#write(tcp.Flag.ack, nothing, 0)
+  }
+
+  /** One super-packet, cut and summed by the kernel. */
+  send(payload: Uint8Array, segmentSize: number): number {
+    const result = this.#write(tcp.Flag.ack, payload, segmentSize)
+    if (result >= 0) this.#seq += payload.length
+    return result
+  }
+
+  /** A part of what `send` sent last, once more, as a plain packet with its checksum. */
+  sendPlain(all: Uint8Array, at: number, length: number): number {
+    const head = this.#head(tcp.Flag.ack, this.#seq - all.length + at, length, 0)
+    const packet = Buffer.concat([head, all.subarray(at, at + length)])
+    packet.fill(0, 0, this.#device.virtioSize)
+    const from = this.#tcpAt
+    tcp.setChecksum(packet, from, checksum.finish(checksum.sum(packet, from, packet.length - from, 0)))
+    return native.write(this.#device.queues[0], packet, 0, packet.length)
+  }
+
+  reset(): number {
+    return this.#write(tcp.Flag.rst, nothing, 0)
+  }
+
+  /** What the kernel has sent on this connection since the last look, on whichever queue; anything else is dropped. */
+  read(): Found[] {
+    const found: Found[] = []
+    for (const queue of this.#device.queues) {
+      for (;;) {
+        const length = native.read(queue, this.#bytes, 0, this.#bytes.length)
+        if (length <= 0) break
+        const segment = this.#parse(length)
+        if (segment !== undefined) found.push(segment)
+      }
+    }
+    return found
+  }
+
+  get #tcpAt(): number {
+    return this.#device.virtioSize + (this.#pair.host.family === 4 ? ipv4.minimumHeaderLength : ipv6.headerLength)
+  }
+
+  #parse(length: number): Found | undefined {
+    const bytes = this.#bytes
+    const ip = this.#device.virtioSize
+    if (length < this.#tcpAt + tcp.headerLength || bytes[ip] >>> 4 !== this.#pair.host.family) return undefined
+    const at = this.#tcpAt
+    const header = tcp.check(bytes, at, length)
+    if (header < 0 || tcp.sourcePort(bytes, at) !== this.#port || tcp.destinationPort(bytes, at) !== ownPort)
+      return undefined
+    const opens = (tcp.flags(bytes, at) & tcp.Flag.syn) !== 0
+    if (opens) this.#ack = tcp.seq(bytes, at) + 1
+    return { opens, payload: Buffer.from(bytes.slice(at + header, length)) }
+  }
+
+  #write(flags: number, payload: Uint8Array, gsoSize: number): number {
+    const packet = Buffer.concat([this.#head(flags, this.#seq, payload.length, gsoSize), payload])
+    return native.write(this.#device.queues[0], packet, 0, packet.length)
+  }
+
+  /** Headers; the kernel is asked for the checksum, and with `gsoSize` for the cutting. */
+  #head(flags: number, seq: number, length: number, gsoSize: number): Uint8Array {
+    const { virtioSize } = this.#device
+    const { host, stack } = this.#pair
+    const head = new Uint8Array(this.#tcpAt + tcp.synHeaderLength)
+    const at = this.#tcpAt
+    const headerLength = tcp.emit(head, at, ownPort, this.#port, seq >>> 0, this.#ack >>> 0, flags)
+    const l4Length = headerLength + length
+    let pseudo: number
+    if (host.family === 4) {
+      ipv4.emit(head, virtioSize, ipv4.minimumHeaderLength + l4Length, 0, stack.words[0], host.words[0])
+      const { source, destination } = ipv4.Offset
+      pseudo = checksum.pseudo4(head, virtioSize + source, virtioSize + destination, l4Length)
+    } else {
+      ipv6.emit(head, virtioSize, l4Length, Int32Array.from(stack.words), 0, Int32Array.from(host.words), 0)
+      const { source, destination } = ipv6.Offset
+      pseudo = checksum.pseudo6(head, virtioSize + source, virtioSize + destination, l4Length)
+    }
+    tcp.setChecksum(head, at, checksum.fold(pseudo))
+    const start = at - virtioSize
+    const gso = gsoSize === 0 ? virtio.Gso.none : host.family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
+    const needs = virtio.Flag.needsCsum
+    virtio.emit(head, 0, virtioSize, needs, gso, start + headerLength, gsoSize, start, tcp.Offset.checksum)
+    return head.subarray(0, at + headerLength)
+  }
+}

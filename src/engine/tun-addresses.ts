@@ -1,0 +1,141 @@
+import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import { Errno, errnoName } from '../native.js'
+import type { Netlink } from '../net/netlink.js'
+import { type AddressPair, anyConflictOf, type Conflict, conflictOf } from '../net/pair.js'
+import { fromBytes, parseAddress } from './address.js'
+import type { TunOptions } from './options.js'
+
+/** Pairs of the default kind that are tried: 200, 202 … 254 as the third byte of 192.168.200.1. */
+const candidates = 28
+
+/** What a kernel with IPv6 switched off, or without it, answers to an IPv6 address. */
+const noIPv6: readonly number[] = [Errno.EACCES, Errno.EOPNOTSUPP, Errno.EAFNOSUPPORT]
+
+/** The pairs that options name, of each family at most one. Throws INVALID_ARGUMENT. */
+export const pairsOf = (options: TunOptions): AddressPair[] => {
+  const pairs = [
+    pairOf(options.hostAddress, options.stackAddress, 4),
+    pairOf(options.hostAddress6, options.stackAddress6, 6),
+  ].filter(pair => pair !== undefined)
+  if (pairs.length > 0) return pairs
+  throw invalid('A TUN device needs tun.hostAddress and tun.stackAddress, or the same with 6 for IPv6.')
+}
+
+const pairOf = (host: string | undefined, stack: string | undefined, family: 4 | 6): AddressPair | undefined => {
+  if (host === undefined && stack === undefined) return undefined
+  const suffix = family === 4 ? '' : '6'
+  const names = [`tun.hostAddress${suffix}`, `tun.stackAddress${suffix}`] as const
+  if (host === undefined || stack === undefined) {
+    throw invalid(`${names[0]} and ${names[1]} go together: give both or neither.`)
+  }
+  const pair = { host: parseAddress(host, names[0], family), stack: parseAddress(stack, names[1], family) }
+  if (pair.host.text === pair.stack.text) throw invalid(`${names[0]} and ${names[1]} must differ, both are ${host}.`)
+  return pair
+}
+
+export interface AddressLog {
+  warn(fields: Record<string, unknown>, text: string): void
+}
+
+/** Gives an interface its addresses; looks first whether anybody on this machine has them. */
+export class TunAddresses {
+  readonly #netlink: Netlink
+  readonly #options: TunOptions
+  readonly #log: AddressLog | undefined
+
+  constructor(netlink: Netlink, options: TunOptions, log: AddressLog | undefined) {
+    this.#netlink = netlink
+    this.#options = options
+    this.#log = log
+  }
+
+  /** The pair itself or, where the options allow it, the first free one like it. Changes nothing. Throws ADDRESS_TAKEN. */
+  choose(wanted: AddressPair): AddressPair {
+    if (this.#options.ifAddressesTaken !== 'others') {
+      const conflict = conflictOf(this.#netlink, wanted)
+      if (conflict !== undefined) throw taken(wanted, conflict)
+      return wanted
+    }
+    const first = anyConflictOf(this.#netlink, wanted)
+    if (first === undefined) return wanted
+    for (let nth = 1; nth < candidates; nth++) {
+      const other = nextLike(wanted, nth)
+      if (anyConflictOf(this.#netlink, other) !== undefined) continue
+      this.#log?.warn(
+        { host: other.host.text, stack: other.stack.text, because: first.text },
+        `the default addresses are taken (${first.text}): ${other.host.text} and ${other.stack.text} are used instead, and firewall rules must name ${other.stack.text}`,
+      )
+      return other
+    }
+    throw taken(wanted, first)
+  }
+
+  /**
+   * Gives the pair, or another one if somebody was faster, to the interface; undefined for IPv6 where the machine has none and the options
+   * allow that. Throws ADDRESS_TAKEN, NO_IPV6, PERMISSION or DEVICE.
+   */
+  give(index: number, name: string, chosen: AddressPair): AddressPair | undefined {
+    for (let pair = chosen; ; pair = this.choose(pair)) {
+      const { host, stack } = pair
+      const result = this.#netlink.addAddress(index, host.bytes, stack.bytes)
+      if (host.family === 6 && noIPv6.includes(-result)) return this.#withoutIPv6(result)
+      if (result < 0) throw refusedAddress(result, name, pair)
+      const rival = this.#rival(index, pair)
+      if (rival === undefined) return pair
+      this.#netlink.removeAddress(index, host.bytes, stack.bytes)
+      if (this.#options.ifAddressesTaken !== 'others') throw taken(pair, rival)
+    }
+  }
+
+  /** Two processes may have looked at the same moment: the interface that was made first keeps the pair. */
+  #rival(index: number, { stack }: AddressPair): Conflict | undefined {
+    const other = this.#netlink
+      .addresses()
+      .find(({ index: theirs, peer }) => theirs < index && Buffer.compare(peer, stack.bytes) === 0)
+    if (other === undefined) return undefined
+    const name = this.#netlink.link(other.index)?.name ?? `interface ${other.index}`
+    return { end: 'stack', text: `${stack.text} is in use on ${name}` }
+  }
+
+  #withoutIPv6(result: number): undefined {
+    const reason = `IPv6 is switched off on this machine (${errnoName(result)}; sysctl net.ipv6.conf.all.disable_ipv6)`
+    if (this.#options.ifNoIPv6 !== 'ipv4') {
+      throw new FakeTcpError(
+        ErrorCode.NO_IPV6,
+        `tun.hostAddress6 and tun.stackAddress6 cannot be used: ${reason}. Switch it on, or leave them out.`,
+      )
+    }
+    this.#log?.warn({}, `${reason}: the tunnel goes on with IPv4`)
+    return undefined
+  }
+}
+
+const taken = ({ host }: AddressPair, { end, text }: Conflict): FakeTcpError =>
+  new FakeTcpError(
+    ErrorCode.ADDRESS_TAKEN,
+    `tun.${end}Address${host.family === 4 ? '' : '6'} cannot be used: ${text}. Choose another pair of addresses.`,
+  )
+
+const refusedAddress = (result: number, name: string, { host, stack }: AddressPair): FakeTcpError => {
+  if (result === -Errno.EPERM) {
+    return new FakeTcpError(
+      ErrorCode.PERMISSION,
+      `Not permitted to give ${name} the address ${host.text}: the CAP_NET_ADMIN capability is missing.`,
+    )
+  }
+  return new FakeTcpError(
+    ErrorCode.DEVICE,
+    `The kernel refused to give ${name} the address ${host.text} with the peer ${stack.text} (${errnoName(result)}).`,
+  )
+}
+
+/** The `nth` pair after one: the third byte of IPv4 addresses, the second of IPv6 addresses, grows by two. */
+const nextLike = ({ host, stack }: AddressPair, nth: number): AddressPair => {
+  const moved = (bytes: Uint8Array) => {
+    const copy = Uint8Array.from(bytes)
+    const at = copy.length === 4 ? 2 : 1
+    copy[at] = (copy[at] + 2 * nth) & 0xff
+    return fromBytes(copy)
+  }
+  return { host: moved(host.bytes), stack: moved(stack.bytes) }
+}

@@ -1,0 +1,192 @@
+import { ErrorCode, FakeTcpError } from '../errors.js'
+import { Errno, errnoName, native, TunOffload } from '../native.js'
+import { Netlink } from '../net/netlink.js'
+import type { AddressPair } from '../net/pair.js'
+import { adoptedAddresses, adoptQueues } from './adopt-tun.js'
+import { closer, type Device, leastMtu, virtioSize } from './device.js'
+import { type DeviceFeatures, type Feature, unused, used } from './features.js'
+import { defaults, type StackOptions, type TunOptions, whole } from './options.js'
+import { tryOffloads } from './trial.js'
+import { pairsOf, TunAddresses } from './tun-addresses.js'
+import { openQueues, type TunQueues } from './tun-queues.js'
+
+/** A TUN interface, with what we did to it. */
+export interface TunDevice extends Device {
+  /** Addresses that we gave it; none for an adopted one. */
+  readonly pairs: readonly AddressPair[]
+  /** The kernel's number of the interface; 0: somebody else looks after it. */
+  readonly index: number
+}
+
+/** Makes a TUN interface with its queues, addresses and offloads, and brings it up; or adopts one. Leaves nothing behind when it throws. */
+export const openTun = (options: TunOptions, log?: StackOptions['logger']): TunDevice =>
+  options.descriptors === undefined ? makeTun(options, log) : adoptTun(options, options.descriptors)
+
+/** The same, and super-packets are tried: what does not work is said once, and not used. */
+export const openTriedTun = async ({ tun, logger }: StackOptions): Promise<TunDevice> => {
+  const device = openTun(tun!, logger)
+  if (device.virtioSize === 0) return device
+  try {
+    const { complete, ...tried } = await tryOffloads(device)
+    if (!complete)
+      logger?.debug({ interface: device.name }, 'super-packets could not be tried: they are taken on trust')
+    for (const [name, { used, reason }] of Object.entries(tried)) {
+      if (!used)
+        logger?.warn({ interface: device.name, feature: name, reason }, `${reason}: going on without super-packets`)
+    }
+    if (!tried.superPacketsIn.used) native.tunOffload(device.queues[0], 0)
+    const { superPacketsIn } = device.features
+    return {
+      ...device,
+      features: {
+        ...device.features,
+        ...tried,
+        superPacketsIn: superPacketsIn.used ? tried.superPacketsIn : superPacketsIn,
+      },
+    }
+  } catch (error) {
+    device.close()
+    throw error
+  }
+}
+
+const makeTun = (options: TunOptions, log: StackOptions['logger']): TunDevice => {
+  const count = whole(options.queues ?? defaults.queues, 'tun.queues', 1, 256)
+  const wanted = pairsOf(options)
+  const mtu = mtuOf(options, hasSix(wanted))
+  const txQueueLength = whole(options.txQueueLength ?? defaults.txQueueLength, 'tun.txQueueLength', 1, 1_000_000)
+  const opened: number[] = []
+  const close = closer(opened)
+  const netlink = new Netlink()
+  try {
+    const addresses = new TunAddresses(netlink, options, log)
+    const chosen = wanted.map(pair => addresses.choose(pair))
+    const made = openQueues(netlink, { name: options.name ?? '', count, headers: options.offload !== false }, opened)
+    const { name } = made
+    for (const [flag, errno] of made.refused) {
+      log?.warn({ interface: name, flag, errno }, `the kernel refused ${flag} for the TUN interface: ${loss[flag]}`)
+    }
+    if (made.headers) native.linkMangleId(name)
+    const features = featuresOf(made, options)
+    // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for good.
+    checkUp(bringUp(name, mtu, txQueueLength), name, mtu)
+    const index = netlink.link(name)?.index ?? 0
+    const pairs = chosen.map(pair => addresses.give(index, name, pair)).filter(pair => pair !== undefined)
+    const [four, six] = ([4, 6] as const).map(family => pairs.find(({ host }) => host.family === family)?.stack)
+    return {
+      ...deviceOf({ ...made, mtu, close }, { ...features, ipv6: ipv6Of(wanted, pairs) }),
+      ...{ pairs, index },
+      ...(four && { stackAddress: four }),
+      ...(six && { stackAddress6: six }),
+    }
+  } catch (error) {
+    close()
+    throw error
+  } finally {
+    netlink.close()
+  }
+}
+
+const adoptTun = (options: TunOptions, descriptors: readonly number[]): TunDevice => {
+  const addresses = adoptedAddresses(options)
+  const six = addresses.stackAddress6 !== undefined
+  const mtu = mtuOf(options, six)
+  const opened: number[] = []
+  const close = closer(opened)
+  try {
+    const adopted = adoptQueues(descriptors, opened)
+    const ipv6 = six ? used : unused('no IPv6 address was given')
+    const device = deviceOf({ ...adopted, mtu, close }, { ...featuresOf(adopted, options), ipv6 })
+    return { ...device, ...addresses, pairs: [], index: 0 }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+const deviceOf = (
+  { name, queues, headers, mtu, close }: TunQueues & Pick<Device, 'mtu' | 'close'>,
+  features: DeviceFeatures,
+): Device => ({
+  ...{ name, queues, mtu, close, features },
+  virtioSize: headers ? virtioSize : 0,
+  steered: features.steering.used,
+})
+
+/** Sets up what the queues can do beyond carrying packets, and says what that is. */
+const featuresOf = ({ queues, headers, refused }: TunQueues, options: TunOptions): Omit<DeviceFeatures, 'ipv6'> => {
+  const single = refused.get('IFF_MULTI_QUEUE')
+  const superPacketsIn = headers ? useHeaders(queues[0]) : withoutHeaders(options, refused)
+  return {
+    queues: single === undefined ? used : unused(`the kernel refused IFF_MULTI_QUEUE (${single})`),
+    superPacketsOut: headers ? used : superPacketsIn,
+    superPacketsIn,
+    steering: steer(queues),
+  }
+}
+
+/** What the kernel hands over with virtio-net headers in front. */
+const useHeaders = (queue: number): Feature => {
+  // A kernel without this call has headers of this size anyway.
+  native.tunHeaderSize(queue, virtioSize)
+  const result = native.tunOffload(queue, TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
+  return result < 0 ? unused(`the kernel refused TUNSETOFFLOAD (${errnoName(result)})`) : used
+}
+
+const withoutHeaders = (options: TunOptions, refused: TunQueues['refused']): Feature => {
+  if (options.descriptors !== undefined) return unused('the queues were opened without IFF_VNET_HDR')
+  if (options.offload === false) return unused('tun.offload is off')
+  return unused(`the kernel refused IFF_VNET_HDR (${refused.get('IFF_VNET_HDR')})`)
+}
+
+const steer = (queues: readonly number[]): Feature => {
+  if (queues.length === 1) return unused('there is one queue')
+  const result = native.tunSteer(queues[0])
+  if (result >= 0) return used
+  const cause = result === -Errno.EPERM ? 'CAP_BPF is missing' : 'the kernel refused the eBPF program'
+  return unused(`${cause} (${errnoName(result)})`)
+}
+
+/** What a flag that was refused costs. */
+const loss: Readonly<Record<string, string>> = {
+  IFF_TUN_EXCL: 'somebody who makes an interface of this name at the same moment would share it',
+  IFF_MULTI_QUEUE: 'one queue and one worker have to do',
+  IFF_VNET_HDR: 'without super-packets every datagram costs a system call',
+}
+
+const hasSix = (pairs: readonly AddressPair[]): boolean => pairs.some(({ host }) => host.family === 6)
+
+/** Throws when nothing is left. */
+const ipv6Of = (wanted: readonly AddressPair[], given: readonly AddressPair[]): Feature => {
+  if (given.length === 0) {
+    throw new FakeTcpError(
+      ErrorCode.NO_IPV6,
+      'IPv6 is switched off on this machine: give tun.hostAddress and tun.stackAddress, or switch it on.',
+    )
+  }
+  if (hasSix(given)) return used
+  return unused(hasSix(wanted) ? 'IPv6 is switched off on this machine' : 'no IPv6 addresses were given')
+}
+
+const mtuOf = (options: TunOptions, six: boolean): number =>
+  whole(options.mtu ?? defaults.mtu, 'tun.mtu', leastMtu[six ? 6 : 4], 65_535)
+
+/** In a user namespace the kernel lets nobody set the queue length: its default must do there. */
+const bringUp = (name: string, mtu: number, txQueueLength: number): number => {
+  const result = native.linkUp(name, mtu, txQueueLength)
+  return result === -Errno.EPERM ? native.linkUp(name, mtu, 0) : result
+}
+
+const checkUp = (result: number, name: string, mtu: number): void => {
+  if (result >= 0) return
+  if (result === -Errno.EPERM || result === -Errno.EACCES) {
+    throw new FakeTcpError(
+      ErrorCode.PERMISSION,
+      `Not permitted to bring ${name} up: the CAP_NET_ADMIN capability is missing.`,
+    )
+  }
+  throw new FakeTcpError(
+    ErrorCode.DEVICE,
+    `The kernel refused to bring ${name} up with an MTU of ${mtu} bytes (${errnoName(result)}).`,
+  )
+}

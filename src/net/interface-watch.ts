@@ -1,0 +1,151 @@
+import { Errno, errnoName, native, type Poller, Ready } from '../native.js'
+import { changeGroups, type Netlink } from './netlink.js'
+import type { AddressPair } from './pair.js'
+
+/** Changes come in bursts, and the kernel adds the routes of an IPv6 address a moment after the address: one look at the end. */
+const settleMs = 100
+/** Somebody who keeps undoing what is put back meets a growing pause, up to this one. */
+const longestPauseMs = 5_000
+/** An interface that was left alone for so long gets its first look as quickly as ever. */
+const calmMs = 10_000
+
+export interface WatchLog {
+  info(fields: Record<string, unknown>, text: string): void
+  warn(fields: Record<string, unknown>, text: string): void
+  error(fields: Record<string, unknown>, text: string): void
+}
+
+export interface WatchedInterface {
+  readonly index: number
+  readonly name: string
+  readonly pairs: readonly AddressPair[]
+}
+
+/**
+ * Sees to it that a TUN interface stays up and keeps its addresses and the routes to its peers, whoever takes them away: a network
+ * manager, a flush, a link that went down and up again. Hears of changes by rtnetlink, so that nothing is polled.
+ */
+export class InterfaceWatch {
+  readonly #watched: WatchedInterface
+  readonly #log: WatchLog | undefined
+  readonly #changed: () => void
+  readonly #netlink: Netlink
+  readonly #changes: number
+  readonly #poller: Poller
+  readonly #events: number
+  readonly #buffer = new Uint8Array(16_384)
+  /** What could not be put back, as it was said: each sentence once until it is well again. */
+  readonly #complaints = new Set<string>()
+  #timer: NodeJS.Timeout | undefined
+  #pauseMs = settleMs
+  #repairedAt = Number.NEGATIVE_INFINITY
+
+  /** `changed` is called when interfaces, addresses or routes of the machine have changed. */
+  constructor(netlink: Netlink, watched: WatchedInterface, log: WatchLog | undefined, changed: () => void) {
+    this.#netlink = netlink
+    this.#watched = watched
+    this.#log = log
+    this.#changed = changed
+    this.#changes = native.netlinkOpen(changeGroups)
+    const events = new Int32Array(2)
+    this.#events = native.arenaOpen(new Uint8Array(events.buffer))
+    this.#poller = new native.Poller(this.#events, 1, () => this.#heard())
+    this.#poller.unref()
+    if (this.#changes >= 0) this.#poller.add(this.#changes, 0, Ready.read)
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#poller.close()
+    native.arenaClose(this.#events)
+    if (this.#changes >= 0) native.close(this.#changes)
+  }
+
+  #heard(): void {
+    // A socket that overflowed says ENOBUFS once: something has changed all the same.
+    for (;;) {
+      const length = native.read(this.#changes, this.#buffer, 0, this.#buffer.length)
+      if (length === -Errno.EAGAIN || length === 0) break
+    }
+    this.#timer ??= setTimeout(() => this.#look(), this.#pauseMs).unref()
+  }
+
+  #look(): void {
+    this.#timer = undefined
+    this.#changed()
+    const { index, name } = this.#watched
+    const link = this.#netlink.link(index)
+    // It is gone: whoever reads its queues hears of that.
+    if (link === undefined) return
+    const repaired: string[] = []
+    if (!link.up) this.#repair('the link', native.linkUp(link.name, 0, 0), repaired)
+    const addresses = this.#netlink.addresses()
+    for (const pair of this.#watched.pairs) this.#lookAt(pair, addresses, repaired)
+    if (repaired.length > 0) {
+      this.#log?.warn({ interface: name, repaired }, `${name} had lost ${repaired.join(', ')}: put back`)
+    }
+    this.#pace(repaired.length > 0)
+    // What could not be put back may be let back later, and nobody tells.
+    if (this.#complaints.size > 0) this.#timer = setTimeout(() => this.#look(), longestPauseMs).unref()
+  }
+
+  #lookAt({ host, stack }: AddressPair, addresses: ReturnType<Netlink['addresses']>, repaired: string[]): void {
+    const { index, name } = this.#watched
+    const isHost = ({ local }: { local: Uint8Array }) => Buffer.compare(local, host.bytes) === 0
+    if (!addresses.some(address => address.index === index && isHost(address))) {
+      // With the address the kernel makes the route too.
+      this.#repair(`the address ${host.text}`, this.#netlink.addAddress(index, host.bytes, stack.bytes), repaired)
+      return
+    }
+    const route = this.#netlink.route(stack.bytes)
+    const complaint = `packets to ${stack.text} do not reach ${name}`
+    if (route?.index === index) {
+      this.#complaints.delete(complaint)
+      return
+    }
+    const result = this.#netlink.addPeerRoute(index, host.bytes, stack.bytes)
+    const now = this.#netlink.route(stack.bytes)
+    if (now?.index === index) {
+      repaired.push(`the route to ${stack.text}`)
+      this.#complaints.delete(complaint)
+      return
+    }
+    const taker = now === undefined ? undefined : this.#netlink.link(now.index)?.name
+    this.#complain(
+      complaint,
+      taker === undefined ? `the route cannot be put back (${errnoName(result)})` : `${taker} has taken them over`,
+    )
+  }
+
+  #repair(what: string, result: number, repaired: string[]): void {
+    const complaint = `${what} of ${this.#watched.name} was taken away`
+    if (result >= 0 || result === -Errno.EEXIST) {
+      repaired.push(what)
+      this.#complaints.delete(complaint)
+      return
+    }
+    const cause =
+      result === -Errno.EPERM
+        ? 'and putting it back needs the CAP_NET_ADMIN capability'
+        : `and cannot be put back (${errnoName(result)})`
+    this.#complain(complaint, cause)
+  }
+
+  #complain(complaint: string, cause: string): void {
+    if (this.#complaints.has(complaint)) return
+    this.#complaints.add(complaint)
+    this.#log?.error({ interface: this.#watched.name }, `${complaint}: ${cause}`)
+  }
+
+  /** Whoever is at war with a network manager must not take the processor for it. */
+  #pace(repaired: boolean): void {
+    const now = native.clock()
+    if (repaired) {
+      const atWar = now - this.#repairedAt < calmMs
+      this.#pauseMs = atWar ? Math.min(this.#pauseMs * 2, longestPauseMs) : settleMs
+      this.#repairedAt = now
+    } else if (now - this.#repairedAt > calmMs) {
+      this.#pauseMs = settleMs
+    }
+  }
+}
