@@ -23,6 +23,8 @@ export const ErrorCode = {
   TABLE_FULL: 'ERR_FAKE_TCP_TABLE_FULL',
   CONNECT_TIMEOUT: 'ERR_FAKE_TCP_CONNECT_TIMEOUT',
   CONNECT_REFUSED: 'ERR_FAKE_TCP_CONNECT_REFUSED',
+  /** There is not enough memory, or address space, for the stack. */
+  MEMORY: 'ERR_FAKE_TCP_MEMORY',
   /** The address family has no address on this stack. */
   NO_ADDRESS: 'ERR_FAKE_TCP_NO_ADDRESS',
   DATAGRAM_SIZE: 'ERR_FAKE_TCP_DATAGRAM_SIZE',

@@ -8,6 +8,7 @@ import type { Deliver } from '../workers/inbox.js'
 import { End, type Report } from '../workers/messages.js'
 import { StackMemory, Switch } from '../workers/shared-stack.js'
 import { type Address, endpoint, fromWords } from './address.js'
+import { checkAddressSpace, orTooSmall } from './address-space.js'
 import { allocateStack } from './allocate.js'
 import type { Device } from './device.js'
 import { type DeviceFeatures, unused } from './features.js'
@@ -110,7 +111,7 @@ export class Coordinator {
     this.#mtuTo = mtuTo
     this.#logger = options.logger
     this.thread = device.queues.length
-    const { shared, flows, index } = allocateStack(device, address4, address6, options)
+    const { shared, flows, index } = orTooSmall(() => allocateStack(device, address4, address6, options))
     this.flows = flows
     this.memory = new StackMemory(shared)
     const { switches } = this.memory
@@ -161,7 +162,15 @@ export class Coordinator {
     return { ...features, superPacketsOut: unused(`the kernel refused a write (${errnoName(-errno)})`) }
   }
 
+  /** Whether the stack keeps the process alive; it does at first. */
+  hold(held: boolean): void {
+    this.#workers.hold(held)
+    if (held) this.#inbox.ref()
+    else this.#inbox.unref()
+  }
+
   start(): Promise<void> {
+    checkAddressSpace(this.queues)
     return this.#workers.start()
   }
 

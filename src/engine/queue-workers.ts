@@ -5,6 +5,8 @@ import { native } from '../native.js'
 import type { Order, Report } from '../workers/messages.js'
 import type { QueueTask } from '../workers/queue-worker.js'
 import type { SharedStack } from '../workers/shared-stack.js'
+import { codeRangeMiB } from './address-space.js'
+import { PiscinaHold } from './piscina-hold.js'
 import { Watchdog } from './watchdog.js'
 
 /** A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy with much else. */
@@ -32,6 +34,7 @@ export interface QueueWorkersHooks {
 /** The queue workers' life cycle: one piscina task per queue, for as long as the stack is open. */
 export class QueueWorkers {
   readonly #pool: Piscina
+  readonly #hold: PiscinaHold
   readonly #shared: SharedStack
   readonly #hooks: QueueWorkersHooks
   readonly #ports: MessagePort[] = []
@@ -45,6 +48,7 @@ export class QueueWorkers {
   readonly #deaths: number[] = []
   readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
   #nextFence = 0
+  #held = true
   #stopping = false
 
   constructor(shared: SharedStack, { stuckAfter, workerHeap }: WorkerLimits, hooks: QueueWorkersHooks) {
@@ -57,10 +61,12 @@ export class QueueWorkers {
       minThreads: 0,
       maxThreads: count,
       concurrentTasksPerWorker: 1,
+      execArgv: process.execArgv.filter(flag => !flag.startsWith('--input-type')),
       // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to end.
       atomics: 'disabled',
-      resourceLimits: { maxOldGenerationSizeMb: workerHeap },
+      resourceLimits: { maxOldGenerationSizeMb: workerHeap, codeRangeSizeMb: codeRangeMiB },
     })
+    this.#hold = new PiscinaHold(this.#pool)
     // A thread that failed before it had its task; without a listener the process would end.
     this.#pool.on('error', (error: Error) => this.#startFailed(error))
     this.#beats = new Int32Array(shared.beats)
@@ -74,6 +80,16 @@ export class QueueWorkers {
   /** Resolves when every worker reads its queue. Rejects with WORKER. */
   async start(): Promise<void> {
     await Promise.all(Array.from({ length: this.count }, (_, queue) => this.#run(queue)))
+  }
+
+  /** Whether the workers keep the process alive; they do at first. */
+  hold(held: boolean): void {
+    this.#held = held
+    this.#hold.set(held)
+    for (const port of this.#ports) {
+      if (held) port.ref()
+      else port.unref()
+    }
   }
 
   post(queue: number, order: Order): void {
@@ -142,6 +158,7 @@ export class QueueWorkers {
           this.#hooks.report(queue, report)
         }
       })
+      if (!this.#held) port1.unref()
       const born = performance.now()
       const task: QueueTask = { queue, shared: this.#shared, port: port2 }
       const abort = new AbortController()

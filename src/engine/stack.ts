@@ -176,6 +176,21 @@ export class Stack implements AsyncDisposable {
     }
   }
 
+  /**
+   * From now on the open stack does not keep the process alive by itself: a program that has nothing else to do ends, and the kernel takes
+   * back what the stack had. A connection attempt that waits still does.
+   */
+  unref(): this {
+    this.#coordinator.hold(false)
+    return this
+  }
+
+  /** Takes `unref` back. */
+  ref(): this {
+    this.#coordinator.hold(true)
+    return this
+  }
+
   /** Ends every connection with RST, stops the workers and removes the device. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close()

@@ -4,6 +4,7 @@ import { Counter } from '../../src/memory/counters.js'
 import { Field } from '../../src/memory/flow-table.js'
 import { native } from '../../src/native.js'
 import { Egress } from '../../src/workers/egress.js'
+import { Switch } from '../../src/workers/shared-stack.js'
 import { counting, type Emitted, localPort, ports, remote4, remotePort, summary } from '../support/frames.js'
 import { type FlowFields, MemoryStack, type MemoryStackOptions } from '../support/memory-stack.js'
 
@@ -23,6 +24,7 @@ const open = (t: Test, options: MemoryStackOptions = {}) => {
   return { stack, flows, egress, body, send, sent, add: (fields: FlowFields = {}) => stack.add(fields) }
 }
 
+const loopback = Uint8Array.of(127, 0, 0, 1)
 const joined = (frames: Emitted[]) => frames.flatMap(frame => [...frame.payload])
 const sizes = [0, 10, 12] as const
 
@@ -65,6 +67,60 @@ t.test('a super-packet leaves whole where the kernel cuts it', async t => {
     t.equal(flows.count(flow.slot, Field.bytesOut), 4100)
     t.equal(flows.load(flow.slot, Field.lastSent), 78)
   }
+})
+
+/** A device whose packets are UDP datagrams: whatever is longer than one of those is refused (EMSGSIZE). */
+const limitedDevice = (t: Test, stack: MemoryStack): void => {
+  const ends = [native.udpOpen(4, 0), native.udpOpen(4, 0)]
+  t.teardown(() => {
+    for (const fd of ends) native.close(fd)
+  })
+  for (const fd of ends) native.socketBuffers(fd, 1 << 20, 1 << 20)
+  for (const fd of ends) t.equal(native.udpBind(fd, loopback, 0, 0), 0)
+  const [near, far] = ends
+  t.equal(native.udpConnect(near, loopback, native.udpPort(far), 0), 0)
+  const queues = stack.shared.device.queues as number[]
+  for (const fd of [queues[0], ...stack.peers.splice(0, 1, far)]) native.close(fd)
+  queues[0] = near
+}
+
+t.test('a device that refuses super-packets later loses nothing, and gets plain packets from then on', async t => {
+  for (const family of [4, 6] as const) {
+    const { stack, add, send, egress } = open(t, { virtioSize: 10 })
+    limitedDevice(t, stack)
+    const flow = add({ family, ipId: 7 })
+    t.equal(send(flow, 1_000, 1_000), 1)
+    t.match(stack.emitted()[0].virtio, { flags: 1 }, 'the kernel sums it up')
+    t.equal(stack.memory.switches[Switch.headersRefused], 0)
+    stack.raised()
+
+    t.equal(send(flow, 65_470, 2_000), 33)
+    const frames = stack.emitted()
+    t.equal(frames.length, 33, 'nothing is lost')
+    t.strictSame(joined(frames), counting(65_470))
+    for (const { virtio } of frames) t.match(virtio, { flags: 0, gsoType: 0 })
+    t.equal(stack.memory.switches[Switch.headersRefused], 90, 'EMSGSIZE')
+    t.strictSame(stack.raised(), { datagramsOut: 33, bytesOut: 65_470, headersRefused: 1 })
+
+    t.equal(send(flow, 3_000, 1_000), 3)
+    egress.ack(flow.slot, 0)
+    const later = stack.emitted()
+    t.strictSame(
+      later.map(({ payload }) => payload.length),
+      [1_000, 1_000, 1_000, 0],
+    )
+    for (const { virtio } of later) t.match(virtio, { flags: 0, gsoType: 0 }, 'small ones, and ACKs, too')
+    t.strictSame(stack.raised(), { datagramsOut: 3, bytesOut: 3_000, acksOut: 1 })
+  }
+})
+
+t.test('a device that is down refuses plain packets too: that is no reason to give super-packets up', async t => {
+  const { stack, add, send } = open(t, { virtioSize: 10 })
+  const flow = add()
+  for (const fd of stack.peers.splice(0)) native.close(fd)
+  t.equal(send(flow, 3_000, 1_000), 0)
+  t.equal(stack.memory.switches[Switch.headersRefused], 0)
+  t.strictSame(stack.raised(), { deviceGone: 3 })
 })
 
 t.test('a super-packet is cut by software where there is no offload', async t => {

@@ -1,6 +1,7 @@
 /** Inbound: segments that belong to no connection, and those of connections that are half-open (inbound-*.test.ts has the rest). */
 import t, { type Test } from 'tap'
 import { State } from '../../src/memory/flow-table.js'
+import { Switch } from '../../src/workers/shared-stack.js'
 import { SynCookies } from '../../src/workers/syn-cookie.js'
 import {
   ACK,
@@ -52,6 +53,16 @@ t.test('no connection, no listener: RST|ACK that a real TCP understands', async 
   ])
   check(t, rows, () => {})
   check(t, rows, under => under.stack.listen(localPort + 1), { virtioSize: 12 })
+})
+
+t.test('a stack that does not listen yet tells nobody that nobody listens', async t => {
+  const under = new InboundUnderTest(t)
+  under.stack.memory.switches[Switch.answering] = 0
+  const silent = { raised: { unknownTuple: 1, notYetListening: 1 } }
+  t.strictSame(under.receive({ flags: SYN, seq: 0, ack: 0 }), silent)
+  t.strictSame(under.receive({ flags: ACK, seq: 100, ack: 900, payload }), silent)
+  under.stack.memory.switches[Switch.answering] = 1
+  t.strictSame(under.receive({ flags: SYN, seq: 0, ack: 0 }).sent, ['RST|ACK 0 1'])
 })
 
 t.test('whatever is refused can make a flood', async t => {
