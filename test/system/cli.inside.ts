@@ -103,7 +103,7 @@ t.test('values', async t => {
     [['client', ...local, '--remote', '192.0.2.1:99999'], /The port of --remote must be .*, not 99999/u],
     [['client', ...local, '--remote', '[::1]:4567', '-4'], /--remote is an IPv6 address/u],
     [['server', '--local', '0', ...remote], /--local must be .* from 1 to 65535, not 0/u],
-    [client('--tun', 'a-name-that-is-too-long'), /must be an interface name of at most 15 characters/u],
+    [client('--tun', 'a-name-that-is-too-long'), /has at most 15 characters, "a-name-that-is-too-long" has 23/u],
     [client('--tun-local', '192.168.200.2'), /must differ, both are 192\.168\.200\.2/u],
     [client('--mtu', '100'), /mtu must be a whole number from 1280 to 65535, not 100/u],
     [client('--queues', '0'), /queues must be a whole number from 1 to 256, not 0/u],
