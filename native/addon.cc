@@ -35,6 +35,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       entry<floodDropped>("floodDropped", environment),
       entry<pairOpen>("pairOpen", environment),
       entry<captureOpen>("captureOpen", environment),
+      entry<sniffOpen>("sniffOpen", environment),
+      entry<sniffRead>("sniffRead", environment),
       entry<linkUp>("linkUp", environment),
       entry<linkMangleId>("linkMangleId", environment),
       entry<netlinkOpen>("netlinkOpen", environment),

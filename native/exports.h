@@ -29,6 +29,8 @@ int32_t floodAdmit(Environment&, int map, Bytes tuples);
 double floodDropped(Environment&, int map, int syns);
 
 int32_t captureOpen(Environment&, Name interface, int receiveBuffer);
+int32_t sniffOpen(Environment&, Bytes filter);
+int64_t sniffRead(Environment&, int fd, Memory memory, int64_t at, int64_t length, Words vec, int64_t vecAt);
 int32_t linkUp(Environment&, Name name, int mtu, int txQueueLength);
 int32_t linkMangleId(Environment&, Name name);
 int32_t netlinkOpen(Environment&, uint32_t groups);

@@ -123,6 +123,14 @@ export interface Addon {
   /** An AF_PACKET socket that sees every packet of an interface, both directions, link-layer header stripped (SOCK_DGRAM). */
   captureOpen(interfaceName: string, receiveBuffer: number): number
 
+  /**
+   * An AF_PACKET socket that hears those packets of every interface, both directions, that a classic BPF program lets through (`struct
+   * sock_filter` after `struct sock_filter`, from the network header on). A descriptor or -errno: -EPERM without CAP_NET_RAW.
+   */
+  sniffOpen(filter: Uint8Array): number
+  /** The next of its packets, cut to `length`: bytes or -errno (-EAGAIN: none). Interface index and 1 for an outgoing one go to `vec`. */
+  sniffRead(fd: number, memory: Memory, at: number, length: number, vec: number, vecAt: number): number
+
   /** Sets MTU and transmit queue length (packets; each skipped when 0) and brings the interface up. */
   linkUp(name: string, mtu: number, txQueueLength: number): number
   /**

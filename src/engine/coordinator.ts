@@ -206,6 +206,7 @@ export class Coordinator {
       const wanted = request.queue ?? this.#nextQueue++ % this.queues
       const { localPort, queue } = this.ports.choose(remote, port, wanted, now)
       const id = this.#add(remote, port, localPort, owner, { state: State.synSent, queue, nextSeq: 1, nextAck: 0 }, now)
+      this.counterPage[Counter.connectsBegun] += 1
       this.#handshakes.begin({
         ...id,
         target: endpoint(remote.text, port),
@@ -214,6 +215,7 @@ export class Coordinator {
         syn: () => this.egress.syn(id.slot),
         done: error => {
           if (error === undefined) {
+            this.counterPage[Counter.connectsDone] += 1
             owner.opened?.(id)
             resolve(id)
           } else {

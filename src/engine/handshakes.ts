@@ -50,7 +50,10 @@ export class Handshakes {
     return this.#finish(
       slot,
       generation,
-      new FakeTcpError(ErrorCode.CONNECT_REFUSED, `${target} refused the connection: nothing listens there.`),
+      new FakeTcpError(
+        ErrorCode.CONNECT_REFUSED,
+        `${target} refused the connection: no server listens there, or its machine does not pass the port on to it (DNAT) and answers itself.`,
+      ),
     )
   }
 

@@ -19,6 +19,9 @@ const traffic = [
   'resetsOut',
   'challengesOut',
   'synCookiesOut',
+  /** Connections that were asked for, and those of them that their peer accepted. */
+  'connectsBegun',
+  'connectsDone',
   'cacheMisses',
   /** Writes with a virtio-net header that the kernel refused; their datagrams went out as plain packets. */
   'headersRefused',

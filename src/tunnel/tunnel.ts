@@ -5,6 +5,7 @@ import { defaults, type StackOptions, type TunOptions } from '../engine/options.
 import { Stack } from '../engine/stack.js'
 import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { headersLength } from '../wire/sizes.js'
+import { ClientDiagnosis, ServerDiagnosis } from './diagnosis.js'
 import { type ClientData, idleMs, keepalive, type ServerData } from './options.js'
 import { addressesOf } from './server-addresses.js'
 import { claimUdpPort } from './udp-socket.js'
@@ -99,6 +100,9 @@ const start = async (
     ...(logger && { logger }),
   })
   try {
+    // What listens to the machine's interfaces is opened while that is allowed.
+    if (logger !== undefined && port !== undefined) new ServerDiagnosis(stack, logger, port)
+    if (logger !== undefined && port === undefined) new ClientDiagnosis(stack, logger, remote.port)
     if (options.user !== undefined) becomeUser(options.user)
     await stack.serve(port, new URL(`./${service}.js`, import.meta.url), { workerData })
     return { stack, remote }

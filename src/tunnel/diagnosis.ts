@@ -1,0 +1,179 @@
+import { readFileSync } from 'node:fs'
+import type { StackOptions } from '../engine/options.js'
+import type { Stack } from '../engine/stack.js'
+import { HandshakeSniffer, type Sniffed } from '../net/handshake-sniffer.js'
+import { Netlink } from '../net/netlink.js'
+
+/** How often a look is taken. */
+const lookMs = 1_000
+/** A client whose server has answered nothing for so long is told why, as far as it shows. */
+const unansweredMs = 5_000
+/** A SYN that reached the machine has reached the stack within this time, if it ever does. */
+const arrivalMs = 3_000
+/** The server listens to the machine's interfaces for so long after its start, unless somebody came. */
+const sniffMs = 60_000
+
+type Log = NonNullable<StackOptions['logger']>
+
+/** Looks at what happens, and says once in one sentence why nothing does. Ends with `stop`, or when there is nothing to find any more. */
+class Diagnosis {
+  protected readonly stack: Stack
+  protected readonly log: Log
+  protected readonly port: number
+  protected readonly startedAt = performance.now()
+  protected sniffer: HandshakeSniffer | undefined
+  /** What passed interfaces other than ours. */
+  protected readonly seen: Sniffed[] = []
+  readonly #timer: NodeJS.Timeout
+
+  constructor(stack: Stack, log: Log, port: number) {
+    this.stack = stack
+    this.log = log
+    this.port = port
+    this.#timer = setInterval(() => this.look(), lookMs).unref()
+    void stack.closed.then(() => this.stop())
+  }
+
+  /** Overridden. */
+  protected look(): void {}
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.forget()
+  }
+
+  protected listen(): void {
+    this.sniffer ??= HandshakeSniffer.open(this.port)
+  }
+
+  protected hear(): void {
+    const own = withNetlink(netlink => netlink.link(this.stack.device)?.index)
+    this.seen.push(...(this.sniffer?.read() ?? []).filter(({ index }) => index !== own))
+    this.seen.splice(0, this.seen.length - 100)
+  }
+
+  protected forget(): void {
+    this.sniffer?.close()
+    this.sniffer = undefined
+    this.seen.length = 0
+  }
+}
+
+/** A client whose server does not answer. */
+export class ClientDiagnosis extends Diagnosis {
+  #done = 0
+  /** Since when connections have been asked for, and none came about. */
+  #since: number | undefined
+  #said = false
+
+  protected override look(): void {
+    const { connectsBegun = 0, connectsDone = 0 } = this.stack.stats().total.traffic
+    if (connectsDone > this.#done || connectsBegun === connectsDone) {
+      this.#done = connectsDone
+      this.#since = undefined
+      this.#said = false
+      this.forget()
+      return
+    }
+    if (this.#said) return
+    if (this.#since === undefined) {
+      this.#since = performance.now()
+      this.listen()
+    }
+    this.hear()
+    if (performance.now() - this.#since < unansweredMs) return
+    this.#said = true
+    this.log.warn({ port: this.port }, `no handshake for ${unansweredMs / 1_000} s: ${this.#cause()}`)
+    this.forget()
+  }
+
+  #cause(): string {
+    const { device } = this.stack
+    const syns = this.seen.filter(({ kind, outgoing }) => kind === 'syn' && outgoing)
+    const refusal = this.seen.find(({ kind, outgoing }) => kind === 'rst' && !outgoing)
+    const untranslated = syns.find(({ source }) => [this.stack.address, this.stack.address6].includes(source.text))
+    if (refusal !== undefined) {
+      return `${refusal.source.text} refuses; no server listens there, or its machine does not pass port ${this.port} on to it (DNAT)`
+    }
+    if (untranslated !== undefined) {
+      const { source, index } = untranslated
+      return `packets leave by ${nameOf(index)} with the source ${source.text}, which nobody can answer; a rule that masquerades them is missing`
+    }
+    if (syns.length > 0) {
+      const { source, destination, index } = syns[syns.length - 1]
+      return `packets leave by ${nameOf(index)} as ${source.text}, and ${destination.text} does not answer; the server is not there, or a firewall on the way drops them`
+    }
+    if (!forwards(device)) return forwardingOff(device)
+    if (this.sniffer === undefined) {
+      return `the server does not answer, or this machine does not forward and masquerade what comes from ${device}`
+    }
+    return `packets from ${device} do not leave this machine; a rule of its firewall drops them, or there is no route`
+  }
+}
+
+/** A server that nobody reaches, although somebody tries. */
+export class ServerDiagnosis extends Diagnosis {
+  #firstAt: number | undefined
+
+  constructor(stack: Stack, log: Log, port: number) {
+    super(stack, log, port)
+    this.listen()
+  }
+
+  protected override look(): void {
+    const { traffic, drops } = this.stack.stats().total
+    const came =
+      (traffic.synCookiesOut ?? 0) + (drops.synBadSeq ?? 0) + (drops.synSourceLimited ?? 0) + (drops.synFlood ?? 0)
+    if (came > 0 || this.sniffer === undefined || performance.now() - this.startedAt > sniffMs) {
+      this.stop()
+      return
+    }
+    this.hear()
+    const syn = this.seen.find(({ kind, outgoing }) => kind === 'syn' && !outgoing)
+    if (syn === undefined) return
+    this.#firstAt ??= performance.now()
+    if (performance.now() - this.#firstAt < arrivalMs) return
+    const { source, destination, index } = syn
+    const { port } = this
+    this.log.warn(
+      { port, source: source.text, destination: destination.text, interface: nameOf(index) },
+      `port ${port} of ${destination.text} is asked for, but nothing reaches ${this.stack.device}: ${this.#cause(syn)}`,
+    )
+    this.stop()
+  }
+
+  #cause({ index, destination }: Sniffed): string {
+    const stack = destination.family === 4 ? this.stack.address : this.stack.address6
+    if (stack === undefined) return `this server has no IPv${destination.family} address`
+    const passOn = `pass it on to ${stack} (DNAT)`
+    if (this.seen.some(({ kind, outgoing }) => kind === 'rst' && outgoing)) {
+      return `this machine refuses it by itself; a rule is missing to ${passOn}`
+    }
+    const name = nameOf(index)
+    if (!forwards(name)) return forwardingOff(name)
+    return `a rule is missing to ${passOn}, or another rule drops what is forwarded`
+  }
+}
+
+const withNetlink = <T>(ask: (netlink: Netlink) => T): T => {
+  const netlink = new Netlink()
+  try {
+    return ask(netlink)
+  } finally {
+    netlink.close()
+  }
+}
+
+const nameOf = (index: number): string => withNetlink(netlink => netlink.link(index)?.name) ?? `interface ${index}`
+
+/** Whether the kernel forwards what comes in by an interface. */
+const forwards = (name: string): boolean => {
+  try {
+    return readFileSync(`/proc/sys/net/ipv4/conf/${name}/forwarding`, 'latin1').trim() !== '0'
+  } catch {
+    return true
+  }
+}
+
+const forwardingOff = (name: string): string =>
+  `this machine does not forward what comes from ${name}; switch it on (sysctl -w net.ipv4.ip_forward=1)`
