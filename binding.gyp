@@ -17,6 +17,7 @@
         'native/memory.cc',
         'native/packet_io.cc',
         'native/poller.cc',
+        'native/process.cc',
         'native/segments.cc',
         'native/steering.cc',
         'native/flood_filter.cc',

@@ -57,6 +57,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
       entry<eventDrain>("eventDrain", environment),
       entry<timerOpen>("timerOpen", environment),
       entry<timerSet>("timerSet", environment),
+      entry<writeNow>("writeNow", environment),
+      entry<exitAfter>("exitAfter", environment),
       entry<duplicate>("duplicate", environment),
       entry<closeDescriptor>("close", environment),
   };

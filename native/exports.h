@@ -35,6 +35,9 @@ int32_t linkUp(Environment&, Name name, int mtu, int txQueueLength);
 int32_t linkMangleId(Environment&, Name name);
 int32_t netlinkOpen(Environment&, uint32_t groups);
 
+int64_t writeNow(Environment&, int fd, Memory memory, int64_t at, int64_t length);
+int32_t exitAfter(Environment&, int milliseconds, int code);
+
 int32_t pairOpen(Environment&, napi_value out);
 int64_t readOne(Environment&, int fd, Memory memory, int64_t at, int64_t length);
 int64_t writeOne(Environment&, int fd, Memory memory, int64_t at, int64_t length);

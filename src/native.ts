@@ -226,6 +226,18 @@ export interface Addon {
   /** Ticks every so many microseconds from now on; 0 stops it. */
   timerSet(fd: number, microseconds: number): number
 
+  /**
+   * One write that waits for nobody, and changes nothing for others who have the same open file: a socket takes what it has room for, anything
+   * else at most PIPE_BUF (4,096) bytes and only when it says that it is writable. Bytes or -errno (-EAGAIN: no room). A terminal may say so and
+   * then have room for less: it must be open with O_NONBLOCK.
+   */
+  writeNow(fd: number, memory: Memory, at: number, length: number): number
+  /**
+   * The process ends with this code after so many milliseconds, whatever its threads do meanwhile: an orderly exit waits for name look-ups. 0 or
+   * -errno.
+   */
+  exitAfter(milliseconds: number, code: number): number
+
   /** Another descriptor for the same open file, which may be another thread's; it is this thread's own. A descriptor or -errno. */
   duplicate(fd: number): number
   /** Closes a descriptor that this thread opened. What stays open is closed when the thread's environment ends. */
