@@ -5,6 +5,8 @@
 export const ErrorCode = {
   /** An argument is malformed or out of range. */
   INVALID_ARGUMENT: 'ERR_FAKE_TCP_INVALID_ARGUMENT',
+  /** The addon was not built, or for another machine. */
+  ADDON: 'ERR_FAKE_TCP_ADDON',
   /** /dev/net/tun is missing. */
   NO_TUN: 'ERR_FAKE_TCP_NO_TUN',
   /** CAP_NET_ADMIN is missing. */

@@ -1,6 +1,7 @@
-import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { getSystemErrorName } from 'node:util'
+import type { FakeTcpError } from './errors.js'
+import { loadAddon } from './load-addon.js'
 
 /**
  * The only importer of the addon. Every call is one system call or a batch of the same one: numbers in, a count, a
@@ -254,22 +255,14 @@ export interface Addon {
   ) => Poller
 }
 
-const require = createRequire(import.meta.url)
 /** The package's root: this file runs as dist/src/native.js. */
-const root = fileURLToPath(new URL('../..', import.meta.url))
+const { addon, fault } = loadAddon(fileURLToPath(new URL('../..', import.meta.url)))
 
-const load = (): Addon => {
-  try {
-    return require('node-gyp-build')(root) as Addon
-  } catch (cause) {
-    throw new Error(
-      'The fake-tcp addon is not built for this Node.js and C library: run `npm rebuild fake-tcp`, or `npm run build:native` in a clone (it needs a C++ compiler, make and Python 3).',
-      { cause },
-    )
-  }
-}
+/** Where it could not be loaded, whatever is asked of it throws `addonFault`. */
+export const native: Addon = addon
 
-export const native: Addon = load()
+/** Why there is no addon; undefined when there is one. */
+export const addonFault: FakeTcpError | undefined = fault
 
 /** 'EAGAIN' for -11; numbers the C library does not know come back as digits. */
 export const errnoName = (result: number): string => {

@@ -3,7 +3,7 @@ import { availableParallelism, release } from 'node:os'
 import type { Command } from 'commander'
 import { openTun } from '../engine/tun.js'
 import { FakeTcpError } from '../errors.js'
-import { native } from '../native.js'
+import { addonFault } from '../native.js'
 
 interface Finding {
   readonly ok: boolean
@@ -14,7 +14,7 @@ interface Finding {
 export const examine = (): Finding[] => {
   const findings: Finding[] = [
     { ok: true, text: `Node.js ${process.versions.node}, Linux ${release()}, ${availableParallelism()} cores.` },
-    { ok: native.clock() > 0, text: 'The addon is loaded.' },
+    { ok: addonFault === undefined, text: addonFault?.message ?? 'The addon is loaded.' },
     existsSync('/dev/net/tun')
       ? { ok: true, text: '/dev/net/tun is there.' }
       : {
@@ -22,6 +22,7 @@ export const examine = (): Finding[] => {
           text: '/dev/net/tun is missing: load the module (modprobe tun), or give the container the device.',
         },
   ]
+  if (addonFault !== undefined) return findings
   try {
     // Documentation addresses (RFC 5737): nothing routes them, and the interface is gone at once.
     const tun = openTun({ hostAddress: '192.0.2.1', stackAddress: '192.0.2.2', queues: 2 })

@@ -82,7 +82,8 @@ t.test('writeNow: a socket that waits, and that nobody reads', async t => {
   const code = `
     import { readFileSync } from 'node:fs'
     import { native } from '${nativeUrl}'
-    const blocking = !(parseInt(/flags:\\s+(\\d+)/.exec(readFileSync('/proc/self/fdinfo/2'))[1], 8) & ${constants.O_NONBLOCK})
+    const flags = parseInt(/flags:\\s+(\\d+)/.exec(readFileSync('/proc/self/fdinfo/2'))[1], 8)
+    const blocking = (flags & ${constants.O_NONBLOCK}) === 0
     let last = 1
     for (let i = 0; i < 10_000 && last > 0; i++) last = native.writeNow(2, new Uint8Array(1_000), 0, 1_000)
     console.log(JSON.stringify({ blocking, last }))`

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { ErrorCode, FakeTcpError } from './errors.js'
+import type { Addon } from './native.js'
+
+const require = createRequire(import.meta.url)
+
+/** The C library that this Node.js runs with; undefined when it is neither of the two that nearly all have. */
+const cLibrary = (): string | undefined => {
+  let maps: string
+  try {
+    maps = readFileSync('/proc/self/maps', 'latin1')
+  } catch {
+    return undefined
+  }
+  if (/\/ld-musl-/u.test(maps)) return 'musl'
+  return /\/libc\.so\.6$|\/libc-2\.\d+\.so$/mu.test(maps) ? 'glibc' : undefined
+}
+
+const machine = (): string => {
+  const parts = [`${process.platform}-${process.arch}`, `Node.js ${process.versions.node}`, cLibrary()]
+  return parts.filter(part => part !== undefined).join(', ')
+}
+
+/**
+ * How to build the addon of the package in this folder. npm 12 and pnpm run no scripts of dependencies, so they did
+ * not.
+ */
+const buildCommand = (root: string): string => {
+  const folder = root.replace(/\/$/u, '')
+  if (!folder.includes('/node_modules/')) return `\`npm run build:native\` in ${folder}`
+  return `\`npm --prefix ${/^[\w./@+-]+$/u.test(folder) ? folder : JSON.stringify(folder)} run build:native\``
+}
+
+/** For an addon of the package in `root` that could not be loaded because of `cause`. */
+export const addonError = (root: string, cause: unknown): FakeTcpError => {
+  const { code, message } = cause as NodeJS.ErrnoException
+  const what =
+    code === 'ERR_DLOPEN_FAILED'
+      ? `cannot be loaded on this machine (${machine()}; ${message.split('\n', 1)[0]})`
+      : `was not built for this machine (${machine()})`
+  return new FakeTcpError(
+    ErrorCode.ADDON,
+    `The addon of fake-tcp ${what}: run ${buildCommand(root)}; it needs a C++ compiler, make and Python 3.`,
+    { cause },
+  )
+}
+
+/** Throws ADDON as soon as somebody uses it: `--help` and `doctor` work without the addon. */
+const standIn = (fault: FakeTcpError): Addon =>
+  new Proxy({} as Addon, {
+    get: () => {
+      throw fault
+    },
+  })
+
+/** The addon of the package in `root`, and why it could not be loaded. */
+export const loadAddon = (root: string): { addon: Addon; fault: FakeTcpError | undefined } => {
+  try {
+    return { addon: require('node-gyp-build')(root) as Addon, fault: undefined }
+  } catch (cause) {
+    const fault = addonError(root, cause)
+    return { addon: standIn(fault), fault }
+  }
+}
