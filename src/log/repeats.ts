@@ -1,0 +1,93 @@
+import { TokenBucket } from '../workers/token-bucket.js'
+import type { LogEvent } from './events.js'
+
+/** Events of one kind that pass one by one: at most so many at once … */
+const burst = 20
+/** … and so many a second in the long run. */
+const rate = 2
+/** The others are counted, and the count follows after this time. */
+const foldMs = 3_000
+/** A kind that was silent for this long may have its burst again, and need not be remembered. */
+const forgetMs = (burst / rate) * 1_000
+/** Kinds that are told apart at a time; all others share one for each level. */
+const maxKinds = 100
+
+/** Events of one level and text. */
+interface Kind {
+  readonly shared: boolean
+  readonly bucket: TokenBucket
+  usedAt: number
+  /** The last one of those that wait, and how many events they stand for. */
+  last: LogEvent | undefined
+  count: number
+}
+
+const countOf = ({ fields }: LogEvent): number => (typeof fields.count === 'number' ? fields.count : 1)
+
+/**
+ * Makes one event of many equal ones. A few of a kind pass as they are. If more come they are counted, and a few
+ * seconds later the last of them passes with the count in its fields. So a peer or a flood that causes events causes
+ * bounded work for those who write them down.
+ */
+export class Repeats {
+  readonly #pass: (event: LogEvent) => void
+  readonly #clock: () => number
+  readonly #kinds = new Map<string, Kind>()
+  #timer: NodeJS.Timeout | undefined
+
+  /** `clock` in milliseconds. */
+  constructor(pass: (event: LogEvent) => void, clock: () => number = () => performance.now()) {
+    this.#pass = pass
+    this.#clock = clock
+  }
+
+  add(event: LogEvent): void {
+    const now = this.#clock()
+    const kind = this.#kindOf(event, now)
+    kind.usedAt = now
+    if (kind.count === 0 && kind.bucket.take(now)) {
+      this.#pass(event)
+      return
+    }
+    kind.last = event
+    kind.count += countOf(event)
+    this.#timer ??= setTimeout(() => this.flush(), foldMs).unref()
+  }
+
+  /** What waits passes now. */
+  flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    for (const kind of this.#kinds.values()) {
+      const { last, count, shared } = kind
+      if (last === undefined) continue
+      kind.last = undefined
+      kind.count = 0
+      if (count === 1) this.#pass(last)
+      else if (shared)
+        this.#pass({ level: last.level, text: 'many different events', fields: { count, last: last.text } })
+      else this.#pass({ ...last, fields: { ...last.fields, count } })
+    }
+  }
+
+  #kindOf({ level, text }: LogEvent, now: number): Kind {
+    const key = `${level} ${text}`
+    const known = this.#kinds.get(key)
+    if (known !== undefined) return known
+    if (this.#kinds.size >= maxKinds) this.#forgetSilent(now)
+    const shared = this.#kinds.size >= maxKinds
+    return shared ? (this.#kinds.get(level) ?? this.#begin(level, true, now)) : this.#begin(key, false, now)
+  }
+
+  #begin(key: string, shared: boolean, now: number): Kind {
+    const kind = { shared, bucket: new TokenBucket(rate, burst), usedAt: now, last: undefined, count: 0 }
+    this.#kinds.set(key, kind)
+    return kind
+  }
+
+  #forgetSilent(now: number): void {
+    for (const [key, { count, usedAt }] of this.#kinds) {
+      if (count === 0 && now - usedAt > forgetMs) this.#kinds.delete(key)
+    }
+  }
+}

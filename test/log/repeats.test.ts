@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { LogEvent } from '../../src/log/events.js'
+import { Repeats } from '../../src/log/repeats.js'
+
+/** A clock that the test moves, and what has passed. */
+const open = () => {
+  const passed: LogEvent[] = []
+  const clock = { now: 1_000_000 }
+  const repeats = new Repeats(
+    event => passed.push(event),
+    () => clock.now,
+  )
+  const add = (text: string, fields: Record<string, unknown> = {}, level: LogEvent['level'] = 'info') =>
+    repeats.add({ level, text, fields })
+  return { passed, clock, repeats, add, happened: () => passed.splice(0) }
+}
+
+t.test('a few events pass as they are', async t => {
+  const { add, happened, repeats } = open()
+  for (let i = 0; i < 20; i++) add('connection accepted', { i })
+  repeats.flush()
+  t.same(
+    happened(),
+    Array.from({ length: 20 }, (_, i) => ({ level: 'info', text: 'connection accepted', fields: { i } })),
+  )
+})
+
+t.test('more of them become one with the last fields and the count', async t => {
+  const { add, happened, repeats } = open()
+  for (let i = 0; i < 100_000; i++) add('connection accepted', { i })
+  t.equal(happened().length, 20)
+  repeats.flush()
+  t.same(happened(), [{ level: 'info', text: 'connection accepted', fields: { i: 99_999, count: 99_980 } }])
+  repeats.flush()
+  t.same(happened(), [], 'said once')
+})
+
+t.test('one that waits alone has no count', async t => {
+  const { add, happened, repeats } = open()
+  for (let i = 0; i < 21; i++) add('x', { i })
+  repeats.flush()
+  t.same(happened().at(-1), { level: 'info', text: 'x', fields: { i: 20 } })
+})
+
+t.test('after some time they pass again', async t => {
+  const { add, clock, happened, repeats } = open()
+  for (let i = 0; i < 30; i++) add('x')
+  repeats.flush()
+  happened()
+  clock.now += 1_500
+  for (let i = 0; i < 5; i++) add('x')
+  t.equal(happened().length, 3, 'two a second')
+  repeats.flush()
+  t.match(happened(), [{ fields: { count: 2 } }])
+  clock.now += 60_000
+  for (let i = 0; i < 100; i++) add('x')
+  t.equal(happened().length, 20, 'the burst')
+})
+
+t.test('while some wait, the next ones wait with them', async t => {
+  const { add, clock, happened, repeats } = open()
+  for (let i = 0; i < 21; i++) add('x', { i })
+  happened()
+  clock.now += 2_000
+  add('x', { i: 21 })
+  t.same(happened(), [], 'nothing overtakes the count')
+  repeats.flush()
+  t.match(happened(), [{ fields: { i: 21, count: 2 } }])
+})
+
+t.test('kinds are told apart by text and level', async t => {
+  const { add, happened } = open()
+  for (let i = 0; i < 100; i++) {
+    add('a')
+    add('b')
+    add('b', {}, 'warn')
+  }
+  t.equal(happened().length, 60)
+})
+
+t.test('events that stand for many are added up', async t => {
+  const { add, happened, repeats } = open()
+  for (let i = 0; i < 20; i++) add('x')
+  add('x', { count: 500 })
+  add('x', { count: 7 })
+  add('x')
+  happened()
+  repeats.flush()
+  t.match(happened(), [{ fields: { count: 508 } }])
+})
+
+t.test('many different texts', async t => {
+  const { add, clock, happened, repeats } = open()
+  for (let i = 0; i < 10_000; i++) add(`number ${i}`)
+  t.equal(happened().length, 120, 'one hundred kinds, and a burst of what else there is')
+  repeats.flush()
+  t.same(happened(), [{ level: 'info', text: 'many different events', fields: { count: 9_880, last: 'number 9999' } }])
+  clock.now += 20_000
+  for (let i = 0; i < 50; i++) add(`number ${i}`)
+  t.equal(happened().length, 50, 'silent kinds were forgotten')
+})
+
+t.test('the count follows by itself', async t => {
+  const { add, passed, happened } = open()
+  for (let i = 0; i < 50; i++) add('x')
+  happened()
+  for (let i = 0; i < 100 && passed.length === 0; i++) await sleep(100)
+  t.same(happened(), [{ level: 'info', text: 'x', fields: { count: 30 } }])
+})
