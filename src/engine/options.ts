@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import type { Logger } from 'pino'
 import { invalid } from '../errors.js'
+import type { EventLog } from '../log/events.js'
 import type { Device } from './device.js'
 import type { KeepaliveOptions } from './keep-alive.js'
 
@@ -65,7 +65,7 @@ export interface StackOptions {
   /** MiB of JavaScript heap at which a worker is ended, and another one takes its place. Default 512. */
   workerHeap?: number
   /** Where the stack tells of its life; a pino logger or anything like it. Default: nowhere. */
-  logger?: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
+  logger?: EventLog
 }
 
 export interface ConnectOptions {

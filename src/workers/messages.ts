@@ -1,5 +1,7 @@
 /** Control messages between the coordinator and a queue worker. Data never travels here. */
 
+import type { LogEvent } from '../log/events.js'
+
 /** A tuple as plain numbers: family, ports (remote << 16 | local), four remote address words. */
 export interface Tuple {
   readonly family: number
@@ -34,7 +36,7 @@ export type Report =
   /** Answers the order of the same name: whatever was read before it has gone off. */
   | { kind: 'fence'; id: number }
   | { kind: 'deviceGone'; errno: number }
-  | { kind: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; text: string; fields: Record<string, unknown> }
+  | ({ kind: 'log' } & LogEvent)
   | { kind: 'served'; id: number; error?: { message: string; code: string } }
 
 /** Coordinator → worker. */

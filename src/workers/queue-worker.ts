@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
+import { Repeats } from '../log/repeats.js'
 import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field } from '../memory/flow-table.js'
 import { Errno, native, type Poller, Ready } from '../native.js'
@@ -58,6 +59,8 @@ class QueueWorker {
   readonly #acks: AckSchedule
   readonly #heartbeat: Heartbeat
   readonly #host: ServiceHost
+  /** What this thread says to the log. */
+  readonly #repeats: Repeats
   readonly #poller: Poller
   readonly #events = new Int32Array(128)
   /** For what stays in this worker; packets for another thread are read into the lane to it. */
@@ -102,7 +105,9 @@ class QueueWorker {
     this.#egress = new Egress(memory, this.#counters)
     this.#acks = new AckSchedule(memory.flows, this.#egress)
     this.#heartbeat = new Heartbeat(shared.beats, queue)
+    this.#repeats = new Repeats(event => port.postMessage({ kind: 'log', ...event } satisfies Report))
     const report = (message: Report) => {
+      if (message.kind === 'log') return this.#repeats.add(message)
       // Datagrams that came before the RST must be there when the coordinator looks for them.
       if (message.kind === 'reset') for (const lane of this.#lanes) lane?.flush()
       port.postMessage(message)
@@ -370,6 +375,7 @@ class QueueWorker {
       this.#egress.refuse(this.#queue, tuple, ack, seq)
     }
     this.#host.stop()
+    this.#repeats.flush()
     this.#poller.close()
     this.#coalescer?.close()
     this.#inbox.close()

@@ -1,3 +1,4 @@
+import type { Level } from '../log/events.js'
 import type { DropCounter } from '../memory/counters.js'
 import type { Memory } from '../native.js'
 import type { Batch } from './batch.js'
@@ -71,5 +72,9 @@ export interface ServiceContext {
   /** Calls `tick` about every `ms` milliseconds until the worker stops. */
   every(ms: number, tick: () => void): void
   count(counter: DropCounter, by?: number): void
-  log(level: 'debug' | 'info' | 'warn' | 'error', text: string, fields?: Record<string, unknown>): void
+  /**
+   * An event for the stack's logger. Of many with the same level and text a few pass one by one; the others become one with the last
+   * fields and the number of events as `count`, some seconds later.
+   */
+  log(level: Level, text: string, fields?: Record<string, unknown>): void
 }

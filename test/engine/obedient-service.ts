@@ -5,7 +5,20 @@
 import { spawnSync } from 'node:child_process'
 import type { Service, ServiceContext, ServiceFactory } from '../../src/workers/service.js'
 
-export const Do = { nothing: 0, die: 1, connect: 2, closeAll: 3, log: 4, spin: 5, wait: 6, block: 7, hoard: 8 } as const
+export const Do = {
+  nothing: 0,
+  die: 1,
+  connect: 2,
+  closeAll: 3,
+  log: 4,
+  spin: 5,
+  wait: 6,
+  block: 7,
+  hoard: 8,
+  chat: 9,
+} as const
+/** Events that `Do.chat` logs. */
+export const chatter = 10_000
 export const Event = { started: 0, opened: 1, closed: 2, connectFailed: 3, received: 4, stopped: 5, words: 8 } as const
 
 export interface ObedientData {
@@ -40,6 +53,7 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
     if (order === Do.block) spawnSync('sleep', ['3'])
     for (const hoard: object[] = []; order === Do.hoard; ) hoard.push(Array.from({ length: 1_000 }, () => ({})))
     if (order === Do.log) context.log('info', 'logged by order', { queue: context.queue })
+    for (let i = 0; order === Do.chat && i < chatter; i++) context.log('info', 'one of many', { i })
   }
   note(Event.started)
   context.every(2, act)

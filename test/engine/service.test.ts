@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { ErrorCode } from '../../src/index.js'
 import type { EchoData } from './echo-service.js'
-import { Do, Event, type ObedientData, obedientData } from './obedient-service.js'
+import { chatter, Do, Event, type ObedientData, obedientData } from './obedient-service.js'
 import { openRaw, RST } from './raw-peer.js'
 import {
   addresses,
@@ -123,6 +123,20 @@ t.test('a service that connects, closes, logs and stops', async t => {
   t.same(logged, [{ fields: { queue: 1 }, message: 'logged by order' }])
   await a.close()
   t.equal(count(Event.stopped), 2)
+})
+
+t.test('events without end are counted in the worker, and nothing of the count is lost at the end', async t => {
+  const logged: { i: number; count?: number }[] = []
+  const log = (fields: { i: number }) => logged.push(fields)
+  const logger = { debug: log, info: log, warn: log, error: log } as never
+  const { a } = await openStacks(t, { queues: 1 }, { a: { logger } })
+  const data = obedientData(1)
+  await a.serve(undefined, module('obedient-service'), { workerData: data })
+  Atomics.store(data.orders, 0, Do.chat)
+  await until(() => logged.length >= 20, 'the first ones')
+  await a.close()
+  t.equal(logged.length, 21, 'a few lines')
+  t.same(logged.at(-1), { i: chatter - 1, count: chatter - 20 })
 })
 
 t.test('a connection of a service ends with the peer’s RST, and with the stack', async t => {
