@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { openTun } from '../engine/tun.js'
 import { FakeTcpError } from '../errors.js'
 import { addonFault } from '../native.js'
+import { print } from './output.js'
 
 interface Finding {
   readonly ok: boolean
@@ -47,7 +48,7 @@ export const addDoctor = (program: Command): void => {
     .description('look whether this machine has what fake-tcp needs')
     .action(() => {
       const findings = examine()
-      for (const { ok, text } of findings) console.log(`${ok ? 'ok   ' : 'FAIL '} ${text}`)
       if (findings.some(({ ok }) => !ok)) process.exitCode = 1
+      print(findings.map(({ ok, text }) => `${ok ? 'ok   ' : 'FAIL '} ${text}\n`).join(''))
     })
 }

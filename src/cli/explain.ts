@@ -1,11 +1,17 @@
+import { inspect } from 'node:util'
 import { ErrorCode, FakeTcpError } from '../errors.js'
+import { inFlags } from './flag-names.js'
+import { say } from './output.js'
 
-/** Prints one sentence for an error and answers the exit code: 2 for what the user typed, 1 for everything else. Unexpected errors keep their stack. */
+/**
+ * Says one sentence for an error and answers the exit code: 2 for what the user typed, 1 for everything else.
+ * Unexpected errors keep their stack.
+ */
 export const explain = (error: unknown): number => {
   if (!(error instanceof FakeTcpError)) {
-    console.error(error)
+    say(`${inspect(error)}\n`)
     return 1
   }
-  console.error(`fake-tcp: ${error.message}`)
+  say(`fake-tcp: ${inFlags(error.message)}\n`)
   return error.code === ErrorCode.INVALID_ARGUMENT ? 2 : 1
 }

@@ -6,6 +6,7 @@ import { addClient } from './client.js'
 import { addDemo } from './demo.js'
 import { addDoctor } from './doctor.js'
 import { explain } from './explain.js'
+import { print, say } from './output.js'
 import { addServer } from './server.js'
 import { addStatus } from './status.js'
 
@@ -18,6 +19,7 @@ const program = new Command('fake-tcp')
   .description('Carries UDP through networks that only let TCP pass.')
   .version(version, '-V, --version')
   .configureHelp({ sortOptions: false })
+  .configureOutput({ writeOut: print, writeErr: say })
   .showHelpAfterError('Run with --help to see every option.')
   .exitOverride()
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { print } from './output.js'
 import { askStatus, type Status } from './status-socket.js'
 
 const number = (value: number | undefined): string => (value ?? 0).toLocaleString('en-US')
@@ -23,12 +24,8 @@ export const addStatus = (program: Command): void => {
     .option('--json', 'everything they count, as JSON')
     .action(async (flags: { json?: boolean }) => {
       const found = await askStatus()
-      if (flags.json) console.log(JSON.stringify(found, null, 2))
-      else
-        console.log(
-          found.length > 0
-            ? found.map(describeStatus).join('\n')
-            : 'No fake-tcp client or server of this user is running.',
-        )
+      if (flags.json) print(`${JSON.stringify(found, null, 2)}\n`)
+      else if (found.length === 0) print('No fake-tcp client or server of this user is running.\n')
+      else print(`${found.map(describeStatus).join('\n')}\n`)
     })
 }

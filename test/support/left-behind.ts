@@ -2,7 +2,7 @@
  * Loaded before every test file (scripts/test.mjs): at its end there must be no descriptor, thread, child process (each of the tests' network
  * namespaces lives as long as one) and no temporary file that wasn't there at its beginning. Else the file fails, and says what is left.
  */
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isMainThread, type Worker } from 'node:worker_threads'
@@ -43,6 +43,10 @@ const watch = (): void => {
   void [process.stdin, process.stdout, process.stderr]
   const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-test-'))
   process.env.TMPDIR = folder
+  // Tunnels put their status sockets here instead of into the machine's /run; one that a test kills leaves its own.
+  const sockets = join(folder, 'run')
+  mkdirSync(sockets)
+  process.env.RUNTIME_DIRECTORY = sockets
   const threads = new Set<Worker>()
   process.on('worker', worker => {
     threads.add(worker)
@@ -55,7 +59,7 @@ const watch = (): void => {
       ...[...threads].map(({ threadId }) => `a thread: number ${threadId}`),
       ...children().map(what => `a process: ${what}`),
       ...readdirSync(folder)
-        .filter(name => !cache.test(name))
+        .filter(name => !cache.test(name) && name !== 'run')
         .map(name => `a temporary file: ${name}`),
     ]
     rmSync(folder, { recursive: true, force: true })
