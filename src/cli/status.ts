@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { print } from './output.js'
-import { askStatus, type Status } from './status-socket.js'
+import { askStatus, type Found, type Status } from './status-socket.js'
 
 const number = (value: number | undefined): string => (value ?? 0).toLocaleString('en-US')
 
@@ -17,15 +17,30 @@ export const describeStatus = ({ role, pid, local, remote, uptime, stats }: Stat
   ].join('\n')
 }
 
+/** What another user's process says must not reach a terminal as it is. */
+const printable = (text: string): string => text.replaceAll(/[^\P{Cc}\n]/gu, '?')
+
+const describe = (found: Found): string =>
+  found.answering ? printable(describeStatus(found)) : `${found.role} ${found.pid} does not answer`
+
+/** 0: all answer; 1: some do not; 3: none does, or there is none. */
+export const healthCode = (found: readonly Found[]): number => {
+  const answering = found.filter(({ answering }) => answering).length
+  if (answering === 0) return 3
+  return answering === found.length ? 0 : 1
+}
+
 export const addStatus = (program: Command): void => {
   program
     .command('status')
     .description('show the clients and servers that run on this machine')
     .option('--json', 'everything they count, as JSON')
+    .addHelpText('after', '\nExit code: 0 all answer, 1 some do not, 3 none does or none is running.')
     .action(async (flags: { json?: boolean }) => {
       const found = await askStatus()
+      process.exitCode = healthCode(found)
       if (flags.json) print(`${JSON.stringify(found, null, 2)}\n`)
       else if (found.length === 0) print('No fake-tcp client or server of this user is running.\n')
-      else print(`${found.map(describeStatus).join('\n')}\n`)
+      else print(`${found.map(describe).join('\n')}\n`)
     })
 }

@@ -63,13 +63,24 @@ const takesUdp = (child: Child, port: number): boolean => {
   return new RegExp(`:${hex} 0+:0000 07`, 'u').test(child.net('udp') + child.net('udp6'))
 }
 
+const usual = {
+  client: { local: `${loopback[4]}:${ports.client}`, remote: `${stackOfB[4]}:${ports.server}`, tun: tuns.a },
+  server: { local: String(ports.server), remote: `${loopback[4]}:${ports.service}`, tun: tuns.b },
+} as const
+
+/** The command line of a tunnel client or server. */
+export const commandLine = (role: 'client' | 'server', options: StartOptions = {}): string[] => {
+  const { local, remote, tun } = usual[role]
+  const { kind = 'ours', flags = [] } = options
+  const argv = ['--local', options.local ?? local, '--remote', options.remote ?? remote, '--tun', tun, ...flags]
+  return [...commandOf(kind, role), ...argv]
+}
+
 /** Starts a tunnel server and waits until it takes connections. */
 export const startServer = async (t: Test, side: Side, options: StartOptions = {}): Promise<Child> => {
-  const { kind = 'ours', flags = [] } = options
-  const remote = options.remote ?? `${loopback[4]}:${ports.service}`
-  const argv = ['--local', options.local ?? String(ports.server), '--remote', remote, '--tun', tuns.b, ...flags]
+  const { kind = 'ours' } = options
   const settings = { name: `${kind} server`, seconds: limit, env: { RUST_LOG: 'info' } }
-  const child = endWith(t, side.run([...commandOf(kind, 'server'), ...argv], settings))
+  const child = endWith(t, side.run(commandLine('server', options), settings))
   const word = kind === 'ours' ? 'server is ready' : 'Listening on'
   await child.until(() => child.stderr.includes(word), 'readiness', readySeconds)
   return child
@@ -77,12 +88,9 @@ export const startServer = async (t: Test, side: Side, options: StartOptions = {
 
 /** Starts a tunnel client and waits until it takes datagrams. */
 export const startClient = async (t: Test, side: Side, options: StartOptions = {}): Promise<Child> => {
-  const { kind = 'ours', flags = [] } = options
-  const local = options.local ?? `${loopback[4]}:${ports.client}`
-  const remote = options.remote ?? `${stackOfB[4]}:${ports.server}`
-  const argv = ['--local', local, '--remote', remote, '--tun', tuns.a, ...flags]
+  const { kind = 'ours', local = usual.client.local } = options
   const settings = { name: `${kind} client`, seconds: limit, env: { RUST_LOG: 'info' } }
-  const child = endWith(t, side.run([...commandOf(kind, 'client'), ...argv], settings))
+  const child = endWith(t, side.run(commandLine('client', options), settings))
   const port = Number(local.slice(local.lastIndexOf(':') + 1))
   await child.until(
     () => (kind === 'ours' ? child.stderr.includes('client is ready') : takesUdp(child, port)),
