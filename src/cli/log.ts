@@ -1,11 +1,48 @@
-import { type Logger, pino } from 'pino'
-import pretty from 'pino-pretty'
+import { isatty } from 'node:tty'
+import { getSystemErrorName } from 'node:util'
+import { pino } from 'pino'
+import type { EventLog, Level } from '../log/events.js'
+import { Lines } from '../log/lines.js'
+import { Repeats } from '../log/repeats.js'
+import { prepareStandardError, writeToStandardError } from '../log/standard-error.js'
+import { inFlags } from './flag-names.js'
 
 export const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
-/** A logger on standard error: readable on a terminal, JSON lines otherwise. Synchronous, so that nothing is lost at exit. */
-export const openLog = (level: string): Logger => {
+/** What makes a JSON line readable on a terminal. */
+const loadPrettifier = async (): Promise<(line: string) => string> => {
+  const { prettyFactory } = await import('pino-pretty')
+  const prettify = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' })
+  return line => prettify(line) ?? ''
+}
+
+/**
+ * A logger on standard error: readable on a terminal, JSON lines otherwise. It never waits for who reads it, and
+ * repeated events become one with a count. What it still has at the end of the process is written then.
+ */
+export const openLog = async (level: string): Promise<EventLog> => {
+  prepareStandardError()
+  const format = isatty(2) ? await loadPrettifier() : (line: string) => line
+  const lines: Lines = new Lines({
+    write: writeToStandardError,
+    dropped: (count, errno) => {
+      if (!logger.isLevelEnabled('warn')) return ''
+      const reason = getSystemErrorName(-errno)
+      const msg = 'the log could not be written for a while, lines were dropped'
+      return format(`${JSON.stringify({ level: 40, time: new Date().toISOString(), lines: count, reason, msg })}\n`)
+    },
+  })
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
-  if (!process.stderr.isTTY) return pino(options, pino.destination({ fd: 2, sync: true }))
-  return pino(options, pretty({ destination: 2, sync: true, colorize: true, translateTime: 'SYS:HH:MM:ss.l' }))
+  const logger = pino(options, { write: line => lines.write(format(line)) })
+  const repeats = new Repeats(({ level, fields, text }) => logger[level](fields, text))
+  const at =
+    (level: Level): EventLog[Level] =>
+    (fields, text) => {
+      if (logger.isLevelEnabled(level)) repeats.add({ level, text: inFlags(text), fields })
+    }
+  process.on('exit', () => {
+    repeats.flush()
+    lines.finish()
+  })
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

@@ -1,37 +1,8 @@
 #!/usr/bin/env node
-import { createRequire } from 'node:module'
-import { setFlagsFromString } from 'node:v8'
-import { Command, CommanderError } from 'commander'
-import { addClient } from './client.js'
-import { addDemo } from './demo.js'
-import { addDoctor } from './doctor.js'
-import { explain } from './explain.js'
-import { print, say } from './output.js'
-import { addServer } from './server.js'
-import { addStatus } from './status.js'
+import { outliveTerminals, takeSignals } from './signals.js'
 
-const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
-
-// A quiet tunnel is no reason to compact its few megabytes of heap: each time costs its datagrams some milliseconds.
-setFlagsFromString('--no-memory-reducer')
-
-const program = new Command('fake-tcp')
-  .description('Carries UDP through networks that only let TCP pass.')
-  .version(version, '-V, --version')
-  .configureHelp({ sortOptions: false })
-  .configureOutput({ writeOut: print, writeErr: say })
-  .showHelpAfterError('Run with --help to see every option.')
-  .exitOverride()
-
-addClient(program)
-addServer(program)
-addDemo(program)
-addDoctor(program)
-addStatus(program)
-
-try {
-  await program.parseAsync()
-} catch (error) {
-  // commander has printed its own message already.
-  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : explain(error)
-}
+outliveTerminals()
+// Before anything else is loaded: who starts a tunnel may want it to end again within its first half second.
+if (['client', 'server'].includes(process.argv[2])) takeSignals()
+const { run } = await import('./program.js')
+await run()

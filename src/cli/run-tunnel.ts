@@ -1,48 +1,96 @@
-import type { Logger } from 'pino'
+import type { EventLog } from '../log/events.js'
+import { addonFault, native } from '../native.js'
 import { describe, type Tunnel } from '../tunnel/tunnel.js'
+import { openLog } from './log.js'
+import { reactBy } from './signals.js'
+import { preparePlace } from './status-places.js'
 import { offerStatus, type Role } from './status-socket.js'
 
 /** A close that takes longer is given up: the kernel frees what is left when the process ends. */
 const closeMs = 1_500
+/** So is an exit. */
+const exitMs = 400
+
+export interface TunnelRun {
+  readonly role: Role
+  /** Where datagrams or connections come in, as it is shown. */
+  readonly local: string
+  readonly logLevel: string
+  readonly user: string | undefined
+  start(log: EventLog): Promise<Tunnel>
+}
+
+const exit = (code: number): never => {
+  native.exitAfter(exitMs, code)
+  process.exit(code)
+}
 
 /**
- * Says that the tunnel is ready and runs until SIGINT or SIGTERM, then closes every connection and exits 0 within two seconds. Exits 1
- * when the stack ends by itself.
+ * Starts a tunnel and says that it is ready. It runs until SIGINT, SIGTERM or the end of its terminal, then closes
+ * every connection and exits 0 within two seconds; also when that comes while it starts. Exits 1 when the stack ends by
+ * itself. Throws what `start` throws.
  */
-export const runTunnel = (role: Role, local: string, tunnel: Tunnel, log: Logger): void => {
+export const runTunnel = async ({ role, local, logLevel, user, start }: TunnelRun): Promise<void> => {
+  if (addonFault !== undefined) throw addonFault
+  const log = await openLog(logLevel)
+  logSurprises(log)
+  reactBy({
+    stop: signal => {
+      // The kernel closes what has been opened.
+      log.info({ signal }, `${role} stopped before it was ready`)
+      exit(0)
+    },
+    leave: () => exit(0),
+    reload: () => log.info({ signal: 'SIGHUP' }, 'there is nothing to reload'),
+  })
+  if (user !== undefined) preparePlace(user)
+  const tunnel = await start(log)
   const { stack } = tunnel
+  let stopping = false
+  reactBy({
+    stop: signal => {
+      stopping = true
+      log.info({ signal, connections: stack.stats().connections }, 'closing every connection')
+      setTimeout(() => exit(0), closeMs).unref()
+      void stack.close().then(() => {
+        log.info(summary(tunnel), 'stopped')
+        exit(0)
+      })
+    },
+  })
+  void stack.closed.then(() => {
+    if (!stopping) exit(1)
+  })
+  offer(role, local, tunnel, log)
   const remote = describe(tunnel.remote)
+  log.info({ local, remote, tun: stack.device, queues: stack.stats().workers.length }, `${role} is ready`)
+}
+
+/** Node.js would write these itself, and wait for whoever reads them. */
+const logSurprises = (log: EventLog): void => {
+  process.removeAllListeners('warning')
+  process.on('warning', warning => log.warn({ err: warning }, warning.message))
+  process.on('uncaughtException', error => {
+    log.error({ err: error }, `unexpected: ${error.message}`)
+    exit(1)
+  })
+}
+
+const offer = (role: Role, local: string, { stack, remote }: Tunnel, log: EventLog): void => {
   const started = performance.now()
-  const withdrawStatus = offerStatus(
+  const withdraw = offerStatus(
     role,
     () => ({
       role,
       pid: process.pid,
       local,
-      remote,
+      remote: describe(remote),
       uptime: (performance.now() - started) / 1_000,
       stats: stack.stats(),
     }),
     reason => log.warn({ reason }, `fake-tcp status will not show this ${role}: it has no place for its socket`),
   )
-  process.on('exit', withdrawStatus)
-  log.info({ local, remote, tun: stack.device, queues: stack.stats().workers.length }, `${role} is ready`)
-  let stopping = false
-  const stop = (signal: NodeJS.Signals) => {
-    if (stopping) return
-    stopping = true
-    log.info({ signal, connections: stack.stats().connections }, 'closing every connection')
-    setTimeout(() => process.exit(0), closeMs).unref()
-    void stack.close().then(() => {
-      log.info(summary(tunnel), 'stopped')
-      process.exit(0)
-    })
-  }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
-  void stack.closed.then(() => {
-    if (!stopping) process.exit(1)
-  })
+  process.on('exit', withdraw)
 }
 
 const summary = ({ stack }: Tunnel) => {

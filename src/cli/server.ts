@@ -1,8 +1,6 @@
 import type { Command } from 'commander'
 import { startServer } from '../tunnel/tunnel.js'
-import { openLog } from './log.js'
 import { runTunnel } from './run-tunnel.js'
-import { preparePlace } from './status-places.js'
 import { addTunnelOptions, type TunnelFlags, tunnelOptions, wholeNumber } from './tunnel-options.js'
 
 export const addServer = (program: Command): void => {
@@ -12,9 +10,12 @@ export const addServer = (program: Command): void => {
     .requiredOption('-l, --local <PORT>', 'TCP port to accept connections on', wholeNumber)
     .requiredOption('-r, --remote <HOST:PORT>', 'the UDP service: address or host name, IPv6 as "[IPv6]:PORT"')
   addTunnelOptions(command, '201', 'fcc9').action(async (flags: TunnelFlags & { local: number }) => {
-    const log = openLog(flags.logLevel)
-    if (flags.user !== undefined) preparePlace(flags.user)
-    const tunnel = await startServer({ ...tunnelOptions(flags), local: flags.local, logger: log })
-    runTunnel('server', `port ${flags.local}`, tunnel, log)
+    await runTunnel({
+      role: 'server',
+      local: `port ${flags.local}`,
+      logLevel: flags.logLevel,
+      user: flags.user,
+      start: logger => startServer({ ...tunnelOptions(flags), local: flags.local, logger }),
+    })
   })
 }

@@ -1,0 +1,40 @@
+import { createRequire } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
+import { Command, CommanderError } from 'commander'
+import { addClient } from './client.js'
+import { addDemo } from './demo.js'
+import { addDoctor } from './doctor.js'
+import { explain } from './explain.js'
+import { print, say } from './output.js'
+import { addServer } from './server.js'
+import { addStatus } from './status.js'
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string }
+
+const makeProgram = (): Command => {
+  const program = new Command('fake-tcp')
+    .description('Carries UDP through networks that only let TCP pass.')
+    .version(version, '-V, --version')
+    .configureHelp({ sortOptions: false })
+    .configureOutput({ writeOut: print, writeErr: say })
+    .showHelpAfterError('Run with --help to see every option.')
+    .exitOverride()
+  addClient(program)
+  addServer(program)
+  addDemo(program)
+  addDoctor(program)
+  addStatus(program)
+  return program
+}
+
+/** Does what the command line says, and sets the exit code. */
+export const run = async (): Promise<void> => {
+  // A quiet tunnel is no reason to compact its few megabytes of heap: each time costs its datagrams some milliseconds.
+  setFlagsFromString('--no-memory-reducer')
+  try {
+    await makeProgram().parseAsync()
+  } catch (error) {
+    // commander has printed its own message already.
+    process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : explain(error)
+  }
+}
