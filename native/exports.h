@@ -51,11 +51,16 @@ int32_t writeSegments(Environment&, int fd, Memory head, int64_t headAt, int64_t
 int32_t udpOpen(Environment&, int family, int flags);
 int32_t udpBind(Environment&, int fd, Bytes address, int port, uint32_t scope);
 int32_t udpConnect(Environment&, int fd, Bytes address, int port, uint32_t scope);
+int32_t udpDisconnect(Environment&, int fd);
+int32_t udpAddress(Environment&, int fd, Bytes out);
 int32_t udpPort(Environment&, int fd);
 int32_t socketBuffers(Environment&, int fd, int receive, int send);
 int32_t udpReceive(Environment&, int fd, Memory memory, int64_t at, int64_t stride, int64_t max, Words vec,
                    int64_t vecAt);
 int32_t udpSend(Environment&, int fd, int family, Memory memory, Words vec, int64_t vecAt, int64_t messages);
+
+int32_t interfaceIndex(Environment&, Name name);
+napi_value interfaceName(Environment&, int index);
 
 int32_t eventOpen(Environment&);
 int32_t eventRing(Environment&, int fd);

@@ -28,14 +28,15 @@ struct Record {
   uint8_t local[16];
   int32_t scope;
   int32_t truncated;
-  int32_t unused[2];
+  int32_t copies;
+  int32_t unused;
 };
 constexpr int64_t recordWords = 16;
 static_assert(sizeof(Record) == recordWords * sizeof(int32_t));
 
-/** Room for the larger packet info and a segment size. */
+/** Room for both kinds of packet info (an IPv6 socket gets both for an IPv4 datagram) and a segment size. */
 union Control {
-  uint8_t bytes[CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+  uint8_t bytes[CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
   cmsghdr align;
 };
 
@@ -59,16 +60,54 @@ void appendControl(msghdr& header, int level, int type, const Value& value) {
   header.msg_controllen += CMSG_SPACE(sizeof value);
 }
 
-void readControl(const cmsghdr* control, Record& record) {
-  const auto is = [control](int level, int type) { return control->cmsg_level == level && control->cmsg_type == type; };
-  const uint8_t* const data = CMSG_DATA(control);
-  if (is(IPPROTO_UDP, UDP_GRO)) {
-    memcpy(&record.segmentSize, data, sizeof record.segmentSize);
-  } else if (is(IPPROTO_IP, IP_PKTINFO)) {
-    // Not ipi_addr, the destination in the header: that may be a broadcast address, which cannot be a source.
-    memcpy(record.local, data + offsetof(in_pktinfo, ipi_spec_dst), 4);
-  } else if (is(IPPROTO_IPV6, IPV6_PKTINFO)) {
-    memcpy(record.local, data + offsetof(in6_pktinfo, ipi6_addr), 16);
+bool isLinkLocal(const uint8_t* address) {
+  return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+}
+
+void readInfo(const in_pktinfo& info, bool mapped, Record& record) {
+  // Not ipi_addr, the destination in the header: a broadcast or multicast address cannot be a source.
+  record.copies = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+  // An interface without an address has none to answer from.
+  if (info.ipi_spec_dst.s_addr == INADDR_ANY) return;
+  if (!mapped) {
+    memcpy(record.local, &info.ipi_spec_dst, 4);
+    return;
+  }
+  memset(record.local, 0, 10);
+  memset(record.local + 10, 0xff, 2);
+  memcpy(record.local + 12, &info.ipi_spec_dst, 4);
+}
+
+void readInfo(const in6_pktinfo& info, Record& record) {
+  const auto* const address = reinterpret_cast<const uint8_t*>(&info.ipi6_addr);
+  record.copies = address[0] == 0xff;
+  if (record.copies) return;
+  memcpy(record.local, address, sizeof record.local);
+  // A peer may speak from elsewhere to our link-local address: the answer needs the link all the same.
+  if (isLinkLocal(address)) record.scope = static_cast<int32_t>(info.ipi6_ifindex);
+}
+
+template <typename Value>
+Value valueOf(const cmsghdr* control) {
+  Value value;
+  memcpy(&value, CMSG_DATA(control), sizeof value);
+  return value;
+}
+
+void readControls(msghdr& header, bool isIPv6, Record& record) {
+  const cmsghdr* info6 = nullptr;
+  const cmsghdr* info4 = nullptr;
+  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
+    const int level = control->cmsg_level, type = control->cmsg_type;
+    if (level == IPPROTO_UDP && type == UDP_GRO) record.segmentSize = valueOf<int>(control);
+    if (level == IPPROTO_IP && type == IP_PKTINFO) info4 = control;
+    if (level == IPPROTO_IPV6 && type == IPV6_PKTINFO) info6 = control;
+  }
+  // Of an IPv4 datagram an IPv6 socket is told both ways, and only this one is right about broadcasts.
+  if (info4) {
+    readInfo(valueOf<in_pktinfo>(info4), isIPv6, record);
+  } else if (info6) {
+    readInfo(valueOf<in6_pktinfo>(info6), record);
   }
 }
 
@@ -79,7 +118,8 @@ Record readMessage(mmsghdr& message, int64_t at) {
   record.length = static_cast<int32_t>(message.msg_len);
   record.truncated = (header.msg_flags & MSG_TRUNC) != 0;
   const auto& from = *static_cast<const SocketAddress*>(header.msg_name);
-  if (from.any.sa_family == AF_INET) {
+  const bool isIPv6 = from.any.sa_family == AF_INET6;
+  if (!isIPv6) {
     record.port = ntohs(from.ipv4.sin_port);
     memcpy(record.address, &from.ipv4.sin_addr, 4);
   } else {
@@ -87,9 +127,7 @@ Record readMessage(mmsghdr& message, int64_t at) {
     memcpy(record.address, &from.ipv6.sin6_addr, 16);
     record.scope = static_cast<int32_t>(from.ipv6.sin6_scope_id);
   }
-  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
-    readControl(control, record);
-  }
+  readControls(header, isIPv6, record);
   return record;
 }
 
@@ -100,6 +138,7 @@ void setSource(msghdr& header, bool isIPv6, const Record& record) {
   if (isIPv6) {
     in6_pktinfo source{};
     memcpy(&source.ipi6_addr, record.local, 16);
+    if (isLinkLocal(record.local)) source.ipi6_ifindex = static_cast<unsigned>(record.scope);
     appendControl(header, IPPROTO_IPV6, IPV6_PKTINFO, source);
   } else {
     in_pktinfo source{};

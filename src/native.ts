@@ -29,15 +29,18 @@ export const Message = {
   address: 4,
   /** Our own address (IP_PKTINFO), same form; all zero: unknown, or left to the kernel. */
   local: 8,
-  /** Interface index for a link-local address of the other end, else 0. */
+  /** Interface index, where the other end's address or our own is link-local; else 0. */
   scope: 12,
   /** 1 when the datagram was longer than its room and cut (udpReceive). */
   truncated: 13,
+  /** 1 when it was sent to a broadcast or multicast address: each socket of the port has a copy (udpReceive). */
+  copies: 14,
   /** Words per record. */
   words: 16,
 } as const
 
-export const UdpFlag = { reusePort: 1, packetInfo: 2, gro: 4, v6Only: 8 } as const
+/** `segment` changes nothing; a kernel without UDP_SEGMENT refuses the socket then (-ENOPROTOOPT), one without UDP_GRO for `gro`. */
+export const UdpFlag = { reusePort: 1, packetInfo: 2, gro: 4, v6Only: 8, segment: 16 } as const
 
 /** Interest and readiness bits of `Poller`, equal to EPOLLIN and EPOLLOUT; `gone` is EPOLLERR | EPOLLHUP. */
 export const Ready = { read: 1, write: 4, gone: 0x18 } as const
@@ -201,6 +204,10 @@ export interface Addon {
   udpOpen(family: 4 | 6, flags: number): number
   udpBind(fd: number, address: Uint8Array, port: number, scope: number): number
   udpConnect(fd: number, address: Uint8Array, port: number, scope: number): number
+  /** Takes back `udpConnect`: a port that was bound stays, the address and interface that the kernel chose do not. 0 or -errno. */
+  udpDisconnect(fd: number): number
+  /** The socket's own address into `out`, all zero when it has none yet. Its length (4 or 16) or -errno. */
+  udpAddress(fd: number, out: Uint8Array): number
   /** Local port, or -errno. */
   udpPort(fd: number): number
   /** SO_RCVBUFFORCE / SO_SNDBUFFORCE, or the plain options without CAP_NET_ADMIN; each skipped when 0. */
@@ -215,6 +222,11 @@ export interface Addon {
    * `segmentSize` > 0 and smaller than the whole. Number of messages sent, or -errno when the first one fails.
    */
   udpSend(fd: number, family: 4 | 6, memory: Memory, vec: number, vecAt: number, messages: number): number
+
+  /** Index of a network interface, or -errno (-ENODEV: there is none of that name). */
+  interfaceIndex(name: string): number
+  /** Its name, or -errno. */
+  interfaceName(index: number): string | number
 
   /** A non-blocking eventfd. */
   eventOpen(): number

@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Message, native, UdpFlag } from '../../src/native.js'
@@ -33,6 +35,7 @@ const readRecord = (at: number) => ({
   local: [...vecBytes.subarray(4 * (at + Message.local), 4 * (at + Message.local) + 16)],
   scope: vec.words[at + Message.scope],
   truncated: vec.words[at + Message.truncated],
+  copies: vec.words[at + Message.copies],
 })
 
 const writeRecord = (
@@ -207,6 +210,71 @@ t.test('the source address of an answer', async t => {
   for (const { fd } of [a, any, dual]) native.close(fd)
 })
 
+t.test('a broadcast: every socket of the port has a copy, and can answer from an address of the machine', async t => {
+  const mapped = (address: Uint8Array) => Uint8Array.of(...new Uint8Array(10), 255, 255, ...address)
+  const sender = createSocket('udp4')
+  t.teardown(() => sender.close())
+  sender.bind(0)
+  await once(sender, 'listening')
+  sender.setBroadcast(true)
+  for (const [family, local] of [
+    [4, loopback[4]],
+    [6, mapped(loopback[4])],
+  ] as const) {
+    const flags = UdpFlag.packetInfo | UdpFlag.reusePort
+    const first = open(family, flags, anywhere[family])
+    const second = native.udpOpen(family, flags)
+    t.equal(native.udpBind(second, anywhere[family], first.port, 0), 0)
+    sender.send('to all', first.port, '127.255.255.255')
+    for (const fd of [first.fd, second]) {
+      t.equal(await receive(fd), 1)
+      t.match(readRecord(4096), { length: 6, local: recorded(local), copies: 1 })
+    }
+    native.close(second)
+    sender.send('to one', first.port, '127.0.0.1')
+    t.equal(await receive(first.fd), 1)
+    t.match(readRecord(4096), { length: 6, local: recorded(local), copies: 0 })
+    native.close(first.fd)
+  }
+})
+
+t.test('another source address on the same port', async t => {
+  for (const family of families) {
+    const length = loopback[family].length
+    const address = new Uint8Array(length)
+    const peer = open(family)
+    const fd = native.udpOpen(family, 0)
+    // A port that is free now.
+    const { fd: other, port } = open(family, 0, anywhere[family])
+    native.close(other)
+    t.equal(native.udpBind(fd, anywhere[family], port, 0), 0)
+    for (let i = 0; i < 2; i++) {
+      t.equal(native.udpAddress(fd, address), length)
+      t.same(address, anywhere[family], 'none yet')
+      t.equal(native.udpConnect(fd, loopback[family], peer.port, 0), 0)
+      t.equal(native.udpAddress(fd, address), length)
+      t.same(address, loopback[family])
+      t.equal(native.udpDisconnect(fd), 0)
+      t.equal(native.udpPort(fd), port, 'stays')
+    }
+    t.equal(send(fd, family, [0, 10], {}), -89, 'EDESTADDRREQ')
+    t.equal(native.udpAddress(fd, new Uint8Array(3)), EFAULT)
+    for (const each of [fd, peer.fd]) native.close(each)
+  }
+  t.equal(native.udpAddress(-1, new Uint8Array(16)), failure('EBADF'))
+  t.equal(native.udpDisconnect(-1), failure('EBADF'))
+})
+
+t.test('interfaces by name and index', async t => {
+  const index = native.interfaceIndex('lo')
+  t.ok(index > 0)
+  t.equal(native.interfaceName(index), 'lo')
+  t.equal(native.interfaceIndex('nothing'), failure('ENODEV'))
+  t.equal(native.interfaceIndex('a-name-that-is-too-long'), EINVAL)
+  t.equal(native.interfaceName(2 ** 30), -6, 'ENXIO')
+  t.equal(native.interfaceName(-1), -6, 'ENXIO')
+})
+
 t.test('sockets', async t => {
   const a = open(4, UdpFlag.reusePort)
   const other = native.udpOpen(4, UdpFlag.reusePort)
@@ -219,6 +287,9 @@ t.test('sockets', async t => {
   t.equal(native.udpBind(third, anywhere[4], 65536, 0), EINVAL)
   t.equal(native.udpConnect(third, anywhere[4], -1, 0), EINVAL)
   t.equal(native.udpOpen(5 as 4, 0), EINVAL)
+  const segmenting = native.udpOpen(4, UdpFlag.segment)
+  t.ok(segmenting >= 0, 'UDP_SEGMENT is known')
+  native.close(segmenting)
   const event = native.eventOpen()
   t.equal(native.udpPort(event), -88, 'ENOTSOCK')
   native.close(event)
