@@ -1,5 +1,5 @@
-import { isIPv4, isIPv6 } from 'node:net'
 import { type Command, InvalidArgumentError } from 'commander'
+import { parseAddress } from '../engine/address.js'
 import { defaults } from '../engine/options.js'
 import type { TunnelOptions } from '../tunnel/tunnel.js'
 import { levels } from './log.js'
@@ -38,15 +38,17 @@ const seconds = (text: string): number => {
   return value
 }
 
-const ipv4 = (text: string): string => {
-  if (!isIPv4(text)) throw new InvalidArgumentError('It must be an IPv4 address.')
-  return text
-}
-
-const ipv6 = (text: string): string => {
-  if (!isIPv6(text)) throw new InvalidArgumentError('It must be an IPv6 address.')
-  return text
-}
+const address =
+  (family: 4 | 6) =>
+  (text: string): string => {
+    try {
+      return parseAddress(text, 'It', family).text
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message)
+    }
+  }
+const ipv4 = address(4)
+const ipv6 = address(6)
 
 const logLevel = (text: string): string => {
   if (!levels.includes(text)) throw new InvalidArgumentError(`It must be one of ${levels.join(', ')}.`)

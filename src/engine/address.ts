@@ -9,19 +9,56 @@ export interface Address {
   readonly text: string
 }
 
-/** Parses an address without a port; a v4-mapped IPv6 address becomes IPv4. Throws FakeTcpError INVALID_ARGUMENT naming `what`. */
+/** Parses an address without a port; an IPv4-mapped IPv6 address becomes IPv4. Throws INVALID_ARGUMENT naming `what`. */
 export const parseAddress = (text: string, what: string, family?: 4 | 6): Address => {
+  const kind = family === undefined ? 'IPv4 or IPv6' : `IPv${family}`
   // `isValid` alone would let IPv4's historic forms (one number, octal) through.
-  const strict = ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text)
-  if (!strict) throw invalid(`${what} must be an IPv4 or IPv6 address, not ${JSON.stringify(text)}.`)
-  const parsed = ipaddr.process(text)
-  const address = fromBytes(Uint8Array.from(parsed.toByteArray()))
+  const strict = ipaddr.IPv4.isValidFourPartDecimal(text) || (ipaddr.IPv6.isValid(text) && !text.includes('%'))
+  if (!strict) throw invalid(`${what} must be an ${kind} address, not ${JSON.stringify(text)}${hint(text)}.`)
+  const address = fromBytes(Uint8Array.from(ipaddr.process(text).toByteArray()))
   if (family !== undefined && address.family !== family) {
-    throw invalid(`${what} must be an IPv${family} address, not ${JSON.stringify(text)}.`)
+    throw invalid(`${what} must be an ${kind} address, not ${JSON.stringify(text)}.`)
   }
   return address
 }
 
+/** What is too much in a text that is almost an address. */
+const hint = (text: string): string => {
+  if (/^[\da-f.:]+\/\d+$/iu.test(text)) return ': leave the prefix length out'
+  if (text.includes('%')) return ': leave the zone out'
+  return ''
+}
+
+/** An address on a link: `zone` is the name or number of an interface, empty where the address needs none. */
+export interface ZonedAddress {
+  readonly address: Address
+  readonly zone: string
+}
+
+/** As `parseAddress`, with the zone of a link-local address ('fe80::1%eth0'). Throws INVALID_ARGUMENT naming `what`. */
+export const parseZoned = (text: string, what: string): ZonedAddress => {
+  const at = text.indexOf('%')
+  const address = parseAddress(at < 0 ? text : text.slice(0, at), what)
+  const zone = at < 0 ? '' : text.slice(at + 1)
+  if (!isLinkLocal(address.bytes)) {
+    if (at < 0) return { address, zone }
+    throw invalid(`${what} has a zone, which only link-local addresses have: write ${address.text}.`)
+  }
+  // What the kernel takes as the name of an interface.
+  if (/^[^\s/:%]{1,15}$/u.test(zone)) return { address, zone }
+  throw invalid(`${what} is link-local, and needs the name of its interface: write ${address.text}%eth0, for example.`)
+}
+
+/** fe80::/10, and the multicast groups of a link (RFC 4291 §2.7): an address that several links may have. */
+export const isLinkLocal = (bytes: Uint8Array): boolean =>
+  bytes.length === 16 &&
+  ((bytes[0] === 0xfe && (bytes[1] & 0xc0) === 0x80) || (bytes[0] === 0xff && (bytes[1] & 0x0f) <= 2))
+
+/** ::ffff:0:0/96: an IPv4 address as sockets for both families have it. */
+const isMapped = (bytes: Uint8Array): boolean =>
+  bytes.length === 16 && bytes.every((byte, i) => i >= 12 || byte === (i < 10 ? 0 : 0xff))
+
+/** `text` of an IPv4-mapped address is IPv4's. */
 export const fromBytes = (bytes: Uint8Array): Address => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const word = (i: number) => (i * 4 < bytes.length ? view.getInt32(i * 4) : 0)
@@ -29,7 +66,7 @@ export const fromBytes = (bytes: Uint8Array): Address => {
     family: bytes.length === 4 ? 4 : 6,
     bytes,
     words: [word(0), word(1), word(2), word(3)],
-    text: ipaddr.fromByteArray([...bytes]).toString(),
+    text: ipaddr.fromByteArray([...(isMapped(bytes) ? bytes.subarray(12) : bytes)]).toString(),
   }
 }
 
