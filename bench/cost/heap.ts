@@ -6,6 +6,7 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
 import { Message, native, UdpFlag } from '../../src/native.js'
 import type { ClientData, ServerData } from '../../src/tunnel/options.js'
+import { probeUdp } from '../../src/udp/features.js'
 import { Probe, watchHeap } from './probe-service.js'
 
 const size = 64
@@ -67,6 +68,8 @@ const library = async (way: string, reading: string): Promise<Path> => {
 /** UDP on the loopback interface, the tunnel's two services, UDP again. */
 const tunnel = async (): Promise<Path> => {
   const here = Uint8Array.of(127, 0, 0, 1)
+  const hereAddress = { bytes: here, zone: '' }
+  const udp = probeUdp()
   const [source, sink] = [native.udpOpen(4, 0), native.udpOpen(4, UdpFlag.gro)]
   native.udpBind(sink, here, 0, 0)
   native.socketBuffers(sink, 8 << 20, 0)
@@ -77,11 +80,11 @@ const tunnel = async (): Promise<Path> => {
   native.close(free)
   const service = (name: string): URL => new URL(`../../src/tunnel/${name}-service.js`, import.meta.url)
   const idleMs = 180_000
-  const server: ServerData = { idleMs, remote: here, remotePort: native.udpPort(sink) }
+  const server: ServerData = { idleMs, udp, remote: hereAddress, remotePort: native.udpPort(sink) }
   await b.serve(82, service('server'), { workerData: server })
   const address = Uint8Array.from(addresses.b.split('.').map(Number))
   const remote = { host: addresses.b, addresses: [address], port: 82, families: [4] as const }
-  const client: ClientData = { idleMs, local: here, localPort, remote }
+  const client: ClientData = { idleMs, udp, local: hereAddress, localPort, remote }
   await a.serve(undefined, service('client'), { workerData: client })
   native.udpConnect(source, here, localPort, 0)
 

@@ -1,20 +1,21 @@
 import { endpoint, fromBytes } from '../engine/address.js'
 import { Message, native, Ready, UdpFlag } from '../native.js'
+import type { Route } from '../udp/route.js'
+import { UdpSender } from '../udp/send.js'
+import { bindUdp } from '../udp/socket.js'
 import { End } from '../workers/messages.js'
 import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../workers/service.js'
 import { type Intake, UdpIntake } from './intake.js'
 import { type ClientData, idleCheckMs } from './options.js'
-import { type Destination, UdpOutlet } from './outlet.js'
 import { ServerAddresses } from './server-addresses.js'
 import { sendSingle } from './single.js'
-import { bindUdp } from './udp-socket.js'
 
 /** What is kept of a new client's datagrams while its connection opens. */
 const maxHeld = 256
 const maxHeldBytes = 256 * 1024
 
 /** One UDP source and its connection. */
-interface Peer extends Destination {
+interface Peer extends Route {
   readonly token: number
   readonly key: string
   held: Uint8Array[]
@@ -25,10 +26,10 @@ interface Peer extends Destination {
 
 /** The tunnel's client in one queue worker: UDP in, one fake-TCP connection per UDP source, and back. */
 const clientService: ServiceFactory = (context: ServiceContext): Service => {
-  const { local, localPort, remote, handshakePacket, idleMs } = context.data as ClientData
-  const socket = bindUdp(local, localPort, UdpFlag.reusePort | UdpFlag.packetInfo | UdpFlag.gro)
+  const { local, localPort, remote, handshakePacket, idleMs, udp } = context.data as ClientData
+  const socket = bindUdp(local, localPort, UdpFlag.reusePort | UdpFlag.packetInfo | (udp.gro ? UdpFlag.gro : 0))
   const intake = new UdpIntake(context)
-  const outlet = new UdpOutlet(context)
+  const outlet = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })
   const server = new ServerAddresses(remote, context)
   const byKey = new Map<string, Peer>()
   const byToken = new Map<number, Peer>()
@@ -65,11 +66,15 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
       peer = {
         token: nextToken++,
         key,
+        socket,
         port: word(port),
         address: records.slice(record + address, record + address + 4),
         // Answers leave from the address the peer used: it would not recognise another one.
         local: records.slice(record + local, record + local + 4),
         scope: word(scope),
+        singleFrom: Number.POSITIVE_INFINITY,
+        reported: () => {},
+        refused: () => false,
         held: [],
         heldBytes: 0,
         intake: undefined,
@@ -101,7 +106,7 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
   }
 
   context.poll(socket.fd, Ready.read, () =>
-    intake.receive(socket.fd, record => {
+    intake.take(socket.fd, record => {
       const peer = peerOf(record)
       peer.lastActive = context.now()
       if (peer.intake === undefined) hold(peer, record)
@@ -136,7 +141,7 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
       const peer = flow.state as Peer | undefined
       if (peer === undefined) return
       peer.lastActive = context.now()
-      outlet.add(socket, peer, batch)
+      outlet.add(peer, batch)
     },
 
     settle: () => outlet.flush(),

@@ -1,11 +1,7 @@
-import { Message, native } from '../native.js'
+import { Message } from '../native.js'
+import { maxReceived, UdpReceiver } from '../udp/receive.js'
 import { Run } from '../workers/run.js'
 import type { ServiceContext, ServiceFlow } from '../workers/service.js'
-
-/** Messages taken in one go: enough for a full super-packet of plain datagrams, and a short turn with GRO. */
-const batch = 64
-/** Room for any message; not a multiple of a page, so that the messages' starts spread over the cache. */
-const stride = 65_536 + 1_088
 
 /** What an intake needs to know of a flow; one of these per flow, kept by the service. */
 export interface Intake {
@@ -16,18 +12,14 @@ export interface Intake {
 }
 
 /** UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order. */
-export class UdpIntake {
-  /** Records of the messages, `Message.words` words each. */
-  readonly records = new Int32Array(batch * Message.words)
-  readonly bytes = new Uint8Array(batch * stride)
+export class UdpIntake extends UdpReceiver {
   readonly #context: ServiceContext
-  readonly #recordsArena = native.arenaOpen(new Uint8Array(this.records.buffer))
-  readonly #arena = native.arenaOpen(this.bytes)
-  readonly #run = new Run(batch)
-  readonly #next = new Int32Array(batch)
+  readonly #run = new Run(maxReceived)
+  readonly #next = new Int32Array(maxReceived)
   readonly #touched: Intake[] = []
 
   constructor(context: ServiceContext) {
+    super()
     this.#context = context
   }
 
@@ -35,9 +27,9 @@ export class UdpIntake {
    * One batch from `fd`. `intakeOf(record)` names the flow of the message whose record starts at that word, or undefined when it
    * dealt with the message itself. Whether there was anything.
    */
-  receive(fd: number, intakeOf: (record: number) => Intake | undefined): boolean {
+  take(fd: number, intakeOf: (record: number) => Intake | undefined): boolean {
     const { records } = this
-    const count = native.udpReceive(fd, this.#arena, 0, stride, batch, this.#recordsArena, 0)
+    const count = this.receive(fd)
     if (count < 0) {
       // ICMP errors of earlier sends (nobody listens there right now): the datagrams are gone, the flow lives on.
       this.#context.count('udpReceiveFailed')
@@ -68,11 +60,6 @@ export class UdpIntake {
     return count > 0
   }
 
-  /** Bytes of one datagram of a message. */
-  segmentSize(record: number): number {
-    return this.records[record + Message.segmentSize] || this.records[record + Message.length]
-  }
-
   /** False, and counted, when the message's datagrams cannot be carried. */
   fits(record: number, maxDatagram: number): boolean {
     const length = this.records[record + Message.length]
@@ -100,11 +87,11 @@ export class UdpIntake {
       for (let at = this.records[record + Message.at]; at < end; at += whole) {
         const length = Math.min(whole, end - at)
         if (run.add(at, length, size)) continue
-        flow.sendRun(this.#arena, run)
+        flow.sendRun(this.arena, run)
         run.reset(most)
         run.add(at, length, size)
       }
     }
-    flow.sendRun(this.#arena, run)
+    flow.sendRun(this.arena, run)
   }
 }

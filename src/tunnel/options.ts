@@ -1,9 +1,14 @@
+import type { UdpFeatures } from '../udp/features.js'
+import type { UdpAddress } from '../udp/socket.js'
+
 /** What the tunnel's services are told; plain data, since it is posted to the workers. */
 interface TunnelData {
   /** First datagram of every connection, before any other. */
   readonly handshakePacket?: Uint8Array
   /** A connection without traffic is closed after this time. */
   readonly idleMs: number
+  /** What the kernel can do with many UDP datagrams at once. */
+  readonly udp: UdpFeatures
 }
 
 /** The tunnel's server, as the client was told. */
@@ -20,13 +25,13 @@ export interface RemoteData {
 export interface ClientData extends TunnelData {
   readonly remote: RemoteData
   /** Where UDP datagrams are taken from. */
-  readonly local: Uint8Array
+  readonly local: UdpAddress
   readonly localPort: number
 }
 
 export interface ServerData extends TunnelData {
-  /** UDP's far end: 4 or 16 bytes. */
-  readonly remote: Uint8Array
+  /** UDP's far end. */
+  readonly remote: UdpAddress
   readonly remotePort: number
 }
 
@@ -36,5 +41,3 @@ export const idleMs = 180_000
 export const keepalive = { interval: 15_000, probes: 3 }
 /** How often idle connections are looked for. */
 export const idleCheckMs = 1_000
-/** Socket buffers, both ways: some ten milliseconds of traffic at full rate. */
-export const udpBufferBytes = 8 * 1024 * 1024

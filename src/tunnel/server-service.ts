@@ -1,16 +1,16 @@
 import { endpoint, fromWords } from '../engine/address.js'
-import { native, Ready } from '../native.js'
+import { native, Ready, UdpFlag } from '../native.js'
+import { type Route, unaddressed } from '../udp/route.js'
+import { UdpSender } from '../udp/send.js'
+import { connectUdp, type UdpSocket } from '../udp/socket.js'
 import { End } from '../workers/messages.js'
 import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../workers/service.js'
 import { type Intake, UdpIntake } from './intake.js'
 import { idleCheckMs, type ServerData } from './options.js'
-import { connected, UdpOutlet } from './outlet.js'
 import { sendSingle } from './single.js'
-import { connectUdp, type UdpSocket } from './udp-socket.js'
 
 /** One accepted connection and its UDP socket: the far end sees one source port per connection. */
-interface Leg extends Intake {
-  readonly socket: UdpSocket
+interface Leg extends Intake, Route {
   lastActive: number
 }
 
@@ -19,9 +19,9 @@ const remoteOf = (flow: ServiceFlow): string =>
 
 /** The tunnel's server in one queue worker: fake TCP in, UDP out, and back. */
 const serverService: ServiceFactory = (context: ServiceContext): Service => {
-  const { remote, remotePort, handshakePacket, idleMs } = context.data as ServerData
+  const { remote, remotePort, handshakePacket, idleMs, udp } = context.data as ServerData
   const intake = new UdpIntake(context)
-  const outlet = new UdpOutlet(context)
+  const outlet = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })
   const legs = new Set<Leg>()
 
   context.every(idleCheckMs, () => {
@@ -36,18 +36,31 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
     opened(flow) {
       let socket: UdpSocket
       try {
-        socket = connectUdp(remote, remotePort)
+        socket = connectUdp(remote, remotePort, udp.gro ? UdpFlag.gro : 0)
       } catch (error) {
         context.count('serviceDropped')
         context.log('error', (error as Error).message, { remote: remoteOf(flow) })
         flow.close()
         return
       }
-      const leg: Leg = { flow, socket, lastActive: context.now(), first: -1, last: -1 }
+      const leg: Leg = {
+        flow,
+        socket,
+        port: 0,
+        address: unaddressed,
+        local: unaddressed,
+        scope: 0,
+        singleFrom: Number.POSITIVE_INFINITY,
+        reported: () => {},
+        refused: () => false,
+        lastActive: context.now(),
+        first: -1,
+        last: -1,
+      }
       flow.state = leg
       legs.add(leg)
       context.poll(socket.fd, Ready.read, () =>
-        intake.receive(socket.fd, () => {
+        intake.take(socket.fd, () => {
           leg.lastActive = context.now()
           return leg
         }),
@@ -60,7 +73,7 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
       const leg = flow.state as Leg | undefined
       if (leg === undefined) return
       leg.lastActive = context.now()
-      outlet.add(leg.socket, connected, batch)
+      outlet.add(leg, batch)
     },
 
     // Datagrams gathered from a ring or the read buffer are only valid until the worker goes on.

@@ -4,11 +4,12 @@ import { type Address, checkPort, endpoint, fromBytes, parseAddress } from '../e
 import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
 import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import { probeUdp, type UdpFeatures } from '../udp/features.js'
+import { claimUdpPort } from '../udp/socket.js'
 import { headersLength } from '../wire/sizes.js'
 import { ClientDiagnosis, ServerDiagnosis } from './diagnosis.js'
 import { type ClientData, idleMs, keepalive, type ServerData } from './options.js'
 import { addressesOf } from './server-addresses.js'
-import { claimUdpPort } from './udp-socket.js'
 import { becomeUser } from './user.js'
 
 export interface Endpoint {
@@ -52,6 +53,7 @@ export interface ServerOptions extends TunnelOptions {
 export interface Tunnel {
   readonly stack: Stack
   readonly remote: Endpoint
+  readonly udp: UdpFeatures
 }
 
 /** UDP in, fake TCP out: one connection per UDP source. Closes with its stack. */
@@ -61,11 +63,11 @@ export const startClient = async (options: ClientOptions): Promise<Tunnel> => {
   const families: readonly (4 | 6)[] = hasSix(options) ? [4, 6] : [4]
   const { host, port, addresses } = await resolve(options.remote, families)
   const remote = { address: fromBytes(addresses[0]), port }
-  claimUdpPort(localAddress.bytes, local.port)
+  claimUdpPort({ bytes: localAddress.bytes, zone: '' }, local.port)
   return start(options, remote, undefined, 'client-service', {
     ...common(options, remote.address.family),
     remote: { host, port, addresses, families },
-    local: localAddress.bytes,
+    local: { bytes: localAddress.bytes, zone: '' },
     localPort: local.port,
   } satisfies ClientData)
 }
@@ -77,7 +79,7 @@ export const startServer = async (options: ServerOptions): Promise<Tunnel> => {
   const remote = { address: fromBytes(addresses[0]), port }
   return start(options, remote, options.local, 'server-service', {
     ...common(options, 4),
-    remote: addresses[0],
+    remote: { bytes: addresses[0], zone: '' },
     remotePort: port,
   } satisfies ServerData)
 }
@@ -105,7 +107,7 @@ const start = async (
     if (logger !== undefined && port === undefined) new ClientDiagnosis(stack, logger, remote.port)
     if (options.user !== undefined) becomeUser(options.user)
     await stack.serve(port, new URL(`./${service}.js`, import.meta.url), { workerData })
-    return { stack, remote }
+    return { stack, remote, udp: workerData.udp }
   } catch (error) {
     await stack.close()
     throw error
@@ -115,6 +117,7 @@ const start = async (
 /** `family`: that of the connections, as far as it is known. */
 const common = (options: TunnelOptions, family: 4 | 6) => ({
   idleMs: options.idleMs ?? idleMs,
+  udp: probeUdp(),
   ...(options.handshakePacket !== undefined && {
     handshakePacket: readHandshake(options.handshakePacket, (options.tun?.mtu ?? defaults.mtu) - headersLength(family)),
   }),

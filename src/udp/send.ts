@@ -1,0 +1,140 @@
+import { type Memory, native } from '../native.js'
+import type { Batch } from '../workers/batch.js'
+import { MessageVector } from './message-vector.js'
+import { full, neverCut, uncut } from './refusals.js'
+import type { Route } from './route.js'
+import type { UdpSocket } from './socket.js'
+
+/** The kernel cuts a message into at most this many datagrams (UDP_MAX_SEGMENTS, before Linux 6.9). */
+const maxSegments = 64
+/** Largest UDP payload over IPv4. */
+const maxMessage = 65_507
+
+export interface UdpSenderOptions {
+  /** Whether the kernel can cut messages (`UdpFeatures`). */
+  readonly segment: boolean
+  /** Datagrams that could not be sent. */
+  lost(datagrams: number): void
+  /** For tests: the system call. */
+  readonly send?: typeof native.udpSend
+}
+
+/**
+ * Sends runs of equal datagrams from where they lie: whole super-packets leave as one message each (UDP_SEGMENT), several messages
+ * per system call. A message that cannot be cut goes as single datagrams, still many per call.
+ */
+export class UdpSender {
+  readonly #segment: boolean
+  readonly #lost: (datagrams: number) => void
+  readonly #udpSend: typeof native.udpSend
+  readonly #messages = new MessageVector()
+  /** The datagrams of one message that could not be cut. */
+  readonly #singles = new MessageVector()
+  #memory: Memory = 0
+  #socket: UdpSocket | undefined
+
+  constructor({ segment, lost, send = native.udpSend }: UdpSenderOptions) {
+    this.#segment = segment
+    this.#lost = lost
+    this.#udpSend = send
+  }
+
+  /** Gathers a batch's datagrams; they leave with `flush`, or before when another socket or memory follows. */
+  add(route: Route, { memory, run }: Batch): void {
+    if (this.#messages.count > 0 && (route.socket !== this.#socket || memory !== this.#memory)) this.flush()
+    this.#socket = route.socket
+    this.#memory = memory
+    const { segmentSize } = run
+    const cut = this.#segment && segmentSize < route.singleFrom
+    const segments = cut ? Math.min(maxSegments, Math.max(1, Math.floor(maxMessage / segmentSize))) : 1
+    const most = segments * segmentSize
+    let room = 0
+    for (let i = 0; i < run.pieces; i++) {
+      let at = run.vec[i * 2]
+      let left = run.vec[i * 2 + 1]
+      while (left > 0) {
+        if (this.#messages.full) {
+          this.flush()
+          room = 0
+        }
+        if (room === 0) {
+          this.#messages.begin(route, segmentSize)
+          room = most
+        }
+        const length = Math.min(left, room)
+        this.#messages.piece(at, length)
+        at += length
+        left -= length
+        room -= length
+      }
+    }
+  }
+
+  flush(): void {
+    if (this.#messages.count === 0) return
+    this.#send(this.#messages)
+    this.#messages.clear()
+  }
+
+  /** Refusals on the way. */
+  #send(messages: MessageVector): number {
+    let next = 0
+    let refusals = 0
+    /** Tries that the next message has behind it, and how the last one ended. */
+    let tries = 0
+    let errno = 0
+    while (next < messages.count) {
+      const { socket } = messages.route(next)
+      const left = messages.count - next
+      const sent = this.#udpSend(socket.fd, socket.family, this.#memory, messages.arena, messages.at(next), left)
+      if (sent > 0) {
+        if (tries === 1) messages.route(next).reported(errno)
+        next += sent
+        tries = 0
+        continue
+      }
+      errno = -sent
+      refusals++
+      if (this.#again(messages, next, errno, tries)) {
+        tries++
+        continue
+      }
+      next++
+      tries = 0
+    }
+    return refusals
+  }
+
+  /** Whether a refused message is worth another try. If not, its datagrams are dealt with: sent one by one, or lost. */
+  #again(messages: MessageVector, message: number, errno: number, tries: number): boolean {
+    const isFull = full.has(errno)
+    if (!isFull && messages.datagrams(message) > 1 && (tries > 0 || uncut.has(errno))) {
+      this.#sendSingly(messages, message, errno)
+      return false
+    }
+    // It may have been the report of an earlier datagram's fate: then nothing was sent, and nothing is wrong with this one.
+    if (!isFull && tries === 0) return true
+    if (!isFull && tries === 1 && messages.route(message).refused(errno)) {
+      messages.readdress(message)
+      return true
+    }
+    this.#lost(messages.datagrams(message))
+    return false
+  }
+
+  #sendSingly(messages: MessageVector, message: number, errno: number): void {
+    const route = messages.route(message)
+    const size = messages.segmentSize(message)
+    const singles = this.#singles
+    singles.clear()
+    messages.eachPiece(message, (from, length) => {
+      for (let at = from; at < from + length; at += size) {
+        singles.begin(route, size)
+        singles.piece(at, Math.min(size, from + length - at))
+      }
+    })
+    // When the datagrams are refused too, it was not about cutting.
+    if (this.#send(singles) > 0 || !uncut.has(errno)) return
+    route.singleFrom = neverCut.has(errno) ? 0 : Math.min(route.singleFrom, size)
+  }
+}

@@ -1,0 +1,101 @@
+import { endpoint, fromBytes } from '../engine/address.js'
+import { ErrorCode, FakeTcpError } from '../errors.js'
+import { Errno, errnoName, native } from '../native.js'
+
+/** Socket buffers, both ways: some ten milliseconds of traffic at full rate. */
+const bufferBytes = 8 * 1024 * 1024
+
+/** An address as plain data, so that it can be posted to workers. */
+export interface UdpAddress {
+  /** 4 or 16 bytes. */
+  readonly bytes: Uint8Array
+  /** Name or number of the interface of a link-local address, else empty. */
+  readonly zone: string
+}
+
+export interface UdpSocket {
+  readonly fd: number
+  readonly family: 4 | 6
+}
+
+/** A refused system call of a UDP socket. */
+export class UdpError extends FakeTcpError {
+  /** Positive. */
+  readonly errno: number
+
+  constructor(errno: number, message: string) {
+    super(ErrorCode.UDP, message)
+    this.errno = errno
+  }
+}
+
+export const familyOf = (address: UdpAddress): 4 | 6 => (address.bytes.length === 4 ? 4 : 6)
+
+/** '192.0.2.1:80', '[fe80::1%eth0]:80'. */
+export const describeUdp = ({ bytes, zone }: UdpAddress, port: number): string =>
+  endpoint(`${fromBytes(bytes).text}${zone === '' ? '' : `%${zone}`}`, port)
+
+/** Index of a zone's interface as it is now, 0 for no zone, or -errno: interfaces come and go. */
+export const scopeOf = (zone: string): number => {
+  if (zone === '') return 0
+  const index = native.interfaceIndex(zone)
+  return index < 0 && /^\d{1,9}$/u.test(zone) ? Number(zone) : index
+}
+
+/** A non-blocking socket with large buffers; `flags` are `UdpFlag` bits. Throws UdpError. */
+export const openUdp = (family: 4 | 6, flags: number): UdpSocket => {
+  const fd = native.udpOpen(family, flags)
+  if (fd < 0) throw udpError(fd, 'A UDP socket')
+  native.socketBuffers(fd, bufferBytes, bufferBytes)
+  return { fd, family }
+}
+
+/** A socket that takes datagrams from anyone; several share a port, and the kernel gives each source to one of them. Throws UdpError. */
+export const bindUdp = (address: UdpAddress, port: number, flags: number): UdpSocket => {
+  const socket = openUdp(familyOf(address), flags)
+  const scope = scopeOf(address.zone)
+  const result = scope < 0 ? scope : native.udpBind(socket.fd, address.bytes, port, scope)
+  if (result >= 0) return socket
+  native.close(socket.fd)
+  throw udpError(result, `UDP ${describeUdp(address, port)}`)
+}
+
+/** A socket with one peer. Throws UdpError. */
+export const connectUdp = (address: UdpAddress, port: number, flags: number): UdpSocket => {
+  const socket = openUdp(familyOf(address), flags)
+  const scope = scopeOf(address.zone)
+  const result = scope < 0 ? scope : native.udpConnect(socket.fd, address.bytes, port, scope)
+  if (result >= 0) return socket
+  native.close(socket.fd)
+  throw udpError(result, `UDP to ${describeUdp(address, port)}`)
+}
+
+/** WireGuard's usual ListenPort. */
+const wireGuardPort = 51_820
+
+/** Throws UdpError when somebody else has the port: sockets that share a port would not notice. */
+export const claimUdpPort = (address: UdpAddress, port: number): void => {
+  try {
+    native.close(bindUdp(address, port, 0).fd)
+  } catch (error) {
+    if (port !== wireGuardPort || !(error instanceof UdpError) || error.errno !== Errno.EADDRINUSE) throw error
+    throw new UdpError(
+      error.errno,
+      `UDP ${describeUdp(address, port)} is in use by another program, perhaps by WireGuard itself (its ListenPort): choose another port for --local, 4500 for example, and make it WireGuard's Endpoint.`,
+    )
+  }
+}
+
+const reasons: Readonly<Record<number, string>> = {
+  [Errno.EADDRINUSE]: 'is in use by another program: choose another port, or stop that program.',
+  [Errno.EADDRNOTAVAIL]: 'has an address that this machine does not have.',
+  [Errno.ENODEV]: 'names a network interface that this machine does not have.',
+  [Errno.EACCES]: 'is a privileged port: run as root, or choose one above 1023.',
+  [Errno.EAFNOSUPPORT]: 'is not to be had: this machine has no IPv6.',
+  [Errno.EMFILE]: 'needs one more file descriptor: raise the limit (ulimit -n).',
+  [Errno.ENFILE]: 'needs one more file descriptor than the system has.',
+}
+
+/** `result`: -errno of the call on `what`. */
+export const udpError = (result: number, what: string): UdpError =>
+  new UdpError(-result, `${what} ${reasons[-result] ?? `was refused by the kernel (${errnoName(result)}).`}`)
