@@ -12,7 +12,10 @@ export interface Route {
   readonly scope: number
   /** The kernel has refused to cut messages into datagrams of this many bytes or more: they go one by one. 0: none are cut. */
   singleFrom: number
-  /** The kernel said what had become of an earlier datagram (ICMP): the message itself went out at the second try. */
+  /**
+   * The kernel said what had become of an earlier datagram (ICMP). Nothing is wrong with the one that is about to leave, or has left at
+   * the second try. The route may lead elsewhere from now on.
+   */
   reported(errno: number): void
   /** A message was refused, twice. Whether another try is worth it: the socket is a new one, or the address to send from was dropped. */
   refused(errno: number): boolean

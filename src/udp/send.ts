@@ -1,4 +1,4 @@
-import { type Memory, native } from '../native.js'
+import { Errno, type Memory, native } from '../native.js'
 import type { Batch } from '../workers/batch.js'
 import { MessageVector } from './message-vector.js'
 import { full, neverCut, uncut } from './refusals.js'
@@ -88,7 +88,7 @@ export class UdpSender {
       const left = messages.count - next
       const sent = this.#udpSend(socket.fd, socket.family, this.#memory, messages.arena, messages.at(next), left)
       if (sent > 0) {
-        if (tries === 1) messages.route(next).reported(errno)
+        if (tries === 1 && errno !== Errno.ECONNREFUSED) messages.route(next).reported(errno)
         next += sent
         tries = 0
         continue
@@ -107,16 +107,21 @@ export class UdpSender {
 
   /** Whether a refused message is worth another try. If not, its datagrams are dealt with: sent one by one, or lost. */
   #again(messages: MessageVector, message: number, errno: number, tries: number): boolean {
-    const isFull = full.has(errno)
-    if (!isFull && messages.datagrams(message) > 1 && (tries > 0 || uncut.has(errno))) {
-      this.#sendSingly(messages, message, errno)
-      return false
-    }
-    // It may have been the report of an earlier datagram's fate: then nothing was sent, and nothing is wrong with this one.
-    if (!isFull && tries === 0) return true
-    if (!isFull && tries === 1 && messages.route(message).refused(errno)) {
-      messages.readdress(message)
-      return true
+    if (!full.has(errno)) {
+      const route = messages.route(message)
+      if (tries === 0) {
+        // It may be the report of an earlier datagram's fate: then nothing was sent, and nothing is wrong with this one.
+        if (errno === Errno.ECONNREFUSED) route.reported(errno)
+        return true
+      }
+      if (messages.datagrams(message) > 1) {
+        this.#sendSingly(messages, message, errno)
+        return false
+      }
+      if (tries === 1 && route.refused(errno)) {
+        messages.readdress(message)
+        return true
+      }
     }
     this.#lost(messages.datagrams(message))
     return false

@@ -128,6 +128,7 @@ class QueueWorker {
       poll: (fd, interest, handler) => this.#poll(fd, interest, handler),
       unpoll: fd => this.#unpoll(fd),
       every: (ms, tick) => this.#every(ms, tick),
+      after: (ms, act) => this.#after(ms, act),
       report,
     })
     const others = shared.device.queues.map((_, other) => other).filter(other => other !== queue)

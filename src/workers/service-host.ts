@@ -81,6 +81,7 @@ export interface HostWorker {
   poll(fd: number, interest: number, handler: PollHandler): number
   unpoll(fd: number): void
   every(ms: number, tick: () => void): void
+  after(ms: number, act: () => void): void
   report(report: Report): void
 }
 
@@ -198,6 +199,7 @@ export class ServiceHost {
       poll: worker.poll,
       unpoll: worker.unpoll,
       every: worker.every,
+      after: worker.after,
       connect: (token, remotes, port) =>
         worker.report({ kind: 'connect', service: id, token, port, targets: remotes.map(targetOf) }),
       count: (counter: DropCounter, by = 1) => {

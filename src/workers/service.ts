@@ -71,6 +71,8 @@ export interface ServiceContext {
   connect(token: number, remotes: readonly Uint8Array[], port: number): void
   /** Calls `tick` about every `ms` milliseconds until the worker stops. */
   every(ms: number, tick: () => void): void
+  /** Calls `act` once, after `ms` milliseconds, unless the worker stops before. */
+  after(ms: number, act: () => void): void
   count(counter: DropCounter, by?: number): void
   /**
    * An event for the stack's logger. Of many with the same level and text a few pass one by one; the others become one with the last

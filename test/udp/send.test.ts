@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { Errno, native } from '../../src/native.js'
 import { UdpSender } from '../../src/udp/send.js'
 import type { Batch } from '../../src/workers/batch.js'
-import { batchOf, connectedTo, openSink } from './support.js'
+import { batchOf, closedPort, connectedTo, openSink } from './support.js'
 
 /** Answers of the system call, in order, by call; undefined: what the kernel answers. */
 type Answers = (call: number, messages: number) => number | undefined
@@ -96,9 +96,9 @@ t.test('a kernel or device that refuses to cut: the same datagrams go one by one
     ['EINVAL', false],
     ['EMSGSIZE', false],
   ] as const) {
-    const { carries, calls, lost, route } = open(t, { answers: call => (call === 1 ? -Errno[name] : undefined) })
+    const { carries, calls, lost, route } = open(t, { answers: call => (call <= 2 ? -Errno[name] : undefined) })
     t.ok(await carries(batchOf(10, 1_400, 4)), `${name}: nothing is lost`)
-    t.same(calls.splice(0), [1, 10])
+    t.same(calls.splice(0), [1, 1, 10])
     t.ok(await carries(batchOf(10, 1_400)))
     t.same(calls.splice(0), [10], 'not tried again with this size')
     t.ok(await carries(batchOf(10, 1_401)))
@@ -111,7 +111,7 @@ t.test('a kernel or device that refuses to cut: the same datagrams go one by one
 })
 
 t.test('a shorter last datagram, and messages behind the refused one', async t => {
-  const { sender, route, sink, calls } = open(t, { answers: call => (call === 1 ? -Errno.EINVAL : undefined) })
+  const { sender, route, sink, calls } = open(t, { answers: call => (call <= 2 ? -Errno.EINVAL : undefined) })
   const batch = batchOf(4, 1_000)
   batch.run.vec[1] -= 900
   batch.run.bytes -= 900
@@ -121,7 +121,7 @@ t.test('a shorter last datagram, and messages behind the refused one', async t =
   sender.add(route, next)
   sender.flush()
   t.same(await sizes(sink), [1_000, 1_000, 1_000, 100, 50, 50])
-  t.same(calls, [2, 4, 1])
+  t.same(calls, [2, 2, 4, 1])
 })
 
 t.test('the report of an earlier datagram: the message was not sent, and is sent again', async t => {
@@ -133,13 +133,28 @@ t.test('the report of an earlier datagram: the message was not sent, and is sent
   t.equal(lost(), 0)
 })
 
+t.test('the report of a path MTU is none of a message that could not be cut', async t => {
+  const { carries, route } = open(t, { answers: call => (call === 1 ? -Errno.EMSGSIZE : undefined) })
+  t.ok(await carries(batchOf(5, 100)))
+  t.same(route.notes, [`reported ${Errno.EMSGSIZE}`])
+  t.equal(route.singleFrom, Number.POSITIVE_INFINITY)
+})
+
+t.test('a report makes the route lead elsewhere: the message goes there', async t => {
+  const { carries, route, sink } = open(t)
+  const { socket } = connectedTo(t, closedPort())
+  const good = connectedTo(t, sink.port).socket
+  route.socket = socket
+  t.notOk(await carries(batchOf(1, 100)), 'nobody hears it')
+  route.reported = () => {
+    route.socket = good
+  }
+  t.ok(await carries(batchOf(3, 100)))
+})
+
 t.test('a real refusal (ICMP on loopback)', async t => {
   const { sender, route, lost } = open(t)
-  const closed = native.udpOpen(4, 0)
-  native.udpBind(closed, Uint8Array.of(127, 0, 0, 1), 0, 0)
-  const port = native.udpPort(closed)
-  native.close(closed)
-  const nobody = connectedTo(t, port)
+  const nobody = connectedTo(t, closedPort())
   for (let i = 0; i < 3; i++) {
     sender.add(nobody, batchOf(1, 100))
     sender.flush()
@@ -178,7 +193,7 @@ t.test('a route that cannot be mended: lost, counted, and the next message is tr
 })
 
 t.test('EINVAL that is about the address, not about cutting: nothing is remembered', async t => {
-  const { carries, route, lost } = open(t, { answers: call => (call <= 3 ? -Errno.EINVAL : undefined) })
+  const { carries, route, lost } = open(t, { answers: call => (call <= 4 ? -Errno.EINVAL : undefined) })
   route.mend = () => true
   t.ok(await carries(batchOf(6, 200)))
   t.same(route.notes, [`refused ${Errno.EINVAL}`])

@@ -87,3 +87,12 @@ export const connectedTo = (t: Test, port: number): NotingRoute => {
   t.teardown(() => native.close(fd))
   return new NotingRoute({ fd, family: 4 })
 }
+
+/** A port on which nobody listens. */
+export const closedPort = (): number => {
+  const fd = native.udpOpen(4, 0)
+  native.udpBind(fd, loopback, 0, 0)
+  const port = native.udpPort(fd)
+  native.close(fd)
+  return port
+}

@@ -31,6 +31,7 @@ const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Ser
     poll: fd => polled.push(fd) && 0,
     unpoll: fd => polled.splice(polled.indexOf(fd), 1),
     every: ms => notes.push(`every ${ms}`),
+    after: ms => notes.push(`after ${ms}`),
     report: report => reports.push(report),
   })
   t.teardown(() => {
@@ -208,11 +209,12 @@ t.test('what a service can do', async t => {
   t.match(given, { queue: 0, queues: 3 })
   t.equal(given.now(), 123)
   given.every(50, () => {})
+  given.after(60, () => {})
   t.equal(
     given.poll(9, 1, () => true),
     0,
   )
-  t.strictSame([polled, happened()], [[9], ['every 50']])
+  t.strictSame([polled, happened()], [[9], ['every 50', 'after 60']])
   given.unpoll(9)
   t.strictSame(polled, [])
 
