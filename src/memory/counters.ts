@@ -74,8 +74,17 @@ const drops = [
   'udpTruncated',
   'udpSendFailed',
   'udpReceiveFailed',
+  /** A datagram of a UDP source whose connection is not open yet: too many of them wait already. */
   'heldFull',
+  /** A datagram that waited too long for a connection. */
+  'heldExpired',
   'connectFailed',
+  /** A datagram for a UDP service whose name does not resolve. */
+  'udpUnresolved',
+  /** A flow that was silent for longest, ended to make room for a new one. */
+  'flowEvicted',
+  /** A new flow that found no room: all that may be are in use, and none of them is silent. */
+  'flowRefused',
   /** Neither TCP nor anything we use (ICMP, UDP …). */
   'otherProtocol',
   'writeFull',

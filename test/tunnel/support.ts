@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { native, Ready } from '../../src/native.js'
+import { End, type Tuple } from '../../src/workers/messages.js'
+import type { PollHandler, Service, ServiceContext, ServiceFlow } from '../../src/workers/service.js'
+
+/** A worker's context that does nothing by itself: the test turns the clock, and says when descriptors are looked at. */
+export class FakeContext implements ServiceContext {
+  data: unknown
+  queue = 0
+  queues = 1
+  /** Milliseconds. */
+  clock = 100_000
+  readonly said: string[] = []
+  readonly counts: Record<string, number> = {}
+  readonly connects: { token: number; remotes: readonly Uint8Array[]; port: number }[] = []
+  readonly #handlers = new Map<number, PollHandler>()
+  readonly #timers: { at: number; every: number; act: () => void }[] = []
+
+  now(): number {
+    return this.clock
+  }
+
+  poll(fd: number, _interest: number, handler: PollHandler): number {
+    this.#handlers.set(fd, handler)
+    return 0
+  }
+
+  unpoll(fd: number): void {
+    this.#handlers.delete(fd)
+  }
+
+  /** Descriptors that are polled. */
+  get polled(): number[] {
+    return [...this.#handlers.keys()]
+  }
+
+  connect(token: number, remotes: readonly Uint8Array[], port: number): void {
+    this.connects.push({ token, remotes, port })
+  }
+
+  every(ms: number, tick: () => void): void {
+    this.#timers.push({ at: this.clock + ms, every: ms, act: tick })
+  }
+
+  after(ms: number, act: () => void): void {
+    this.#timers.push({ at: this.clock + ms, every: 0, act })
+  }
+
+  count(counter: string, by = 1): void {
+    this.counts[counter] = (this.counts[counter] ?? 0) + by
+  }
+
+  log(level: string, text: string): void {
+    this.said.push(`${level}: ${text}`)
+  }
+
+  /** Lets time go by; what is due happens. */
+  pass(ms: number): void {
+    const end = this.clock + ms
+    for (;;) {
+      const next = this.#timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
+      if (next === undefined) break
+      this.clock = Math.max(this.clock, next.at)
+      if (next.every > 0) next.at += next.every
+      else this.#timers.splice(this.#timers.indexOf(next), 1)
+      next.act()
+    }
+    this.clock = end
+  }
+
+  /** Looks at every descriptor until none brings anything. Takes a moment of real time. */
+  async look(): Promise<void> {
+    for (let quiet = 0; quiet < 3; ) {
+      const any = [...this.#handlers.values()].map(handler => handler(Ready.read)).some(Boolean)
+      quiet = any ? 0 : quiet + 1
+      await sleep(2)
+    }
+  }
+
+  /** What was said since the last look, but for developers. */
+  news(): string[] {
+    return this.said.splice(0).filter(line => !line.startsWith('debug'))
+  }
+}
+
+/** A flow that keeps what is sent on it. */
+export class FakeFlow implements ServiceFlow {
+  readonly slot: number
+  readonly generation = 0
+  readonly token: number
+  readonly tuple: Tuple
+  maxDatagram = 1_460
+  readonly maxPayload = 65_495
+  open = true
+  state: unknown
+  readonly sent: Uint8Array[] = []
+  ended: End | undefined
+  readonly #service: () => Service
+
+  constructor(slot: number, service: () => Service, token = 0) {
+    this.slot = slot
+    this.token = token
+    this.#service = service
+    this.tuple = { family: 4, ports: ((40_000 + slot) << 16) | 4_567, remote: [0x0a470001, 0, 0, 0] }
+  }
+
+  send(datagram: Uint8Array): boolean {
+    this.sent.push(datagram.slice())
+    return true
+  }
+
+  sendBatch(bytes: Uint8Array, segmentSize: number): number {
+    for (let at = 0; at < bytes.length; at += segmentSize) this.send(bytes.subarray(at, at + segmentSize))
+    return Math.ceil(bytes.length / segmentSize)
+  }
+
+  sendRun(memory: number | Uint8Array, run: import('../../src/workers/run.js').Run): number {
+    for (let i = 0; i < run.pieces; i++) {
+      const bytes = new Uint8Array(run.vec[i * 2 + 1])
+      native.copy(bytes, 0, memory, run.vec[i * 2], bytes.length)
+      this.sendBatch(bytes, run.segmentSize)
+    }
+    return run.count
+  }
+
+  close(end: End = End.local): void {
+    if (!this.open) return
+    this.open = false
+    this.ended = end
+    this.#service().closed(this, end)
+  }
+}
+
+/** A UDP socket on a loopback address; closes with the test, or before. */
+export const openPeer = (t: Test, address: Uint8Array, port = 0) => {
+  const family = address.length === 4 ? 4 : 6
+  const fd = native.udpOpen(family, 8)
+  const bound = native.udpBind(fd, address, port, 0)
+  if (bound < 0) throw new Error(`udpBind: ${bound}`)
+  let open = true
+  const close = () => {
+    if (open) native.close(fd)
+    open = false
+  }
+  t.teardown(close)
+  return { fd, family, port: native.udpPort(fd), close } as const
+}
