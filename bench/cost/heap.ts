@@ -5,7 +5,9 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
 import { Message, native, UdpFlag } from '../../src/native.js'
+import { FlowSet } from '../../src/tunnel/flow-set.js'
 import type { ClientData, ServerData } from '../../src/tunnel/options.js'
+import { planPorts } from '../../src/tunnel/port-plan.js'
 import { probeUdp } from '../../src/udp/features.js'
 import { Probe, watchHeap } from './probe-service.js'
 
@@ -80,11 +82,13 @@ const tunnel = async (): Promise<Path> => {
   native.close(free)
   const service = (name: string): URL => new URL(`../../src/tunnel/${name}-service.js`, import.meta.url)
   const idleMs = 180_000
-  const server: ServerData = { idleMs, udp, remote: hereAddress, remotePort: native.udpPort(sink) }
+  const common = () => ({ idleMs, udp, maxFlows: 100, flowCounts: FlowSet.share(1) })
+  const behind = { port: native.udpPort(sink), addresses: [hereAddress] }
+  const server: ServerData = { ...common(), remote: behind, ports: planPorts() }
   await b.serve(82, service('server'), { workerData: server })
   const address = Uint8Array.from(addresses.b.split('.').map(Number))
-  const remote = { host: addresses.b, addresses: [address], port: 82, families: [4] as const }
-  const client: ClientData = { idleMs, udp, local: hereAddress, localPort, remote }
+  const remote = { port: 82, addresses: [{ bytes: address, zone: '' }] }
+  const client: ClientData = { ...common(), remote, local: hereAddress, localPort }
   await a.serve(undefined, service('client'), { workerData: client })
   native.udpConnect(source, here, localPort, 0)
 

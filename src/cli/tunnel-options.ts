@@ -22,6 +22,7 @@ export interface TunnelFlags {
   coalesceUs: number
   keepalive: number
   idleTimeout: number
+  maxFlows?: number
   logLevel: string
 }
 
@@ -30,13 +31,18 @@ export const wholeNumber = (text: string): number => {
   return Number(text)
 }
 
+/** A parser of whole numbers within bounds. */
+const between =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = wholeNumber(text)
+    if (value < least || value > most) throw new InvalidArgumentError(`It must be from ${least} to ${most}.`)
+    return value
+  }
+
 const descriptors = (text: string): number[] => text.split(',').map(wholeNumber)
 
-const seconds = (text: string): number => {
-  const value = wholeNumber(text)
-  if (value === 0) throw new InvalidArgumentError('It must be at least 1.')
-  return value
-}
+const week = 7 * 24 * 3_600
 
 const address =
   (family: 4 | 6) =>
@@ -70,20 +76,25 @@ export const addTunnelOptions = (command: Command, net: '200' | '201', six: 'fcc
     .option('--tun-local6 <IP>', "IPv6 address of the kernel's end", ipv6, `${six}::1`)
     .option('--tun-peer6 <IP>', "IPv6 address of fake-tcp's end", ipv6, `${six}::2`)
     .option('--handshake-packet <PATH>', 'file whose content is the first datagram of every connection')
-    .option('--queues <N>', 'TUN queues, one worker thread each', wholeNumber, defaults.queues)
+    .option('--queues <N>', 'TUN queues, one worker thread each', between(1, 256), defaults.queues)
     .option('--mtu <BYTES>', 'MTU of the TUN interface', wholeNumber, defaults.mtu)
     .option('--no-offload', 'one packet per system call, for kernels and containers without virtio headers')
     .option(
       '--coalesce-us <N>',
       'let packets wait up to N microseconds for company: less CPU, more latency',
-      wholeNumber,
+      between(0, 1_000_000),
       0,
     )
-    .option('--idle-timeout <SECONDS>', 'close a connection without traffic after this time', seconds, 180)
+    .option('--idle-timeout <SECONDS>', 'close a connection without traffic after this time', between(1, week), 180)
+    .option(
+      '--max-flows <N>',
+      'most connections at once; default: what the machine has room for, at most 32768',
+      between(1, 1_048_576),
+    )
     .option(
       '--keepalive <SECONDS>',
       'ask a silent peer for a sign of life after this time, three times; 0: never',
-      wholeNumber,
+      between(0, 86_400),
       15,
     )
     .option('--user <NAME>', 'become this user, without any privilege, once the TUN interface is there')
@@ -106,4 +117,5 @@ export const tunnelOptions = (flags: TunnelFlags): TunnelOptions => ({
   coalesceUs: flags.coalesceUs,
   keepalive: flags.keepalive === 0 ? null : { interval: flags.keepalive * 1_000, probes: 3 },
   idleMs: flags.idleTimeout * 1_000,
+  ...(flags.maxFlows !== undefined && { maxFlows: flags.maxFlows }),
 })

@@ -2,13 +2,26 @@ import { Message } from '../native.js'
 import { maxReceived, UdpReceiver } from '../udp/receive.js'
 import { Run } from '../workers/run.js'
 import type { ServiceContext, ServiceFlow } from '../workers/service.js'
+import { sayOversize } from './oversize.js'
 
 /** What an intake needs to know of a flow; one of these per flow, kept by the service. */
 export interface Intake {
   readonly flow: ServiceFlow
+  /** Whether it was said that this flow has datagrams that are too large. */
+  saidOversize: boolean
+  /** What a log line about the flow names. */
+  readonly fields: Record<string, unknown>
   /** Chain of this batch's messages: only valid while one is handled. */
   first: number
   last: number
+}
+
+/** Who a socket's messages are for. */
+export interface Taker {
+  /** The flow of the message whose record starts at that word, or undefined when it dealt with the message itself. */
+  intakeOf(record: number): Intake | undefined
+  /** The socket had news of an earlier datagram (ICMP) instead: -errno. */
+  failed(result: number): void
 }
 
 /** UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order. */
@@ -23,16 +36,13 @@ export class UdpIntake extends UdpReceiver {
     this.#context = context
   }
 
-  /**
-   * One batch from `fd`. `intakeOf(record)` names the flow of the message whose record starts at that word, or undefined when it
-   * dealt with the message itself. Whether there was anything.
-   */
-  take(fd: number, intakeOf: (record: number) => Intake | undefined): boolean {
+  /** One batch from `fd`. Whether there was anything. */
+  take(fd: number, taker: Taker): boolean {
     const { records } = this
     const count = this.receive(fd)
     if (count < 0) {
-      // ICMP errors of earlier sends (nobody listens there right now): the datagrams are gone, the flow lives on.
       this.#context.count('udpReceiveFailed')
+      taker.failed(count)
       return true
     }
     for (let i = 0; i < count; i++) {
@@ -41,7 +51,7 @@ export class UdpIntake extends UdpReceiver {
         this.#context.count('udpTruncated')
         continue
       }
-      const intake = intakeOf(record)
+      const intake = taker.intakeOf(record)
       if (intake === undefined) continue
       this.#next[i] = -1
       if (intake.first < 0) {
@@ -80,8 +90,11 @@ export class UdpIntake extends UdpReceiver {
     run.reset(most)
     for (let i = intake.first; i >= 0; i = this.#next[i]) {
       const record = i * Message.words
-      if (!this.fits(record, flow.maxDatagram)) continue
       const size = this.segmentSize(record)
+      if (!this.fits(record, flow.maxDatagram)) {
+        if (size > flow.maxDatagram) sayOversize(this.#context, intake, size)
+        continue
+      }
       const end = this.records[record + Message.at] + this.records[record + Message.length]
       const whole = most - (most % size)
       for (let at = this.records[record + Message.at]; at < end; at += whole) {

@@ -1,43 +1,45 @@
 import type { UdpFeatures } from '../udp/features.js'
 import type { UdpAddress } from '../udp/socket.js'
+import type { PortPlan } from './port-plan.js'
 
 /** What the tunnel's services are told; plain data, since it is posted to the workers. */
 interface TunnelData {
+  readonly remote: RemoteData
   /** First datagram of every connection, before any other. */
   readonly handshakePacket?: Uint8Array
   /** A connection without traffic is closed after this time. */
   readonly idleMs: number
   /** What the kernel can do with many UDP datagrams at once. */
   readonly udp: UdpFeatures
+  /** Most flows of all workers together. */
+  readonly maxFlows: number
+  /** Where they count them (`FlowSet.share`). */
+  readonly flowCounts: SharedArrayBuffer
 }
 
-/** The tunnel's server, as the client was told. */
+/** Where a tunnel's datagrams go. */
 export interface RemoteData {
-  /** A name, or an address. */
-  readonly host: string
-  /** What it stood for at the start, 4 or 16 bytes each. */
-  readonly addresses: readonly Uint8Array[]
   readonly port: number
-  /** Families that the stack has addresses of. */
-  readonly families: readonly (4 | 6)[]
+  /** What is known at the start; empty while the name does not resolve. */
+  readonly addresses: readonly UdpAddress[]
+  /** Channel of the `NameKeeper`; absent when `--remote` is an address. */
+  readonly channel?: string
 }
 
 export interface ClientData extends TunnelData {
-  readonly remote: RemoteData
   /** Where UDP datagrams are taken from. */
   readonly local: UdpAddress
   readonly localPort: number
 }
 
 export interface ServerData extends TunnelData {
-  /** UDP's far end. */
-  readonly remote: UdpAddress
-  readonly remotePort: number
+  /** Source ports of its UDP sockets. */
+  readonly ports: PortPlan
 }
 
 /** As phantun: 180 s. */
 export const idleMs = 180_000
 /** A peer that is gone is noticed within a minute. */
 export const keepalive = { interval: 15_000, probes: 3 }
-/** How often idle connections are looked for. */
-export const idleCheckMs = 1_000
+/** How often flows are looked through: for idle ones, and for what has become of the others. */
+export const sweepMs = 1_000

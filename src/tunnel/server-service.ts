@@ -1,96 +1,92 @@
-import { endpoint, fromWords } from '../engine/address.js'
-import { native, Ready, UdpFlag } from '../native.js'
-import { type Route, unaddressed } from '../udp/route.js'
 import { UdpSender } from '../udp/send.js'
-import { connectUdp, type UdpSocket } from '../udp/socket.js'
-import { End } from '../workers/messages.js'
-import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../workers/service.js'
-import { type Intake, UdpIntake } from './intake.js'
-import { idleCheckMs, type ServerData } from './options.js'
+import { UdpError } from '../udp/socket.js'
+import type { Service, ServiceContext, ServiceFactory } from '../workers/service.js'
+import { flowName } from './flow-name.js'
+import { FlowSet } from './flow-set.js'
+import { Folded } from './folded.js'
+import { UdpIntake } from './intake.js'
+import { Leg, type Legs } from './leg.js'
+import { OwnAddresses } from './leg-socket.js'
+import { type ServerData, sweepMs } from './options.js'
 import { sendSingle } from './single.js'
-
-/** One accepted connection and its UDP socket: the far end sees one source port per connection. */
-interface Leg extends Intake, Route {
-  lastActive: number
-}
-
-const remoteOf = (flow: ServiceFlow): string =>
-  endpoint(fromWords(flow.tuple.family, flow.tuple.remote).text, flow.tuple.ports >>> 16)
+import { SourcePorts } from './source-ports.js'
+import { Target } from './target.js'
 
 /** The tunnel's server in one queue worker: fake TCP in, UDP out, and back. */
 const serverService: ServiceFactory = (context: ServiceContext): Service => {
-  const { remote, remotePort, handshakePacket, idleMs, udp } = context.data as ServerData
-  const intake = new UdpIntake(context)
-  const outlet = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })
-  const legs = new Set<Leg>()
+  const data = context.data as ServerData
+  const { handshakePacket, udp } = data
+  const sender = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })
+  const flows = new FlowSet<Leg>(context, data)
+  const refused = new Folded(context, 'error')
+  const legs: Legs = {
+    context,
+    intake: new UdpIntake(context),
+    ports: new SourcePorts(data.ports, context.queue, context.queues),
+    gro: udp.gro,
+    target: new Target(context, data.remote, () => {
+      for (const leg of flows) leg.named()
+    }),
+    ownAddresses: new OwnAddresses(() => context.now()),
+    idleMs: data.idleMs,
+  }
 
-  context.every(idleCheckMs, () => {
-    for (const leg of legs) {
-      if (context.now() - leg.lastActive < idleMs) continue
-      context.log('info', 'idle connection closed', { remote: remoteOf(leg.flow) })
-      leg.flow.close(End.timeout)
+  /** Whether there is a socket for it; if not, somebody idle makes room. */
+  const open = (leg: Leg, mayEvict: boolean): boolean => {
+    try {
+      leg.open()
+      return true
+    } catch (error) {
+      if (!(error instanceof UdpError)) throw error
+      if (mayEvict && flows.makeRoom()) return open(leg, false)
+      context.count('serviceDropped')
+      refused.say(error.message, { remote: flowName(leg.flow) })
+      return false
     }
+  }
+
+  context.every(sweepMs, () => {
+    flows.sweep()
+    refused.settle()
   })
 
   return {
     opened(flow) {
-      let socket: UdpSocket
-      try {
-        socket = connectUdp(remote, remotePort, udp.gro ? UdpFlag.gro : 0)
-      } catch (error) {
-        context.count('serviceDropped')
-        context.log('error', (error as Error).message, { remote: remoteOf(flow) })
+      const leg = new Leg(legs, flow)
+      if (!flows.admits() || !open(leg, true)) {
         flow.close()
         return
       }
-      const leg: Leg = {
-        flow,
-        socket,
-        port: 0,
-        address: unaddressed,
-        local: unaddressed,
-        scope: 0,
-        singleFrom: Number.POSITIVE_INFINITY,
-        reported: () => {},
-        refused: () => false,
-        lastActive: context.now(),
-        first: -1,
-        last: -1,
-      }
       flow.state = leg
-      legs.add(leg)
-      context.poll(socket.fd, Ready.read, () =>
-        intake.take(socket.fd, () => {
-          leg.lastActive = context.now()
-          return leg
-        }),
-      )
-      context.log('info', 'connection accepted', { remote: remoteOf(flow) })
-      if (handshakePacket !== undefined) sendSingle(context, flow, handshakePacket)
+      flows.add(leg)
+      context.log('info', 'connection accepted', { remote: flowName(flow) })
+      if (handshakePacket !== undefined) sendSingle(context, leg, handshakePacket)
     },
 
     received(flow, batch) {
       const leg = flow.state as Leg | undefined
       if (leg === undefined) return
-      leg.lastActive = context.now()
-      outlet.add(leg, batch)
+      const { run } = batch
+      leg.activity.out(context.now(), run.bytes > run.segmentSize)
+      if (leg.ready()) sender.add(leg, batch)
+      else context.count(legs.target.current === undefined ? 'udpUnresolved' : 'udpSendFailed', batch.count)
     },
 
     // Datagrams gathered from a ring or the read buffer are only valid until the worker goes on.
-    settle: () => outlet.flush(),
+    settle: () => sender.flush(),
 
     closed(flow) {
       const leg = flow.state as Leg | undefined
       if (leg === undefined) return
-      outlet.flush()
-      legs.delete(leg)
-      context.unpoll(leg.socket.fd)
-      native.close(leg.socket.fd)
-      context.log('info', 'connection closed', { remote: remoteOf(flow) })
+      sender.flush()
+      flows.delete(leg)
+      leg.close()
+      context.log('info', 'connection closed', { remote: flowName(flow) })
     },
 
     stop() {
-      for (const leg of legs) native.close(leg.socket.fd)
+      legs.target.close()
+      for (const leg of flows) leg.close()
     },
   }
 }

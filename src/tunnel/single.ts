@@ -1,7 +1,14 @@
-import type { ServiceContext, ServiceFlow } from '../workers/service.js'
+import type { ServiceContext } from '../workers/service.js'
+import type { Intake } from './intake.js'
+import { sayOversize } from './oversize.js'
 
 /** Sends a datagram of its own memory: the handshake packet, or one that was held while the connection opened. */
-export const sendSingle = (context: ServiceContext, flow: ServiceFlow, datagram: Uint8Array): void => {
-  if (datagram.length > flow.maxDatagram) context.count('oversizeDatagram')
-  else flow.send(datagram)
+export const sendSingle = (context: ServiceContext, intake: Intake, datagram: Uint8Array): void => {
+  const { flow } = intake
+  if (datagram.length <= flow.maxDatagram) {
+    flow.send(datagram)
+    return
+  }
+  context.count('oversizeDatagram')
+  sayOversize(context, intake, datagram.length)
 }

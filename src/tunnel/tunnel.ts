@@ -1,24 +1,22 @@
-import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
-import { type Address, checkPort, endpoint, fromBytes, parseAddress } from '../engine/address.js'
+import { checkPort, fromBytes } from '../engine/address.js'
 import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
-import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { probeUdp, type UdpFeatures } from '../udp/features.js'
-import { claimUdpPort } from '../udp/socket.js'
+import { claimUdpPort, describeUdp, familyOf } from '../udp/socket.js'
 import { headersLength } from '../wire/sizes.js'
+import { checkReachable, literalAddress, parseEndpoint, parseUdpAddress, readHandshake } from './arguments.js'
 import { ClientDiagnosis, ServerDiagnosis } from './diagnosis.js'
-import { type ClientData, idleMs, keepalive, type ServerData } from './options.js'
-import { addressesOf } from './server-addresses.js'
+import { mayCome } from './entrance.js'
+import { FlowSet } from './flow-set.js'
+import { isLoopback } from './leg-socket.js'
+import { clientFlowLimit, type FlowLimit, serverFlowLimit } from './limits.js'
+import { NameKeeper } from './name-keeper.js'
+import { type ClientData, idleMs, keepalive, type RemoteData, type ServerData } from './options.js'
+import { planPorts } from './port-plan.js'
 import { becomeUser } from './user.js'
 
-export interface Endpoint {
-  readonly address: Address
-  readonly port: number
-}
-
 export interface TunnelOptions {
-  /** 'host:port', '192.0.2.1:port' or '[2001:db8::1]:port'. */
+  /** 'host:port', '192.0.2.1:port' or '[2001:db8::1]:port'. A name may resolve later. */
   remote: string
   tun?: Omit<TunOptions, 'hostAddress' | 'stackAddress' | 'hostAddress6' | 'stackAddress6'>
   hostAddress: string
@@ -31,6 +29,8 @@ export interface TunnelOptions {
   handshakePacket?: string
   /** Milliseconds without traffic after which a connection is closed. Default 180,000. */
   idleMs?: number
+  /** Most flows at once. Default: what the machine has room for, at most 32,768. */
+  maxFlows?: number
   /** Dead peers: see `StackOptions.keepalive`; null: never ask. Default 15 s, three times. */
   keepalive?: StackOptions['keepalive'] | null
   /** Become this user once the TUN interface is there: every privilege is gone then. */
@@ -41,7 +41,7 @@ export interface TunnelOptions {
 }
 
 export interface ClientOptions extends TunnelOptions {
-  /** 'address:port' where UDP datagrams are taken. */
+  /** 'address:port' where UDP datagrams are taken. The address may come later. */
   local: string
 }
 
@@ -52,124 +52,147 @@ export interface ServerOptions extends TunnelOptions {
 
 export interface Tunnel {
   readonly stack: Stack
-  readonly remote: Endpoint
+  /** What `--remote` stands for now, for people. */
+  readonly remote: string
   readonly udp: UdpFeatures
 }
 
 /** UDP in, fake TCP out: one connection per UDP source. Closes with its stack. */
 export const startClient = async (options: ClientOptions): Promise<Tunnel> => {
-  const local = parseEndpoint(options.local, '--local')
-  const localAddress = parseAddress(local.host, 'The address of --local')
+  const { host, port: localPort } = parseEndpoint(options.local, '--local')
+  const local = parseUdpAddress(host, 'The address of --local')
   const families: readonly (4 | 6)[] = hasSix(options) ? [4, 6] : [4]
-  const { host, port, addresses } = await resolve(options.remote, families)
-  const remote = { address: fromBytes(addresses[0]), port }
-  claimUdpPort({ bytes: localAddress.bytes, zone: '' }, local.port)
-  return start(options, remote, undefined, 'client-service', {
-    ...common(options, remote.address.family),
-    remote: { host, port, addresses, families },
-    local: { bytes: localAddress.bytes, zone: '' },
-    localPort: local.port,
-  } satisfies ClientData)
+  const literal = literalRemote(options)
+  if (literal !== undefined) checkReachable(literal, families)
+  try {
+    claimUdpPort(local, localPort)
+  } catch (error) {
+    if (!mayCome(error)) throw error
+    options.logger?.warn({ local: options.local }, `${(error as Error).message} The client waits for it.`)
+  }
+  const limit = clientFlowLimit(options.maxFlows)
+  const remote = await findRemote(options, families)
+  const [first] = remote.data.addresses
+  const family = first === undefined ? 4 : familyOf(first)
+  return start(options, remote, limit, {
+    module: 'client-service',
+    port: undefined,
+    data: () => ({ ...common(options, limit, family), remote: remote.data, local, localPort }),
+  })
 }
 
 /** Fake TCP in, UDP out: one UDP source port per connection. Closes with its stack. */
 export const startServer = async (options: ServerOptions): Promise<Tunnel> => {
   checkPort(options.local, '--local')
-  const { port, addresses } = await resolve(options.remote, [4, 6])
-  const remote = { address: fromBytes(addresses[0]), port }
-  return start(options, remote, options.local, 'server-service', {
-    ...common(options, 4),
-    remote: { bytes: addresses[0], zone: '' },
-    remotePort: port,
-  } satisfies ServerData)
+  const remote = await findRemote(options, [4, 6])
+  const ports = planPorts()
+  const [first] = remote.data.addresses
+  const limit = serverFlowLimit(options.maxFlows, {
+    queues: queuesOf(options),
+    ports,
+    isLoopback: first !== undefined && familyOf(first) === 4 && isLoopback(first),
+  })
+  return start(options, remote, limit, {
+    module: 'server-service',
+    port: options.local,
+    data: () => ({ ...common(options, limit, 4), remote: remote.data, ports }),
+  })
 }
 
 const hasSix = ({ ipv4Only, hostAddress6, stackAddress6 }: TunnelOptions): boolean =>
   ipv4Only !== true && hostAddress6 !== undefined && stackAddress6 !== undefined
 
+const queuesOf = ({ tun }: TunnelOptions): number => tun?.descriptors?.length ?? tun?.queues ?? defaults.queues
+
+interface Remote {
+  readonly data: RemoteData
+  describe(): string
+  close(): void
+}
+
+const literalRemote = ({ remote }: TunnelOptions) => literalAddress(parseEndpoint(remote, '--remote').host, '--remote')
+
+/** What `--remote` stands for. A name that does not resolve is waited for. Throws INVALID_ARGUMENT. */
+const findRemote = async (options: TunnelOptions, families: readonly (4 | 6)[]): Promise<Remote> => {
+  const { host, port } = parseEndpoint(options.remote, '--remote')
+  const literal = literalRemote(options)
+  if (literal !== undefined) {
+    return { data: { port, addresses: [literal] }, describe: () => describeUdp(literal, port), close: () => {} }
+  }
+  const { logger } = options
+  const name = await NameKeeper.open({ host, families, ...(logger && { logger }) })
+  const describe = (): string => {
+    const addresses = name.addresses.map(({ bytes }) => fromBytes(bytes).text).join(', ')
+    return `${host}:${port} (${addresses === '' ? 'not resolved yet' : addresses})`
+  }
+  return { data: { port, addresses: name.addresses, channel: name.channel }, describe, close: () => name.close() }
+}
+
+interface ServiceModule {
+  readonly module: 'client-service' | 'server-service'
+  /** TCP port whose connections it gets. */
+  readonly port: number | undefined
+  /** May throw. */
+  data(): ClientData | ServerData
+}
+
 const start = async (
   options: TunnelOptions,
-  remote: Endpoint,
-  port: number | undefined,
-  service: string,
-  workerData: ClientData | ServerData,
+  remote: Remote,
+  limit: FlowLimit,
+  service: ServiceModule,
 ): Promise<Tunnel> => {
   const { hostAddress, stackAddress, hostAddress6, stackAddress6, coalesceUs = 0, logger } = options
-  const stack = await Stack.open({
-    tun: { ...options.tun, hostAddress, stackAddress, ...(hasSix(options) && { hostAddress6, stackAddress6 }) },
-    coalesceUs,
-    ...(options.keepalive !== null && { keepalive: options.keepalive ?? keepalive }),
-    ...(logger && { logger }),
-  })
+  let stack: Stack | undefined
   try {
+    const data = service.data()
+    stack = await Stack.open({
+      tun: { ...options.tun, hostAddress, stackAddress, ...(hasSix(options) && { hostAddress6, stackAddress6 }) },
+      coalesceUs,
+      // Connections that begin or have just ended need a place too.
+      maxConnections: limit.maxFlows + Math.ceil(limit.maxFlows / 8) + 1_024,
+      ...(options.keepalive !== null && { keepalive: options.keepalive ?? keepalive }),
+      ...(logger && { logger }),
+    })
     // What listens to the machine's interfaces is opened while that is allowed.
-    if (logger !== undefined && port !== undefined) new ServerDiagnosis(stack, logger, port)
-    if (logger !== undefined && port === undefined) new ClientDiagnosis(stack, logger, remote.port)
+    if (logger !== undefined && service.port !== undefined) new ServerDiagnosis(stack, logger, service.port)
+    if (logger !== undefined && service.port === undefined) new ClientDiagnosis(stack, logger, remote.data.port)
     if (options.user !== undefined) becomeUser(options.user)
-    await stack.serve(port, new URL(`./${service}.js`, import.meta.url), { workerData })
-    return { stack, remote, udp: workerData.udp }
+    await stack.serve(service.port, new URL(`./${service.module}.js`, import.meta.url), { workerData: data })
+    sayLimit(options, limit)
+    return running(stack, remote, data.udp)
   } catch (error) {
-    await stack.close()
+    remote.close()
+    await stack?.close()
     throw error
   }
 }
 
+const running = (stack: Stack, remote: Remote, udp: UdpFeatures): Tunnel => {
+  void stack.closed.then(() => remote.close())
+  return {
+    stack,
+    get remote() {
+      return remote.describe()
+    },
+    udp,
+  }
+}
+
+const sayLimit = ({ maxFlows: wanted, logger }: TunnelOptions, { maxFlows, because }: FlowLimit): void => {
+  if (because === undefined) return
+  const text = `At most ${maxFlows} flows at once, since ${because}.`
+  if (wanted === undefined) logger?.info({ maxFlows }, text)
+  else logger?.warn({ maxFlows, wanted }, text)
+}
+
 /** `family`: that of the connections, as far as it is known. */
-const common = (options: TunnelOptions, family: 4 | 6) => ({
+const common = (options: TunnelOptions, { maxFlows }: FlowLimit, family: 4 | 6) => ({
   idleMs: options.idleMs ?? idleMs,
   udp: probeUdp(),
+  maxFlows,
+  flowCounts: FlowSet.share(queuesOf(options)),
   ...(options.handshakePacket !== undefined && {
     handshakePacket: readHandshake(options.handshakePacket, (options.tun?.mtu ?? defaults.mtu) - headersLength(family)),
   }),
 })
-
-const readHandshake = (path: string, most: number): Uint8Array => {
-  let bytes: Buffer
-  try {
-    bytes = readFileSync(path)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new FakeTcpError(ErrorCode.INVALID_ARGUMENT, `The handshake packet ${path} cannot be read (${code}).`, {
-      cause,
-    })
-  }
-  if (bytes.length === 0)
-    throw invalid(`The handshake packet ${path} is empty: a connection cannot carry an empty datagram.`)
-  if (bytes.length > most)
-    throw invalid(`The handshake packet ${path} has ${bytes.length} bytes: one datagram has at most ${most}.`)
-  return new Uint8Array(bytes)
-}
-
-/** Splits 'host:port' and '[v6]:port'. */
-export const parseEndpoint = (text: string, what: string): { host: string; port: number } => {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/u.exec(text)
-  const host = match?.[1] ?? match?.[2]
-  if (match === null || host === undefined) {
-    throw invalid(
-      `${what} must look like 192.0.2.1:4567, [2001:db8::1]:4567 or name:4567, not ${JSON.stringify(text)}.`,
-    )
-  }
-  const port = Number(match[3])
-  checkPort(port, `The port of ${what}`)
-  return { host, port }
-}
-
-/** Splits '--remote' and finds its addresses of these families. Throws INVALID_ARGUMENT or RESOLVE. */
-const resolve = async (text: string, families: readonly (4 | 6)[]) => {
-  const { host, port } = parseEndpoint(text, '--remote')
-  const wanted = families.length === 1 ? ' to an IPv4 address' : ''
-  let addresses: Uint8Array[]
-  try {
-    addresses = await addressesOf(host, families)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new FakeTcpError(ErrorCode.RESOLVE, `The name ${host} of --remote does not resolve${wanted} (${code}).`, {
-      cause,
-    })
-  }
-  if (addresses.length > 0) return { host, port, addresses }
-  if (isIP(host) !== 0) throw invalid('--remote is an IPv6 address, and --ipv4-only leaves no way to it.')
-  throw new FakeTcpError(ErrorCode.RESOLVE, `The name ${host} of --remote does not resolve${wanted}.`)
-}
-
-export const describe = ({ address, port }: Endpoint): string => endpoint(address.text, port)

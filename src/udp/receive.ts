@@ -25,6 +25,12 @@ export class UdpReceiver {
     return this.records[record + Message.segmentSize] || this.records[record + Message.length]
   }
 
+  /** Whether a message holds more than one datagram. */
+  isSeveral(record: number): boolean {
+    const size = this.records[record + Message.segmentSize]
+    return size !== 0 && size < this.records[record + Message.length]
+  }
+
   /** Throws away what a socket has: it came before the socket was connected, from anyone. */
   discard(fd: number): void {
     while (this.receive(fd) > 0);

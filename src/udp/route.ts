@@ -23,3 +23,6 @@ export interface Route {
 
 /** `address` and `local` of a connected socket. */
 export const unaddressed = new Int32Array(4)
+
+/** For a route that has no socket just now: what is sent there is refused. */
+export const noSocket: UdpSocket = { fd: -1, family: 4 }

@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs'
+import { checkPort, isLinkLocal, parseZoned } from '../engine/address.js'
+import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import type { UdpAddress } from '../udp/socket.js'
+
+/** Splits 'host:port' and '[v6]:port'. Throws INVALID_ARGUMENT naming `what`. */
+export const parseEndpoint = (text: string, what: string): { host: string; port: number } => {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/u.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  if (match === null || host === undefined) {
+    throw invalid(
+      `${what} must look like 192.0.2.1:4567, [2001:db8::1]:4567 or name:4567, not ${JSON.stringify(text)}.`,
+    )
+  }
+  const port = Number(match[3])
+  checkPort(port, `The port of ${what}`)
+  return { host, port }
+}
+
+/** An address of the command line. Throws INVALID_ARGUMENT naming `what`. */
+export const parseUdpAddress = (text: string, what: string): UdpAddress => {
+  const { address, zone } = parseZoned(text, what)
+  return { bytes: address.bytes, zone }
+}
+
+/** The address that `host` is, or undefined when it is a name. Throws INVALID_ARGUMENT for what can be neither. */
+export const literalAddress = (host: string, what: string): UdpAddress | undefined =>
+  /[:%/]|^[\d.]+$/u.test(host) ? parseUdpAddress(host, what) : undefined
+
+/** Throws INVALID_ARGUMENT unless a client's connections can reach this address through its TUN interface. */
+export const checkReachable = ({ bytes }: UdpAddress, families: readonly (4 | 6)[]): void => {
+  if (isLinkLocal(bytes)) {
+    throw invalid(
+      '--remote is a link-local address, and the TUN interface is a link of its own: give an address of the server that can be routed to.',
+    )
+  }
+  if (bytes.length === 16 && !families.includes(6)) {
+    throw invalid('--remote is an IPv6 address, and --ipv4-only leaves no way to it.')
+  }
+}
+
+/** The content of a `--handshake-packet`, at most `most` bytes. Throws INVALID_ARGUMENT. */
+export const readHandshake = (path: string, most: number): Uint8Array => {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new FakeTcpError(ErrorCode.INVALID_ARGUMENT, `The handshake packet ${path} cannot be read (${code}).`, {
+      cause,
+    })
+  }
+  if (bytes.length === 0)
+    throw invalid(`The handshake packet ${path} is empty: a connection cannot carry an empty datagram.`)
+  if (bytes.length > most)
+    throw invalid(`The handshake packet ${path} has ${bytes.length} bytes: one datagram has at most ${most}.`)
+  return new Uint8Array(bytes)
+}

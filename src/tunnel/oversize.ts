@@ -1,0 +1,18 @@
+import type { ServiceContext } from '../workers/service.js'
+import type { Intake } from './intake.js'
+
+/** Bytes that WireGuard adds to a packet. */
+const wireGuardBytes = 32
+
+/** The first time that a flow has a datagram of `size` bytes, which is too large for it: what is, and which MTU helps. */
+export const sayOversize = (context: ServiceContext, intake: Intake, size: number): void => {
+  if (intake.saidOversize) return
+  intake.saidOversize = true
+  const { maxDatagram } = intake.flow
+  const wireGuardMtu = maxDatagram - wireGuardBytes
+  context.log(
+    'warn',
+    `A datagram of ${size} bytes was dropped: this connection carries at most ${maxDatagram}. Lower the MTU of the program on top: WireGuard's to ${wireGuardMtu}, another one's so that its datagrams have at most ${maxDatagram} bytes.`,
+    { ...intake.fields, size, maxDatagram, wireGuardMtu },
+  )
+}

@@ -1,0 +1,236 @@
+import { endpoint, fromBytes } from '../engine/address.js'
+import { Message, native } from '../native.js'
+import { noSocket, type Route } from '../udp/route.js'
+import type { UdpSocket } from '../udp/socket.js'
+import { End } from '../workers/messages.js'
+import type { ServiceContext, ServiceFlow } from '../workers/service.js'
+import { Activity } from './activity.js'
+import type { Entrance } from './entrance.js'
+import type { FarEnd } from './far-end.js'
+import type { LimitedFlow } from './flow-set.js'
+import { Held } from './held.js'
+import type { Intake, UdpIntake } from './intake.js'
+import { Pause } from './pause.js'
+import { sendSingle } from './single.js'
+
+/** What the sources of one worker share. */
+export interface Peers {
+  readonly context: ServiceContext
+  readonly entrance: Entrance
+  readonly intake: UdpIntake
+  readonly farEnd: FarEnd
+  readonly idleMs: number
+  /** First datagram of every connection. */
+  readonly handshakePacket: Uint8Array | undefined
+  /** A source is not known any more. */
+  forget(peer: Peer): void
+}
+
+/** Milliseconds between a failed attempt and the next one, at first and at most. */
+const attemptPause = [100, 4_000] as const
+/** A connection that the server ends sooner, and that has brought nothing back, counts as a failed attempt. */
+const briefLifeMs = 2_000
+/** A source without a connection is forgotten after so many milliseconds of silence. */
+const waitingIdleMs = 30_000
+
+/** Where a message came from, and to which of our addresses, as a key. */
+export const sourceKey = (records: Int32Array, record: number): string => {
+  const { port, address, scope } = Message
+  const word = (field: number) => records[record + field]
+  return `${word(port)},${word(address)},${word(address + 1)},${word(address + 2)},${word(address + 3)},${word(scope)}`
+}
+
+/** A connection's end of the intake; there is none while the connection is not open. */
+interface Open extends Intake {
+  readonly openedAt: number
+}
+
+/**
+ * One UDP source and its connection. Until that is open the source's first datagrams are held, and attempts are made with growing pauses.
+ *
+ *     waiting ─ has datagrams, pause is over ─> connecting ─ opened ─> open ─ closed ─> forgotten
+ *        ^──────────── failed ───────────────────────┘                   │
+ *        ^──────────── the server ended it at once ──────────────────────┘
+ */
+export class Peer implements Route, LimitedFlow {
+  readonly token: number
+  readonly key: string
+  readonly port: number
+  readonly address: Int32Array
+  /** Answers leave from the address that the source used last: it would not recognise another one. All zero: the kernel chooses. */
+  readonly local: Int32Array
+  readonly scope: number
+  readonly activity: Activity
+  singleFrom = Number.POSITIVE_INFINITY
+  open: Open | undefined
+  readonly #peers: Peers
+  readonly #held = new Held()
+  readonly #pause = new Pause(...attemptPause)
+  #connecting = false
+  #connectAt = 0
+  #saidUnheard = false
+
+  constructor(peers: Peers, token: number, record: number) {
+    const { records } = peers.intake
+    const { port, address, local, scope } = Message
+    this.#peers = peers
+    this.token = token
+    this.key = sourceKey(records, record)
+    this.port = records[record + port]
+    this.address = records.slice(record + address, record + address + 4)
+    this.local = records.slice(record + local, record + local + 4)
+    this.scope = records[record + scope]
+    this.activity = new Activity(peers.context.now())
+  }
+
+  get socket(): UdpSocket {
+    return this.#peers.entrance.socket ?? noSocket
+  }
+
+  /** 'address:port' */
+  get source(): string {
+    const bytes = new Uint8Array(this.address.buffer.slice(0, this.socket.family === 4 ? 4 : 16))
+    const { text } = fromBytes(bytes)
+    const zone = text.startsWith('fe80:') ? `%${native.interfaceName(this.scope)}` : ''
+    return endpoint(text + zone, this.port)
+  }
+
+  get fields(): Record<string, unknown> {
+    return { source: this.source }
+  }
+
+  /** Whether the message whose record starts at that word is this source's. */
+  sent(records: Int32Array, record: number): boolean {
+    const { port, address, scope } = Message
+    return (
+      records[record + port] === this.port &&
+      records[record + address] === this.address[0] &&
+      records[record + address + 3] === this.address[3] &&
+      records[record + address + 2] === this.address[2] &&
+      records[record + address + 1] === this.address[1] &&
+      records[record + scope] === this.scope
+    )
+  }
+
+  /** A message of this source: where it goes. Without a connection its datagrams are held here. */
+  take(record: number): Intake | undefined {
+    const { context, intake } = this.#peers
+    const { records } = intake
+    this.activity.out(context.now(), intake.isSeveral(record))
+    this.#answerFrom(records, record + Message.local)
+    if (this.open === undefined) {
+      this.#hold(record)
+      this.connect()
+    }
+    return this.open
+  }
+
+  /** Begins an attempt, if there is something to send, somewhere to go, and the pause is over. */
+  connect(): void {
+    const { context, farEnd } = this.#peers
+    if (this.open !== undefined || this.#connecting || context.now() < this.#connectAt) return
+    context.count('heldExpired', this.#held.expire(context.now()))
+    const { addresses, port } = farEnd
+    if (this.#held.size === 0 || addresses.length === 0) return
+    this.#connecting = true
+    context.connect(this.token, addresses, port)
+  }
+
+  /** First the handshake packet goes, then what was held, in order. */
+  opened(flow: ServiceFlow): void {
+    const { context, farEnd, handshakePacket } = this.#peers
+    this.#connecting = false
+    const { fields } = this
+    const open = { flow, first: -1, last: -1, saidOversize: false, fields, openedAt: context.now() }
+    this.open = open
+    this.activity.restartWaiting(context.now())
+    farEnd.answered()
+    context.count('heldExpired', this.#held.expire(context.now()))
+    if (handshakePacket !== undefined) sendSingle(context, open, handshakePacket)
+    for (const datagram of this.#held.take()) sendSingle(context, open, datagram)
+  }
+
+  /** The connection is gone. */
+  closed(end: End): void {
+    const { context, farEnd } = this.#peers
+    const { open } = this
+    this.open = undefined
+    if (end === End.reset || end === End.timeout) farEnd.doubt()
+    context.log('info', 'connection closed', this.fields)
+    const brought = open !== undefined && this.activity.inAt >= open.openedAt
+    const brief = open !== undefined && context.now() - open.openedAt < briefLifeMs
+    if (end === End.reset && brief && !brought) this.#wait()
+    else this.#peers.forget(this)
+  }
+
+  connectFailed(error: { code: string; message: string }): void {
+    this.#connecting = false
+    this.#peers.farEnd.failed(error, this.fields)
+    this.#wait()
+  }
+
+  reported(): void {}
+
+  /** The address to answer from may be gone: the kernel may choose. */
+  refused(): boolean {
+    if (this.local.every(word => word === 0)) return false
+    this.local.fill(0)
+    return true
+  }
+
+  isIdle(now: number): boolean {
+    if (this.open !== undefined) return this.activity.isIdle(now, this.#peers.idleMs)
+    return !this.#connecting && now - this.activity.lastAt >= waitingIdleMs
+  }
+
+  tick(now: number): void {
+    if (this.open === undefined || this.#saidUnheard || !this.activity.isUnheard(now)) return
+    this.#saidUnheard = true
+    this.#peers.context.log(
+      'warn',
+      'Nothing has come back through the tunnel yet: does the service behind the server (its --remote) run, and does it know this peer (WireGuard: keys)? If it never answers, all is well.',
+      this.fields,
+    )
+  }
+
+  end(why: 'idle' | 'evicted'): void {
+    const { context, forget } = this.#peers
+    if (this.open !== undefined) {
+      context.log(why === 'idle' ? 'info' : 'debug', `${why} connection closed`, this.fields)
+      this.open.flow.close(End.timeout)
+      return
+    }
+    // With nothing to send no attempt is made any more.
+    context.count('heldExpired', this.#held.take().length)
+    forget(this)
+  }
+
+  /** The four words there are our address that the source has used. */
+  #answerFrom(records: Int32Array, at: number): void {
+    const { local } = this
+    const same = (i: number) => records[at + i] === local[i]
+    if (!(same(0) && same(3) && same(2) && same(1))) local.set(records.subarray(at, at + 4))
+  }
+
+  #wait(): void {
+    const { context } = this.#peers
+    const pause = this.#pause.take()
+    this.#connectAt = context.now() + pause
+    context.after(pause, () => this.connect())
+  }
+
+  #hold(record: number): void {
+    const { context, intake } = this.#peers
+    const { records, bytes } = intake
+    if (!intake.fits(record, Number.POSITIVE_INFINITY)) return
+    const now = context.now()
+    const size = intake.segmentSize(record)
+    const end = records[record + Message.at] + records[record + Message.length]
+    for (let at = records[record + Message.at]; at < end; at += size) {
+      const datagram = bytes.slice(at, Math.min(at + size, end))
+      if (this.#held.add(datagram, now)) continue
+      context.count('heldExpired', this.#held.expire(now))
+      if (!this.#held.add(datagram, now)) context.count('heldFull')
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import { lookup } from 'node:dns/promises'
+import { isLinkLocal, parseAddress } from '../engine/address.js'
+import type { UdpAddress } from '../udp/socket.js'
+
+/** Asks the system's resolver. */
+export type Resolve = (host: string, families: readonly (4 | 6)[]) => Promise<readonly UdpAddress[]>
+
+/**
+ * Addresses of a name, of these families only, in the order of the system's resolver but with the families taking turns (RFC 8305 §4).
+ * None that is link-local: a name does not say which link. Rejects as `lookup` of node:dns.
+ */
+export const addressesOf: Resolve = async (host, families) => {
+  const found = (await lookup(host, { all: true, verbatim: true }))
+    .map(({ address }) => parseAddress(address, 'An address of --remote'))
+    .filter(({ family, bytes }) => families.includes(family) && !isLinkLocal(bytes))
+  const first = found.filter(({ family }) => family === found[0].family)
+  const second = found.filter(({ family }) => family !== found[0].family)
+  const turns = Array.from({ length: Math.max(first.length, second.length) }, (_, i) => [first[i], second[i]])
+  return turns.flatMap(pair => pair.filter(address => address !== undefined).map(({ bytes }) => ({ bytes, zone: '' })))
+}
