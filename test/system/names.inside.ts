@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
-import { cli, endWith, loopback, ports, startServer, tuns } from './support/programs.js'
+import {
+  cli,
+  endWith,
+  loopback,
+  ports,
+  startClient as startPlainClient,
+  startServer,
+  tuns,
+} from './support/programs.js'
 import { knock, startService, UdpSource } from './support/udp.js'
 
 const network = await createNetwork('plain')
@@ -40,6 +48,38 @@ t.test('the name has moved', async t => {
   move(addresses.b.tunPeer)
   await client.until(() => client.stderr.includes('did not answer'), 'a failed attempt', 20)
   await knock(source, 'hello')
+})
+
+t.test('a name that does not resolve yet', async t => {
+  await startService(t, network.b, 4)
+  await startServer(t, network.b)
+  move()
+  const client = await startClient(t)
+  t.match(client.stderr, /The name tunnel\.test of --remote does not resolve \(\w+\): the tunnel waits for it\./)
+  const source = await UdpSource.open(t)
+  for (const word of ['one', 'two', 'three']) source.send(word)
+  move(addresses.b.tunPeer)
+  await source.until(3, 10_000)
+  t.same(source.texts, ['one', 'two', 'three'], 'what was sent meanwhile')
+  t.equal(client.stderr.split('does not resolve').length - 1, 1, 'said once')
+  t.match(client.stderr, /The name tunnel\.test of --remote resolves now\./)
+})
+
+t.test('a server whose service has no address yet', async t => {
+  await startService(t, network.b, 4)
+  move()
+  const script = `mount --bind ${hosts} /etc/hosts && exec "$@"`
+  const flags = ['--local', String(ports.server), '--remote', `${name}:${ports.service}`, '--tun', tuns.b]
+  const command = ['unshare', '--mount', 'sh', '-c', script, 'sh', ...cli, 'server', ...flags]
+  const server = endWith(t, network.b.run(command, { name: 'server', seconds: 60 }))
+  await server.until(() => server.stderr.includes('server is ready'), 'readiness', 20)
+  await startPlainClient(t, network.a)
+  const source = await UdpSource.open(t)
+  source.send('too early')
+  await server.until(() => server.stderr.includes('connection accepted'), 'a connection')
+  move('127.0.0.1')
+  await knock(source, 'hello')
+  t.equal(server.stderr.split('connection accepted').length - 1, 1)
 })
 
 t.test('of several addresses the one that answers', async t => {
