@@ -39,7 +39,6 @@ export const ErrorCode = {
   WORKER: 'ERR_FAKE_TCP_WORKER',
   /** A UDP socket of the tunnel could not be opened. */
   UDP: 'ERR_FAKE_TCP_UDP',
-  RESOLVE: 'ERR_FAKE_TCP_RESOLVE',
   /** `fake-tcp demo` could not run to its end. */
   DEMO: 'ERR_FAKE_TCP_DEMO',
 } as const

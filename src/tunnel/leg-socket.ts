@@ -99,7 +99,10 @@ export class LegSocket implements UdpSocket {
       if (result === -Errno.EADDRNOTAVAIL && source.address?.[3] !== 1) ports.keepToOneAddress()
       else return undefined
     }
-    throw new UdpError(Errno.EADDRINUSE, 'No source port is left for one more UDP socket.')
+    throw new UdpError(
+      Errno.EADDRINUSE,
+      'No UDP source port is left for one more connection: make net.ipv4.ip_local_port_range smaller.',
+    )
   }
 }
 

@@ -248,7 +248,11 @@ t.test('no source port', async t => {
   t.equal(begin().ended, End.local)
   t.equal(begin().ended, End.local)
   t.match(context.counts, { serviceDropped: 2 })
-  t.same(context.news(), ['error: No source port is left for one more UDP socket.'], 'said once')
+  t.same(
+    context.news(),
+    ['error: No UDP source port is left for one more connection: make net.ipv4.ip_local_port_range smaller.'],
+    'said once',
+  )
 })
 
 t.test("another program's ports are passed over", async t => {
