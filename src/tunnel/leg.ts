@@ -91,7 +91,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
   /** Takes a socket and connects it, if the service has an address. Throws UdpError when there is no socket to be had. */
   open(): void {
     const { current } = this.#legs.target
-    if (current !== undefined) this.#connect(current)
+    if (current !== undefined) this.#connectToAny(current)
   }
 
   /** Whether datagrams may be sent now. */
@@ -212,7 +212,9 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     if (calm) this.#renewal.reset()
     this.#renewedAt = now
     this.#renewAt = now + this.#renewal.take()
-    if (this.#tryConnect(place)) return true
+    // Connecting works, but sending does not (EPERM): another address may be better.
+    const better = errno !== 0 && !calm && this.#connected ? target.refused(place) : undefined
+    if (this.#tryConnect(better ?? place)) return true
     this.#sayUnreachable('')
     target.doubt()
     return false
@@ -233,12 +235,20 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
 
   #tryConnect(to: UdpAddress): boolean {
     try {
-      return this.#connect(to)
+      return this.#connectToAny(to)
     } catch (error) {
       if (!(error instanceof UdpError)) throw error
       this.#say(Said.unreachable, error.message)
       return false
     }
+  }
+
+  /** Connects to the first address that lets us, from this one on: without IPv6 that is none of the IPv6 ones. Throws UdpError without a socket. */
+  #connectToAny(first: UdpAddress): boolean {
+    for (let to: UdpAddress | undefined = first; to !== undefined; to = this.#legs.target.refused(to)) {
+      if (this.#connect(to)) return true
+    }
+    return false
   }
 
   /** Throws UdpError without a socket. */
@@ -247,7 +257,12 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     this.#seen = -1
     if (this.#socket?.fits(to) !== true) {
       this.close()
-      this.#socket = new LegSocket(this.#legs, to)
+      try {
+        this.#socket = new LegSocket(this.#legs, to)
+      } catch (error) {
+        if (error instanceof UdpError && error.errno === Errno.EAFNOSUPPORT) return false
+        throw error
+      }
     }
     const { target, context } = this.#legs
     this.#connected = this.#socket!.connect(to, target.port, this.#read) === 0

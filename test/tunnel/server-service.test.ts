@@ -129,6 +129,18 @@ t.test('the report comes with the next send: that datagram goes to the next addr
   t.equal(received(peer.fd).length, 20)
 })
 
+t.test('an address that cannot even be tried leads to the next one', async t => {
+  const peer = openPeer(t, four.bytes)
+  const all: UdpAddress = { bytes: Uint8Array.of(255, 255, 255, 255), zone: '' }
+  const linkLocal: UdpAddress = { bytes: Uint8Array.from([0xfe, 0x80, ...Array(13).fill(0), 1]), zone: 'nothing' }
+  for (const unusable of [all, linkLocal]) {
+    const { begin, send, context } = await open(t, { port: peer.port, addresses: [unusable, four] })
+    send(begin())
+    t.equal(received(peer.fd).length, 1)
+    t.notMatch(context.said.join('\n'), /warn/)
+  }
+})
+
 t.test('nobody listens: one warning per leg, and a line when somebody does', async t => {
   const port = closedPort()
   const { begin, send, context } = await open(t, { port, addresses: [four] })
