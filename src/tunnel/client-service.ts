@@ -5,6 +5,7 @@ import type { Service, ServiceContext, ServiceFactory } from '../workers/service
 import { Entrance } from './entrance.js'
 import { FarEnd } from './far-end.js'
 import { FlowSet } from './flow-set.js'
+import { HeldRoom } from './held.js'
 import { type Intake, UdpIntake } from './intake.js'
 import { type ClientData, sweepMs } from './options.js'
 import { Peer, type Peers, sourceKey } from './peer.js'
@@ -62,6 +63,7 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
     farEnd: new FarEnd(context, data.remote, () => {
       for (const peer of flows) peer.connect()
     }),
+    heldRoom: new HeldRoom(),
     idleMs: data.idleMs,
     handshakePacket: data.handshakePacket,
     forget,

@@ -8,7 +8,7 @@ import { Activity } from './activity.js'
 import type { Entrance } from './entrance.js'
 import type { FarEnd } from './far-end.js'
 import type { LimitedFlow } from './flow-set.js'
-import { Held } from './held.js'
+import { Held, type HeldRoom } from './held.js'
 import type { Intake, UdpIntake } from './intake.js'
 import { Pause } from './pause.js'
 import { sendSingle } from './single.js'
@@ -19,6 +19,7 @@ export interface Peers {
   readonly entrance: Entrance
   readonly intake: UdpIntake
   readonly farEnd: FarEnd
+  readonly heldRoom: HeldRoom
   readonly idleMs: number
   /** First datagram of every connection. */
   readonly handshakePacket: Uint8Array | undefined
@@ -64,7 +65,7 @@ export class Peer implements Route, LimitedFlow {
   singleFrom = Number.POSITIVE_INFINITY
   open: Open | undefined
   readonly #peers: Peers
-  readonly #held = new Held()
+  readonly #held: Held
   readonly #pause = new Pause(...attemptPause)
   #connecting = false
   #connectAt = 0
@@ -74,6 +75,7 @@ export class Peer implements Route, LimitedFlow {
     const { records } = peers.intake
     const { port, address, local, scope } = Message
     this.#peers = peers
+    this.#held = new Held(peers.heldRoom)
     this.token = token
     this.key = sourceKey(records, record)
     this.port = records[record + port]
