@@ -68,6 +68,21 @@ t.test('a name like localhost, and a service on 127.0.0.1 alone', async t => {
   t.equal(accepted(server), 1)
 })
 
+t.test('IPv6 goes away: the name has an IPv4 address too', async t => {
+  const six = (off: number) => network.b.command(['sysctl', '-qw', `net.ipv6.conf.lo.disable_ipv6=${off}`])
+  t.teardown(() => six(0))
+  move('::1', '127.0.0.1')
+  await startService(t, network.b, 6)
+  await startService(t, network.b, 4)
+  const server = await startNamedServer(t)
+  await startClient(t, network.a)
+  const source = await UdpSource.open(t)
+  t.ok((await untilEcho(source, 5_000)).came)
+  six(1)
+  t.ok((await untilEcho(source, 10_000)).came, 'the connection goes on over IPv4')
+  t.equal(accepted(server), 1)
+})
+
 t.test('nobody listens: one warning for each connection, and a line when somebody does', async t => {
   const server = await startServer(t, network.b)
   await startClient(t, network.a)
