@@ -1,6 +1,7 @@
 import type { EventLog } from '../log/events.js'
 import { addonFault, native } from '../native.js'
-import { describe, type Tunnel } from '../tunnel/tunnel.js'
+import type { Tunnel } from '../tunnel/tunnel.js'
+import { missingFeatures } from '../udp/features.js'
 import { openLog } from './log.js'
 import { reactBy } from './signals.js'
 import { preparePlace } from './status-places.js'
@@ -62,8 +63,9 @@ export const runTunnel = async ({ role, local, logLevel, user, start }: TunnelRu
     if (!stopping) exit(1)
   })
   offer(role, local, tunnel, log)
-  const remote = describe(tunnel.remote)
-  log.info({ local, remote, tun: stack.device, queues: stack.stats().workers.length }, `${role} is ready`)
+  const missing = missingFeatures(tunnel.udp)
+  const ready = { local, remote: tunnel.remote, tun: stack.device, queues: stack.stats().workers.length }
+  log.info({ ...ready, ...(missing.length > 0 && { without: missing }) }, `${role} is ready`)
 }
 
 /** Node.js would write these itself, and wait for whoever reads them. */
@@ -76,7 +78,8 @@ const logSurprises = (log: EventLog): void => {
   })
 }
 
-const offer = (role: Role, local: string, { stack, remote }: Tunnel, log: EventLog): void => {
+const offer = (role: Role, local: string, tunnel: Tunnel, log: EventLog): void => {
+  const { stack } = tunnel
   const started = performance.now()
   const withdraw = offerStatus(
     role,
@@ -84,7 +87,7 @@ const offer = (role: Role, local: string, { stack, remote }: Tunnel, log: EventL
       role,
       pid: process.pid,
       local,
-      remote: describe(remote),
+      remote: tunnel.remote,
       uptime: (performance.now() - started) / 1_000,
       stats: stack.stats(),
     }),
