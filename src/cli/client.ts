@@ -15,7 +15,7 @@ export const addClient = (program: Command): void => {
       local: flags.local,
       logLevel: flags.logLevel,
       user: flags.user,
-      start: logger => startClient({ ...tunnelOptions(flags), local: flags.local, logger }),
+      start: logger => startClient({ ...tunnelOptions(flags, command), local: flags.local, logger }),
     })
   })
 }

@@ -1,54 +1,79 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism, release } from 'node:os'
 import type { Command } from 'commander'
-import { openTun } from '../engine/tun.js'
+import type { Feature } from '../engine/features.js'
+import { openTriedTun } from '../engine/tun.js'
 import { FakeTcpError } from '../errors.js'
 import { addonFault } from '../native.js'
+import { probeUdp, type UdpFeatures } from '../udp/features.js'
+import { inFlags } from './flag-names.js'
 import { print } from './output.js'
 
+/** `note`: it works without, at a price. */
 interface Finding {
-  readonly ok: boolean
+  readonly mark: 'ok' | 'note' | 'FAIL'
   readonly text: string
 }
 
-/** Looks at what fake-tcp needs from this machine; a TUN interface is made and removed, nothing is sent. */
-export const examine = (): Finding[] => {
-  const findings: Finding[] = [
-    { ok: true, text: `Node.js ${process.versions.node}, Linux ${release()}, ${availableParallelism()} cores.` },
-    { ok: addonFault === undefined, text: addonFault?.message ?? 'The addon is loaded.' },
-    existsSync('/dev/net/tun')
-      ? { ok: true, text: '/dev/net/tun is there.' }
-      : {
-          ok: false,
-          text: '/dev/net/tun is missing: load the module (modprobe tun), or give the container the device.',
-        },
+const must = (ok: boolean, text: string): Finding => ({ mark: ok ? 'ok' : 'FAIL', text })
+const may = (ok: boolean, text: string): Finding => ({ mark: ok ? 'ok' : 'note', text })
+
+const feature = (what: string, { used, reason }: Feature): Finding =>
+  may(used, used ? `${what}.` : `${what}: no, ${reason}.`)
+
+const udpFeatures = ({ gro, segment }: UdpFeatures): Finding[] => [
+  may(gro, gro ? 'UDP datagrams come merged (UDP_GRO).' : 'UDP datagrams come one by one: UDP_GRO is missing.'),
+  may(
+    segment,
+    segment
+      ? 'UDP datagrams leave in one go (UDP_SEGMENT).'
+      : 'UDP datagrams leave one by one: UDP_SEGMENT is missing.',
+  ),
+]
+
+/** Looks at what fake-tcp needs from this machine; a TUN interface is made, tried and removed, nothing leaves the machine. */
+export const examine = async (): Promise<Finding[]> => {
+  const isThere = existsSync('/dev/net/tun')
+  const findings = [
+    must(true, `Node.js ${process.versions.node}, Linux ${release()}, ${availableParallelism()} cores.`),
+    must(addonFault === undefined, addonFault?.message ?? 'The addon is loaded.'),
+    must(
+      isThere,
+      isThere
+        ? '/dev/net/tun is there.'
+        : '/dev/net/tun is missing: load the module (modprobe tun), or give the container the device.',
+    ),
   ]
   if (addonFault !== undefined) return findings
   try {
-    // Documentation addresses (RFC 5737): nothing routes them, and the interface is gone at once.
-    const tun = openTun({ hostAddress: '192.0.2.1', stackAddress: '192.0.2.2', queues: 2 })
-    const { name, virtioSize } = tun
+    // Documentation addresses (RFC 5737, RFC 3849): nothing routes them, and the interface is gone at once.
+    const four = { hostAddress: '192.0.2.1', stackAddress: '192.0.2.2', ifAddressesTaken: 'others' } as const
+    const six = { hostAddress6: '2001:db8::1', stackAddress6: '2001:db8::2', ifAddressesTaken6: 'others' } as const
+    const tun = await openTriedTun({ tun: { ...four, ...six, ifNoIPv6: 'ipv4', queues: 2 } })
     tun.close()
-    findings.push({ ok: true, text: `A TUN interface with two queues can be made (${name}).` })
+    const { queues, superPacketsOut, superPacketsIn, steering, ipv6 } = tun.features
     findings.push(
-      virtioSize > 0
-        ? { ok: true, text: 'Super-packets work: datagrams travel up to 46 at a time.' }
-        : { ok: false, text: 'The kernel refuses virtio headers: every datagram costs a system call.' },
+      must(true, `A TUN interface can be made (${tun.name}).`),
+      feature('It has several queues', queues),
+      feature('The kernel takes super-packets, up to 46 datagrams at a time', superPacketsOut),
+      feature('The kernel hands over super-packets', superPacketsIn),
+      feature('Packets find the queue of their connection', steering),
+      feature('IPv6 works', ipv6),
     )
   } catch (error) {
     if (!(error instanceof FakeTcpError)) throw error
-    findings.push({ ok: false, text: error.message })
+    findings.push(must(false, error.message))
   }
-  return findings
+  return [...findings, ...udpFeatures(probeUdp())]
 }
 
 export const addDoctor = (program: Command): void => {
   program
     .command('doctor')
     .description('look whether this machine has what fake-tcp needs')
-    .action(() => {
-      const findings = examine()
-      if (findings.some(({ ok }) => !ok)) process.exitCode = 1
-      print(findings.map(({ ok, text }) => `${ok ? 'ok   ' : 'FAIL '} ${text}\n`).join(''))
+    .action(async () => {
+      const findings = await examine()
+      if (findings.some(({ mark }) => mark === 'FAIL')) process.exitCode = 1
+      print(findings.map(({ mark, text }) => `${mark.padEnd(5)} ${inFlags(text)}\n`).join(''))
     })
 }

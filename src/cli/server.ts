@@ -15,7 +15,7 @@ export const addServer = (program: Command): void => {
       local: `port ${flags.local}`,
       logLevel: flags.logLevel,
       user: flags.user,
-      start: logger => startServer({ ...tunnelOptions(flags), local: flags.local, logger }),
+      start: logger => startServer({ ...tunnelOptions(flags, command), local: flags.local, logger }),
     })
   })
 }

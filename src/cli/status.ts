@@ -1,6 +1,23 @@
 import type { Command } from 'commander'
+import type { DeviceFeatures } from '../engine/features.js'
+import { inFlags } from './flag-names.js'
 import { print } from './output.js'
 import { askStatus, type Found, type Status } from './status-socket.js'
+
+/** What a device may be used without, in words. */
+const featureNames: Readonly<Record<keyof DeviceFeatures, string>> = {
+  queues: 'several queues',
+  superPacketsOut: 'super-packets out',
+  superPacketsIn: 'super-packets in',
+  steering: 'steering to queues',
+  ipv6: 'IPv6',
+}
+
+/** 'super-packets out (the kernel refused a write (EINVAL))' for each. */
+const withoutOf = (features: DeviceFeatures): string[] =>
+  (Object.keys(featureNames) as (keyof DeviceFeatures)[])
+    .filter(name => !features[name].used)
+    .map(name => `${featureNames[name]} (${inFlags(features[name].reason ?? '')})`)
 
 const number = (value: number | undefined): string => (value ?? 0).toLocaleString('en-US')
 
@@ -8,11 +25,13 @@ const number = (value: number | undefined): string => (value ?? 0).toLocaleStrin
 export const describeStatus = ({ role, pid, local, remote, uptime, stats }: Status): string => {
   const { traffic, drops } = stats.total
   const lost = Object.entries(drops).filter(([, count]) => count > 0)
+  const without = withoutOf(stats.features)
   const perPacket = (traffic.datagramsIn ?? 0) / Math.max(1, traffic.packetsIn ?? 0)
   return [
     `${role} ${pid} on ${stats.device}: ${local} -> ${remote}, up ${Math.round(uptime)} s, ${number(stats.connections)} connections`,
     `  in   ${number(traffic.datagramsIn)} datagrams, ${number(traffic.bytesIn)} bytes, ${perPacket.toFixed(1)} datagrams per read`,
     `  out  ${number(traffic.datagramsOut)} datagrams, ${number(traffic.bytesOut)} bytes`,
+    ...(without.length > 0 ? [`  without ${without.join(', ')}`] : []),
     ...(lost.length > 0 ? [`  lost ${lost.map(([name, count]) => `${name} ${number(count)}`).join(', ')}`] : []),
   ].join('\n')
 }

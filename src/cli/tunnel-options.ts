@@ -100,11 +100,24 @@ export const addTunnelOptions = (command: Command, net: '200' | '201', six: 'fcc
     .option('--user <NAME>', 'become this user, without any privilege, once the TUN interface is there')
     .option('--log-level <LEVEL>', `one of ${levels.join(', ')}`, logLevel, 'info')
 
-/** The flags as the tunnel's options, less what only one side has. */
-export const tunnelOptions = (flags: TunnelFlags): TunnelOptions => ({
+/** Default addresses give way when somebody has them, or IPv6 is switched off; those that were typed are meant. */
+const givingWay = (command: Command): NonNullable<TunnelOptions['tun']> => {
+  const typed = (...flags: (keyof TunnelFlags)[]) =>
+    flags.some(flag => command.getOptionValueSource(flag) !== 'default')
+  const typed6 = typed('tunLocal6', 'tunPeer6')
+  return {
+    ifAddressesTaken: typed('tunLocal', 'tunPeer') ? 'error' : 'others',
+    ifAddressesTaken6: typed6 ? 'error' : 'others',
+    ifNoIPv6: typed6 ? 'error' : 'ipv4',
+  }
+}
+
+/** The flags of a command as the tunnel's options, less what only one side has. */
+export const tunnelOptions = (flags: TunnelFlags, command: Command): TunnelOptions => ({
   remote: flags.remote,
   tun: {
     ...{ name: flags.tun, queues: flags.queues, mtu: flags.mtu, offload: flags.offload },
+    ...givingWay(command),
     ...(flags.tunFd !== undefined && { descriptors: flags.tunFd }),
   },
   ...(flags.user !== undefined && { user: flags.user }),

@@ -14,10 +14,12 @@ export interface TunOptions {
   hostAddress6?: string
   stackAddress6?: string
   /**
-   * What happens when an address is in use on this machine already: an error (default), or the next free pair like this one
+   * What happens when an IPv4 address is in use on this machine already: an error (default), or the next free pair like this one
    * (192.168.202.1 and .2 for 192.168.200.1 and .2, and so on), and a warning that names it.
    */
   ifAddressesTaken?: 'error' | 'others'
+  /** The same for the IPv6 addresses (fcca::1 and ::2 for fcc8::1 and ::2). */
+  ifAddressesTaken6?: 'error' | 'others'
   /** What happens when IPv6 addresses are given and the machine has IPv6 switched off: an error (default), or IPv4 alone and a warning. */
   ifNoIPv6?: 'error' | 'ipv4'
   /** TUN queues, one worker each. Default: the machine's cores, at most 8. */

@@ -51,7 +51,7 @@ export class TunAddresses {
 
   /** The pair itself or, where the options allow it, the first free one like it. Changes nothing. Throws ADDRESS_TAKEN. */
   choose(wanted: AddressPair): AddressPair {
-    if (this.#options.ifAddressesTaken !== 'others') {
+    if (!this.#mayReplace(wanted)) {
       const conflict = conflictOf(this.#netlink, wanted)
       if (conflict !== undefined) throw taken(wanted, conflict)
       return wanted
@@ -83,8 +83,13 @@ export class TunAddresses {
       const rival = this.#rival(index, pair)
       if (rival === undefined) return pair
       this.#netlink.removeAddress(index, host.bytes, stack.bytes)
-      if (this.#options.ifAddressesTaken !== 'others') throw taken(pair, rival)
+      if (!this.#mayReplace(pair)) throw taken(pair, rival)
     }
+  }
+
+  #mayReplace({ host }: AddressPair): boolean {
+    const { ifAddressesTaken, ifAddressesTaken6 } = this.#options
+    return (host.family === 4 ? ifAddressesTaken : ifAddressesTaken6) === 'others'
   }
 
   /** Two processes may have looked at the same moment: the interface that was made first keeps the pair. */

@@ -1,6 +1,7 @@
 import { checkPort, fromBytes } from '../engine/address.js'
 import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { probeUdp, type UdpFeatures } from '../udp/features.js'
 import { claimUdpPort, describeUdp, familyOf } from '../udp/socket.js'
 import { headersLength } from '../wire/sizes.js'
@@ -77,6 +78,7 @@ export const startClient = async (options: ClientOptions): Promise<Tunnel> => {
   return start(options, remote, limit, {
     module: 'client-service',
     port: undefined,
+    reaches: literal && familyOf(literal),
     data: () => ({ ...common(options, limit, family), remote: remote.data, local, localPort }),
   })
 }
@@ -95,6 +97,7 @@ export const startServer = async (options: ServerOptions): Promise<Tunnel> => {
   return start(options, remote, limit, {
     module: 'server-service',
     port: options.local,
+    reaches: undefined,
     data: () => ({ ...common(options, limit, 4), remote: remote.data, ports }),
   })
 }
@@ -132,6 +135,8 @@ interface ServiceModule {
   readonly module: 'client-service' | 'server-service'
   /** TCP port whose connections it gets. */
   readonly port: number | undefined
+  /** Family that its connections need, where that is known. */
+  readonly reaches: 4 | 6 | undefined
   /** May throw. */
   data(): ClientData | ServerData
 }
@@ -154,6 +159,7 @@ const start = async (
       ...(options.keepalive !== null && { keepalive: options.keepalive ?? keepalive }),
       ...(logger && { logger }),
     })
+    checkHasFamily(stack, service.reaches)
     // What listens to the machine's interfaces is opened while that is allowed.
     if (logger !== undefined && service.port !== undefined) new ServerDiagnosis(stack, logger, service.port)
     if (logger !== undefined && service.port === undefined) new ClientDiagnosis(stack, logger, remote.data.port)
@@ -177,6 +183,15 @@ const running = (stack: Stack, remote: Remote, udp: UdpFeatures): Tunnel => {
     },
     udp,
   }
+}
+
+/** Throws NO_IPV6 when the machine has no IPv6 and the server is nowhere else. */
+const checkHasFamily = ({ address6 }: Stack, family: 4 | 6 | undefined): void => {
+  if (family !== 6 || address6 !== undefined) return
+  throw new FakeTcpError(
+    ErrorCode.NO_IPV6,
+    'IPv6 is switched off on this machine, and --remote is an IPv6 address: switch it on, or give an IPv4 address.',
+  )
 }
 
 const sayLimit = ({ maxFlows: wanted, logger }: TunnelOptions, { maxFlows, because }: FlowLimit): void => {

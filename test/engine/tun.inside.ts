@@ -80,7 +80,7 @@ t.test('addresses that somebody has', async t => {
   )
 
   const { said, log } = logger()
-  const second = open(t, { ...four, ...six, ifAddressesTaken: 'others' }, log)
+  const second = open(t, { ...four, ...six, ifAddressesTaken: 'others', ifAddressesTaken6: 'others' }, log)
   t.equal(second.stackAddress?.text, '192.168.202.2')
   t.equal(second.stackAddress6?.text, 'fcca::2')
   t.match(said, [

@@ -119,7 +119,9 @@ t.test('connections that fail', async t => {
   const four = await Stack.open({ tun: { hostAddress: '192.168.210.1', stackAddress: '192.168.210.2' } })
   t.teardown(() => four.close())
   await t.rejects(four.connect(remote[6], port), { code: ErrorCode.NO_ADDRESS })
-  await t.rejects(Stack.open({ tun }), { code: ErrorCode.NAME_TAKEN })
+  await t.rejects(Stack.open({ tun }), { code: ErrorCode.ADDRESS_TAKEN })
+  const elsewhere = { hostAddress: '192.168.211.1', stackAddress: '192.168.211.2' }
+  await t.rejects(Stack.open({ tun: { ...elsewhere, name: stack.device } }), { code: ErrorCode.NAME_TAKEN })
 })
 
 t.test('ends', async t => {
