@@ -26,6 +26,9 @@ export const programs = {
   inject: node('bench/torture/inject.js'),
   udpSend: node('bench/load/udp-send.js'),
   udpSink: node('bench/load/udp-sink.js'),
+  udpService: node('bench/load/udp-service.js'),
+  /** Not started: preloaded into others. */
+  shim: [`${root}.peers/shim.so`],
 } as const
 
 export type Program = keyof typeof programs

@@ -19,6 +19,7 @@
  * | `--cost` | nothing of all this, but bench/cost: heap per datagram, memory and processor time of idle connections, without a network |
  * | `--micro` | nothing of all this, but bench/micro: the hot path's parts, without a network |
  * | `--torture` | nothing of all this, but bench/torture: what must hold when something arrives, fails or stops |
+ * | `--field` | nothing of all this, but bench/field: what must hold on the machines that people have |
  * | `--soak` | nothing of all this, but bench/torture/soak: whether anything grows |
  *
  * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code: 1 when a run of ours
@@ -33,7 +34,11 @@ import { install } from './peers/install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/bench/main.js')
-const torture = join(root, 'dist/bench/torture/main.js')
+/** Instead of the benchmark, in the same kind of namespace. */
+const courses = {
+  '--torture': join(root, 'dist/bench/torture/main.js'),
+  '--field': join(root, 'dist/bench/field/main.js'),
+}
 /** What runs by itself, without peers and namespaces. */
 const alone = {
   '--micro': join(root, 'dist/bench/micro/main.js'),
@@ -58,10 +63,11 @@ const build = () => {
   console.error('bench: the compiler found errors (above); what it wrote nevertheless is measured.')
 }
 
-const own = ['--no-build', '--torture', ...Object.keys(alone)]
+const own = ['--no-build', ...Object.keys(courses), ...Object.keys(alone)]
 const typed = process.argv.slice(2)
 const options = typed.filter(option => !own.includes(option))
 const single = alone[typed.find(option => option in alone)]
+const course = courses[typed.find(option => option in courses)]
 // These look at files only.
 const runsPeers = single === undefined && !options.includes('--list') && !options.includes('--from')
 try {
@@ -77,7 +83,7 @@ try {
 
 const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user']
 const [program, ...args] = runsPeers
-  ? ['unshare', ...user, '--net', process.execPath, typed.includes('--torture') ? torture : main, ...options]
+  ? ['unshare', ...user, '--net', process.execPath, course ?? main, ...options]
   : [process.execPath, single ?? main, ...options]
 const child = spawn(program, args, {
   stdio: ['ignore', 'inherit', 'inherit'],

@@ -3,6 +3,7 @@
  *
  *   .peers/bin/pump                              bench/peers/pump/pump.c: the kernel's limit
  *   .peers/bin/udp-plain, udp-latency, udp-duplex, tcp-flood    bench/load: load tools
+ *   .peers/shim.so                               bench/field/shim.c: makes a good kernel behave like an older or a broken one
  *   .peers/phantun/bin/client, server            `phantun` 0.8.1 (cargo)
  *   .peers/crate/release/fake-tcp-crate-peer     bench/peers/crate on `fake-tcp` 0.7.1 (cargo)
  *   .peers/bin/tcpraw-peer                       bench/peers/tcpraw on `github.com/xtaci/tcpraw` from the Go module proxy
@@ -43,15 +44,17 @@ const found = command =>
 const fresh = (target, sources) =>
   existsSync(target) && sources.every(source => statSync(source).mtimeMs <= statSync(target).mtimeMs)
 
-const compileC = (target, source) => {
+const compileC = (target, source, ...flags) => {
   mkdirSync(dirname(target), { recursive: true })
-  run('cc', ['-O2', '-Wall', '-Wextra', '-pthread', '-o', target, source])
+  run('cc', ['-O2', '-Wall', '-Wextra', ...flags, '-o', target, source])
 }
 
 const phantunHome = join(peers, 'phantun')
 const crateProject = join(here, 'crate')
 const tcprawProject = join(here, 'tcpraw')
 const load = join(here, '../load')
+const shim = join(peers, 'shim.so')
+const shimSource = join(here, '../field/shim.c')
 
 /** name: shown; tool: what builds it; targets: what it makes; built: whether that is done. */
 const builds = [
@@ -64,8 +67,15 @@ const builds = [
   ].map(([name, source]) => {
     const target = join(peers, 'bin', name)
     const built = () => fresh(target, [source, join(load, 'load.h')])
-    return { name, tool: 'cc', targets: [target], built, build: () => compileC(target, source) }
+    return { name, tool: 'cc', targets: [target], built, build: () => compileC(target, source, '-pthread') }
   }),
+  {
+    name: 'shim',
+    tool: 'cc',
+    targets: [shim],
+    built: () => fresh(shim, [shimSource]),
+    build: () => compileC(shim, shimSource, '-shared', '-fPIC', '-ldl'),
+  },
   {
     name: `phantun ${PHANTUN}`,
     tool: 'cargo',

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { FakeTcpError, Socket, Stack } from '../../src/index.js'
+import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { addressOfB, withStacks } from './library-stacks.js'
 import { hangUp } from './mortal-service.js'
-import type { Context, Scenario, Verdict } from './scenario.js'
 
 /** On which port who consumes. */
 const port = { main: 82, service: 83, thread: 84 } as const

@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connectionStates, invalidPackets } from '../../src/lab/conntrack.js'
 import { addresses, type Side } from '../../src/lab/network.js'
 import { missingTool } from '../../src/lab/tools.js'
+import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { ports } from '../ends.js'
 import type { Sent } from '../scenario.js'
 import { percentMissing, Rig } from './rig.js'
-import type { Context, Scenario, Verdict } from './scenario.js'
 
 /** Instead of 300 s. */
 const unacknowledgedSeconds = 5

@@ -1,8 +1,8 @@
 /** Ends of a tunnel that die, stand still, or lose their interface. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { tuns } from '../ends.js'
 import { percentLost, Rig, seconds } from './rig.js'
-import type { Context, Scenario, Verdict } from './scenario.js'
 
 /** Datagrams that flow while things happen. */
 const trickle = { rate: 200, size: 200 } as const

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { addresses } from '../../src/lab/network.js'
+import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { ports } from '../ends.js'
 import { absence, programs } from '../programs.js'
 import type { Sent } from '../scenario.js'
 import { percentLost, percentMissing, Rig } from './rig.js'
-import type { Context, Scenario, Verdict } from './scenario.js'
 
 interface Flooded {
   sent: number

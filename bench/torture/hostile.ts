@@ -3,12 +3,12 @@ import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { missingTool } from '../../src/lab/tools.js'
 import { faultNames } from '../../src/wire/fault.js'
+import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { tuns } from '../ends.js'
 import { programs, root } from '../programs.js'
 import type { Sent } from '../scenario.js'
 import type { Injected } from './inject.js'
 import { percentMissing, Rig } from './rig.js'
-import type { Context, Scenario, Verdict } from './scenario.js'
 
 const malformed = async ({ network, kind, short }: Context): Promise<Verdict> =>
   Rig.with(network, kind, async rig => {

@@ -1,10 +1,10 @@
 /** The library alone: two stacks on a virtual link in this process. */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { ErrorCode, type FakeTcpError, type Socket } from '../../src/index.js'
+import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { churns } from './churn.js'
 import { addressOfB, withStacks } from './library-stacks.js'
 import { askQueue, Poison } from './mortal-service.js'
-import type { Context, Scenario, Verdict } from './scenario.js'
 import { soak } from './soak.js'
 
 /** Asks every few milliseconds, counts the answers, and knows the longest silence. */

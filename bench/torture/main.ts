@@ -1,77 +1,34 @@
 /**
- * `npm run torture -- [--short] [--only NAME,…] [--write-docs]`: everything that arrives, fails or stops, done to our programs and to
- * phantun. Runs inside a private network namespace (bench/run.mjs starts it there). Exit code 1 when one of ours failed.
+ * `npm run torture`: everything that arrives, fails or stops, done to our programs and to phantun. Options: bench/checks/runner.ts. Runs
+ * inside a private network namespace (bench/run.mjs starts it there).
  */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
-import { stopAll } from '../../src/lab/child.js'
-import { createNetwork } from '../../src/lab/network.js'
-import { absence, root } from '../programs.js'
-import { stored, write } from '../results.js'
+import { resultTable } from '../checks/report.js'
+import { runCourse } from '../checks/runner.js'
 import { conntrack } from './conntrack.js'
 import { ends } from './ends.js'
 import { floods } from './floods.js'
 import { hostile } from './hostile.js'
 import { library } from './library.js'
-import { type Result, reliability } from './report.js'
-import type { Kind, Scenario, Verdict } from './scenario.js'
 
-const { values } = parseArgs({
-  options: {
-    short: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    'write-docs': { type: 'boolean', default: false },
-  },
+await runCourse({
+  name: 'torture',
+  scenarios: [...hostile, ...floods, ...ends, ...conntrack, ...library],
+  document: 'docs/reliability.md',
+  text: results => `<!-- Written by \`npm run torture -- --write-docs\`; do not edit. -->
+
+# Reliability
+
+What is done to fake-tcp, what must hold, and what was measured; beside it phantun 0.8.1 under the same test, where it can take it. All of it
+happens on one machine with two cores, which the attackers share with the attacked. \`npm run torture\` does it again; its short form is part
+of \`npm test\`.
+
+${resultTable(results)}
+
+What is checked elsewhere, in \`npm test\`: every class of malformed input by name and cut at every byte (test/wire, test/workers/segment), the
+fuzzer's corpus (test/fuzz; for hours: \`npm run fuzz\`), the doorbell's every interleaving (test/memory/doorbell-model), sequence numbers that wrap in
+a super-packet (test/engine/wrap, test/interop/wrap), stock peers that vanish (test/interop/keepalive) and restart (test/interop/restart), path MTU
+(test/system/path-mtu), names that move, IPv6 and IPv4 raced (test/system/names), clocks that jump (test/engine/clock), least privilege
+(test/system/privileges). Every test file is asked at its end which descriptors, threads, processes and temporary files it has left
+(test/support/left-behind).
+`,
 })
-const scenarios: readonly Scenario[] = [...hostile, ...floods, ...ends, ...conntrack, ...library]
-const wanted = values.only?.split(',')
-const chosen = scenarios.filter(({ name, long }) => wanted?.includes(name) ?? !(values.short && long))
-if (chosen.length === 0) {
-  console.error(`torture: no such scenario; there are ${scenarios.map(({ name }) => name).join(', ')}.`)
-  process.exit(2)
-}
-
-/** No scenario takes longer, in ms: one that does has failed. */
-const patienceMs = values.short ? 100_000 : 500_000
-
-const attempt = async (scenario: Scenario, kind: Kind): Promise<Verdict> => {
-  const network = await createNetwork('plain', scenario.network)
-  const endless = { figure: `no end after ${patienceMs / 1000} s`, passed: false }
-  try {
-    const run = scenario.run({ network, kind, short: values.short })
-    return await Promise.race([run, sleep(patienceMs, endless, { ref: false })])
-  } catch (error) {
-    return { figure: `failed: ${(error as Error).message.split('\n')[0]}`, passed: false }
-  } finally {
-    await network.close()
-  }
-}
-
-const noPhantun = absence('phantunClient', 'phantunServer')
-const results: Result[] = []
-try {
-  for (const scenario of chosen) {
-    const { name, what, bar, phantun } = scenario
-    const reason = scenario.absent?.()
-    if (reason !== undefined) {
-      console.error(`torture: ${name} is skipped: ${reason}`)
-      continue
-    }
-    const ours = await attempt(scenario, 'ours')
-    console.log(`${ours.passed ? 'ok    ' : 'FAILED'} ${name}: ${ours.figure}  (${bar})`)
-    const theirs = phantun && noPhantun === undefined && !values.short ? await attempt(scenario, 'phantun') : undefined
-    if (theirs !== undefined) console.log(`       phantun: ${theirs.figure}`)
-    results.push({ name, what, bar, ours, ...(theirs && { phantun: theirs }) })
-  }
-} finally {
-  await stopAll()
-}
-// A run of some scenarios leaves the others' results as they were; the short form is nothing to keep.
-const path = `${root}bench/results/torture.json`
-const earlier = stored<Result[]>(path) ?? []
-const all = scenarios.flatMap(({ name }) => [...results, ...earlier].find(result => result.name === name) ?? [])
-if (!values.short) write(path, `${JSON.stringify(all, undefined, 2)}\n`)
-if (values['write-docs']) write(`${root}docs/reliability.md`, reliability(all))
-const failed = results.filter(({ ours }) => !ours.passed).length
-console.log(`${results.length - failed} of ${results.length} scenarios passed`)
-process.exit(failed === 0 ? 0 : 1)

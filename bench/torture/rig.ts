@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../src/lab/child.js'
 import { addresses, type Network, type Side } from '../../src/lab/network.js'
+import type { Kind } from '../checks/scenario.js'
 import { ports, tuns } from '../ends.js'
 import type { Received } from '../load/tally.js'
 import { entrance, exit, SinkReader } from '../measure/tunnel.js'
 import { programs } from '../programs.js'
-import type { Kind } from './scenario.js'
 
 /** No program of a scenario runs longer, in seconds. */
 const LIMIT = 300

@@ -6,9 +6,9 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { Socket } from '../../src/index.js'
+import type { Verdict } from '../checks/scenario.js'
 import { addressOfB, withStacks } from './library-stacks.js'
 import { Poison } from './mortal-service.js'
-import type { Verdict } from './scenario.js'
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { programs } from '../../bench/programs.js'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork, type Side } from '../../src/lab/network.js'
-import { cli, endWith, ports, program, startClient, startServer, tuns } from './support/programs.js'
+import { cli, endWith, ports, startClient, startServer, tuns } from './support/programs.js'
 import { address, createThird, third } from './support/third.js'
 import { startService, UdpSource } from './support/udp.js'
 
@@ -31,7 +32,7 @@ const startNamedServer = async (t: Test): Promise<Child> => {
 /** An echo at this address of a side. */
 const echoAt = async (t: Test, side: Side, host: string): Promise<Child> => {
   const listen = `${host.includes(':') ? `[${host}]` : host}:${ports.service}`
-  const command = [...program('system/support/udp-service.js'), '--listen', listen]
+  const command = [...programs.udpService, '--listen', listen]
   const echo = endWith(t, side.run(command, { name: 'echo', seconds: 90 }))
   await echo.until(() => echo.stderr.includes('ready'), 'UDP socket')
   return echo

@@ -11,7 +11,7 @@ export const phantun = {
   client: `${root}.peers/phantun/bin/client`,
   server: `${root}.peers/phantun/bin/server`,
 } as const
-/** A program of the tests, compiled: `program('system/support/udp-service.js')`. */
+/** A program of the tests, compiled: `program('system/support/library-echo.js')`. */
 export const program = (path: string): string[] => [process.execPath, `${root}dist/test/${path}`]
 
 /** Whose implementation. */

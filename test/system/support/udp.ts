@@ -3,9 +3,10 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { programs } from '../../../bench/programs.js'
 import type { Child } from '../../../src/lab/child.js'
 import type { Side } from '../../../src/lab/network.js'
-import { endWith, type Family, loopback, ports, program } from './programs.js'
+import { endWith, type Family, loopback, ports } from './programs.js'
 
 /** What `exchange` needs of an application's end. */
 export interface Source {
@@ -77,10 +78,10 @@ export const knock = async (source: UdpSource, word: string): Promise<void> => {
   throw new Error(`no answer to ${word}`)
 }
 
-/** Starts `udp-service.js` on a side, at its loopback or another address; it echoes unless told `--mute`. */
+/** Starts bench/load/udp-service on a side, at its loopback or another address; it echoes unless told `--mute`. */
 export const startService = async (t: Test, side: Side, where: Family | string, ...flags: string[]): Promise<Child> => {
   const host = typeof where === 'string' ? where : loopback[where]
-  const command = [...program('system/support/udp-service.js'), '--listen', `${host}:${ports.service}`]
+  const command = [...programs.udpService, '--listen', `${host}:${ports.service}`]
   const service = endWith(t, side.run([...command, ...flags], { name: 'UDP service', seconds: 120 }))
   await service.until(() => service.stderr.includes('ready'), 'UDP socket')
   return service

@@ -1,6 +1,6 @@
 import type { Network, NetworkOptions } from '../../src/lab/network.js'
 
-/** Who is tortured. */
+/** Who is tried. */
 export type Kind = 'ours' | 'phantun'
 
 export interface Context {

@@ -1,0 +1,28 @@
+/**
+ * `npm run field`: what ordinary machines do to a tunnel, done to our programs and to phantun. Options: bench/checks/runner.ts. Runs
+ * inside a private network namespace (bench/run.mjs starts it there).
+ */
+import { resultTable } from '../checks/report.js'
+import { runCourse } from '../checks/runner.js'
+import { devices } from './scenarios/devices.js'
+import { flows } from './scenarios/flows.js'
+import { legs } from './scenarios/legs.js'
+import { processes } from './scenarios/processes.js'
+import { words } from './scenarios/words.js'
+
+await runCourse({
+  name: 'field',
+  scenarios: [...devices, ...legs, ...flows, ...processes, ...words],
+  document: 'docs/field.md',
+  text: results => `<!-- Written by \`npm run field -- --write-docs\`; do not edit. -->
+
+# On the machines that people have
+
+Each row is a fault that users of tunnels meet: an address that goes, a kernel that refuses, a disk that is full. It says what is done, what
+must hold, and what was seen; beside it phantun 0.8.1 under the same test, where it can take it. \`npm run field\` does it again, in private
+network namespaces; its short form is part of \`npm test\`. Kernels that lack something are played by bench/field/shim.c, a library that is
+preloaded into the program and answers in the kernel's place.
+
+${resultTable(results)}
+`,
+})

@@ -1,0 +1,3 @@
+import type { Scenario } from '../../checks/scenario.js'
+
+export const words: readonly Scenario[] = []

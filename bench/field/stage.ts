@@ -1,0 +1,249 @@
+/** What a scenario of the field works with: both programs, a service, applications that send UDP, names, faults of the kernel. */
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Child } from '../../src/lab/child.js'
+import { addresses, type Network, type Side } from '../../src/lab/network.js'
+import type { Context, Kind, Verdict } from '../checks/scenario.js'
+import { ports, tuns } from '../ends.js'
+import { programs } from '../programs.js'
+import { Shim } from './shim.js'
+
+/** No program of a scenario runs longer, in seconds. */
+const limit = 300
+const readySeconds = 20
+/** From the UDP port or TUN of a program that does not say when it is ready until it is, in milliseconds. */
+const settleMs = 400
+
+export type Role = 'client' | 'server'
+
+export interface Start {
+  /** --local and --remote; default: those of bench/ends.ts, over the routed network. */
+  local?: string
+  remote?: string
+  /** --tun */
+  tun?: string
+  flags?: readonly string[]
+  /** Words before the command: `['prlimit', '--as=1G']`. */
+  before?: readonly string[]
+  env?: Readonly<Record<string, string>>
+  /** Default: the role's side. */
+  side?: Side
+}
+
+const commands = {
+  ours: { client: [...programs.tunnel, 'client'], server: [...programs.tunnel, 'server'] },
+  phantun: { client: programs.phantunClient, server: programs.phantunServer },
+} as const
+
+const usual = {
+  client: { local: `127.0.0.1:${ports.client}`, remote: `${addresses.b.tunPeer}:${ports.server}`, tun: tuns.a },
+  server: { local: String(ports.server), remote: `127.0.0.1:${ports.far}`, tun: tuns.b },
+} as const
+
+/** What was seen, sentence by sentence; one that should not be fails the scenario. */
+export class Seen {
+  readonly #parts: string[] = []
+  #passed = true
+
+  add(text: string, passed = true): void {
+    this.#parts.push(passed ? text : `NOT AS IT SHOULD BE: ${text}`)
+    if (!passed) this.#passed = false
+  }
+
+  get verdict(): Verdict {
+    return { figure: this.#parts.join('; '), passed: this.#passed }
+  }
+}
+
+/** A UDP application beside the client. */
+export class Application {
+  /** What came back. */
+  readonly received: string[] = []
+  readonly #socket: Socket
+  readonly #host: string
+  readonly #port: number
+
+  constructor(socket: Socket, host: string, port: number) {
+    this.#socket = socket
+    this.#host = host
+    this.#port = port
+    socket.on('message', datagram => this.received.push(datagram.toString()))
+    // ECONNREFUSED and the like: what is missing is noticed by the scenario.
+    socket.on('error', () => {})
+  }
+
+  send(datagram: string | Uint8Array): void {
+    this.#socket.send(datagram, this.#port, this.#host)
+  }
+
+  /** Sends a new word ten times a second until it comes back: milliseconds, or undefined after `patienceMs`. */
+  async knock(patienceMs = 10_000): Promise<number | undefined> {
+    const word = `word ${Math.random()}`
+    const start = performance.now()
+    for (let next = 0; performance.now() - start < patienceMs; await sleep(5)) {
+      if (this.received.includes(word)) return performance.now() - start
+      if (performance.now() - start < next) continue
+      this.send(word)
+      next += 100
+    }
+    return undefined
+  }
+
+  /** Sends this many datagrams one after the other as fast as they go, and counts those that came back `waitMs` after the last. */
+  async burst(count: number, bytes: number, waitMs = 1_000): Promise<number> {
+    const mark = `burst ${Math.random()} `
+    const came = () => this.received.filter(text => text.startsWith(mark)).length
+    for (let i = 0; i < count; i++) this.send(`${mark}${i} `.padEnd(bytes, '.'))
+    for (const end = performance.now() + waitMs; performance.now() < end && came() < count; ) await sleep(10)
+    return came()
+  }
+}
+
+export class Stage {
+  readonly network: Network
+  readonly kind: Kind
+  readonly short: boolean
+  /** A temporary directory, gone afterwards. */
+  readonly folder = mkdtempSync(join(tmpdir(), 'fake-tcp-field-'))
+  readonly #children: Child[] = []
+  readonly #sockets: Socket[] = []
+  readonly #shims: Shim[] = []
+  readonly #undo: (() => void)[] = []
+
+  private constructor({ network, kind, short }: Context) {
+    this.network = network
+    this.kind = kind
+    this.short = short
+  }
+
+  /** Calls `use` with a stage and ends everything that it started, whatever happens. */
+  static async with(context: Context, use: (stage: Stage, seen: Seen) => Promise<void>): Promise<Verdict> {
+    const stage = new Stage(context)
+    const seen = new Seen()
+    try {
+      await use(stage, seen)
+    } catch (error) {
+      seen.add((error as Error).message.split('\n')[0], false)
+    } finally {
+      await Promise.all(stage.#children.map(child => child.stop()))
+      for (const socket of stage.#sockets) socket.close()
+      for (const shim of stage.#shims) shim.close()
+      for (const undo of stage.#undo.reverse()) undo()
+      rmSync(stage.folder, { recursive: true })
+    }
+    return seen.verdict
+  }
+
+  /** Does it at the end, after the programs have ended: the last one first. */
+  finally(undo: () => void): void {
+    this.#undo.push(undo)
+  }
+
+  run(side: Side, command: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
+    const name = command.slice(0, 3).join(' ')
+    const child = side.run(command, { name, seconds: limit, env: { RUST_LOG: 'info', ...env } })
+    this.#children.push(child)
+    return child
+  }
+
+  /** The command line of one end, ours or phantun's. */
+  command(role: Role, { local, remote, tun, flags = [] }: Start = {}): string[] {
+    const { local: here, remote: there, tun: device } = usual[role]
+    return [
+      ...commands[this.kind][role],
+      ...['--local', local ?? here, '--remote', remote ?? there, '--tun', tun ?? device, ...flags],
+    ]
+  }
+
+  /** Starts one end and does not wait for it. */
+  launch(role: Role, start: Start = {}): Child {
+    const side = start.side ?? (role === 'client' ? this.network.a : this.network.b)
+    return this.run(side, [...(start.before ?? []), ...this.command(role, start)], start.env)
+  }
+
+  /** Starts one end and waits until it works. */
+  async start(role: Role, start: Start = {}): Promise<Child> {
+    const child = this.launch(role, start)
+    if (this.kind === 'ours') {
+      await child.until(() => child.stderr.includes(`${role} is ready`), 'readiness', readySeconds)
+    } else {
+      await child.until(() => child.hasInterface(start.tun ?? usual[role].tun), 'TUN device', readySeconds)
+      await sleep(settleMs)
+    }
+    return child
+  }
+
+  /** A service that echoes, behind the server or elsewhere. `host`: 127.0.0.1, ::1. */
+  async echo(side: Side = this.network.b, host = '127.0.0.1'): Promise<Child> {
+    const listen = `${host.includes(':') ? `[${host}]` : host}:${ports.far}`
+    const echo = this.run(side, [...programs.udpService, '--listen', listen])
+    await echo.until(() => echo.stderr.includes('ready'), 'UDP socket')
+    return echo
+  }
+
+  /** An echo, a server, a client. */
+  async tunnel({ client = {}, server = {} }: { client?: Start; server?: Start } = {}): Promise<{
+    client: Child
+    server: Child
+  }> {
+    await this.echo()
+    const [far, near] = await Promise.all([this.start('server', server), this.start('client', client)])
+    return { client: near, server: far }
+  }
+
+  /** An application in A that sends to the client. */
+  async application(host = '127.0.0.1', port: number = ports.client): Promise<Application> {
+    const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 })
+    this.#sockets.push(socket)
+    socket.bind(0)
+    await once(socket, 'listening')
+    return new Application(socket, host, port)
+  }
+
+  shim(name?: string): Shim {
+    const shim = new Shim(this.folder, name)
+    this.#shims.push(shim)
+    return shim
+  }
+
+  /** /etc/hosts of programs that are started with `before`, and what it says of `name` from now on. */
+  hosts(name: string): { before: readonly string[]; move: (...to: string[]) => void } {
+    const path = join(this.folder, 'hosts')
+    const move = (...to: string[]): void => writeFileSync(path, to.map(each => `${each} ${name}\n`).join(''))
+    move()
+    return { before: this.mounted(path, '/etc/hosts'), move }
+  }
+
+  /** Words before a command that then sees `file` at the place `over`. */
+  mounted(file: string, over: string): readonly string[] {
+    return ['unshare', '--mount', 'sh', '-c', `mount --bind ${file} ${over} && exec "$@"`, 'sh']
+  }
+
+  /** Sets kernel settings of a side for this scenario; `before` says what they were. */
+  setting(side: Side, name: string, value: string | number, before: string | number): void {
+    side.command(['sysctl', '-qw', `${name}=${value}`])
+    this.finally(() => side.command(['sysctl', '-qw', `${name}=${before}`]))
+  }
+}
+
+/** How often a program has said this. */
+export const times = (child: Child, words: string | RegExp): number => child.stderr.split(words).length - 1
+
+/** Lines of a program's log that warn or report an error. */
+export const complaints = (child: Child): string[] =>
+  child.stderr
+    .split('\n')
+    .filter(line => /"level":[456]0/u.test(line))
+    .map(line => (JSON.parse(line) as { msg: string }).msg)
+
+/** Resident memory in MiB. */
+export const residentMiB = (child: Child): number => {
+  const status = readFileSync(`/proc/${child.pid}/status`, 'latin1')
+  return Number(/VmRSS:\s+(\d+)/u.exec(status)?.[1] ?? 0) / 1024
+}
+
+export const seconds = (ms: number | undefined): string => (ms === undefined ? 'never' : `${(ms / 1000).toFixed(1)} s`)
