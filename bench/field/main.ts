@@ -6,13 +6,14 @@ import { resultTable } from '../checks/report.js'
 import { runCourse } from '../checks/runner.js'
 import { devices } from './scenarios/devices.js'
 import { flows } from './scenarios/flows.js'
+import { interfaces } from './scenarios/interfaces.js'
 import { legs } from './scenarios/legs.js'
 import { processes } from './scenarios/processes.js'
 import { words } from './scenarios/words.js'
 
 await runCourse({
   name: 'field',
-  scenarios: [...devices, ...legs, ...flows, ...processes, ...words],
+  scenarios: [...devices, ...interfaces, ...legs, ...flows, ...processes, ...words],
   document: 'docs/field.md',
   text: results => `<!-- Written by \`npm run field -- --write-docs\`; do not edit. -->
 

@@ -50,7 +50,7 @@ export class Seen {
   #passed = true
 
   add(text: string, passed = true): void {
-    this.#parts.push(passed ? text : `NOT AS IT SHOULD BE: ${text}`)
+    this.#parts.push(passed ? text : `✘ ${text}`)
     if (!passed) this.#passed = false
   }
 
@@ -129,7 +129,7 @@ export class Stage {
     } catch (error) {
       seen.add((error as Error).message.split('\n')[0], false)
     } finally {
-      await Promise.all(stage.#children.map(child => child.stop()))
+      await stage.stopPrograms()
       for (const socket of stage.#sockets) socket.close()
       for (const shim of stage.#shims) shim.close()
       for (const undo of stage.#undo.reverse()) undo()
@@ -141,6 +141,11 @@ export class Stage {
   /** Does it at the end, after the programs have ended: the last one first. */
   finally(undo: () => void): void {
     this.#undo.push(undo)
+  }
+
+  /** Ends what was started so far. */
+  async stopPrograms(): Promise<void> {
+    await Promise.all(this.#children.splice(0).map(child => child.stop()))
   }
 
   run(side: Side, command: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
@@ -237,8 +242,9 @@ export const times = (child: Child, words: string | RegExp): number => child.std
 export const complaints = (child: Child): string[] =>
   child.stderr
     .split('\n')
-    .filter(line => /"level":[456]0/u.test(line))
-    .map(line => (JSON.parse(line) as { msg: string }).msg)
+    .filter(line => /^\{"level":[456]0/u.test(line))
+    .map(line => JSON.parse(line) as { msg?: string; err?: { message: string } })
+    .map(({ msg, err }) => msg ?? err?.message ?? '')
 
 /** Resident memory in MiB. */
 export const residentMiB = (child: Child): number => {

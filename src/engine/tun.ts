@@ -30,20 +30,13 @@ export const openTriedTun = async ({ tun, logger }: StackOptions): Promise<TunDe
     const { complete, ...tried } = await tryOffloads(device)
     if (!complete)
       logger?.debug({ interface: device.name }, 'super-packets could not be tried: they are taken on trust')
-    for (const [name, { used, reason }] of Object.entries(tried)) {
-      if (!used)
-        logger?.warn({ interface: device.name, feature: name, reason }, `${reason}: going on without super-packets`)
-    }
     if (!tried.superPacketsIn.used) native.tunOffload(device.queues[0], 0)
     const { superPacketsIn } = device.features
-    return {
-      ...device,
-      features: {
-        ...device.features,
-        ...tried,
-        superPacketsIn: superPacketsIn.used ? tried.superPacketsIn : superPacketsIn,
-      },
+    const found = { ...tried, superPacketsIn: superPacketsIn.used ? tried.superPacketsIn : superPacketsIn }
+    for (const [feature, { used, reason }] of Object.entries(found)) {
+      if (!used) logger?.warn({ interface: device.name, feature, reason }, `${reason}: going on without super-packets`)
     }
+    return { ...device, features: { ...device.features, ...found } }
   } catch (error) {
     device.close()
     throw error

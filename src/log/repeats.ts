@@ -1,14 +1,20 @@
 import { TokenBucket } from '../workers/token-bucket.js'
 import type { LogEvent } from './events.js'
 
-/** Events of one kind that pass one by one: at most so many at once … */
-const burst = 20
-/** … and so many a second in the long run. */
-const rate = 2
+/**
+ * Events of one kind that pass one by one: at most so many at once, and so many a second in the long run. What is only told may tell of
+ * each of some peers; a warning says the same every time.
+ */
+const limits = {
+  debug: { burst: 20, rate: 2 },
+  info: { burst: 20, rate: 2 },
+  warn: { burst: 3, rate: 0.3 },
+  error: { burst: 3, rate: 0.3 },
+} as const
 /** The others are counted, and the count follows after this time. */
 const foldMs = 3_000
 /** A kind that was silent for this long may have its burst again, and need not be remembered. */
-const forgetMs = (burst / rate) * 1_000
+const forgetMs = 10_000
 /** Kinds that are told apart at a time; all others share one for each level. */
 const maxKinds = 100
 
@@ -76,10 +82,13 @@ export class Repeats {
     if (known !== undefined) return known
     if (this.#kinds.size >= maxKinds) this.#forgetSilent(now)
     const shared = this.#kinds.size >= maxKinds
-    return shared ? (this.#kinds.get(level) ?? this.#begin(level, true, now)) : this.#begin(key, false, now)
+    return shared
+      ? (this.#kinds.get(level) ?? this.#begin(level, level, now, true))
+      : this.#begin(key, level, now, false)
   }
 
-  #begin(key: string, shared: boolean, now: number): Kind {
+  #begin(key: string, level: LogEvent['level'], now: number, shared: boolean): Kind {
+    const { rate, burst } = limits[level]
     const kind = { shared, bucket: new TokenBucket(rate, burst), usedAt: now, last: undefined, count: 0 }
     this.#kinds.set(key, kind)
     return kind

@@ -1,6 +1,5 @@
 import type { ServiceContext } from '../workers/service.js'
 import type { Activity } from './activity.js'
-import { Folded } from './folded.js'
 
 /** What a flow must be to have a place here. */
 export interface LimitedFlow {
@@ -41,7 +40,6 @@ export class FlowSet<Flow extends LimitedFlow> {
   readonly #shared: Int32Array
   readonly #base: number
   readonly #flows = new Set<Flow>()
-  readonly #full: Folded
   /** Before that no flow of ours can be idle enough to make room. */
   #searchAt = 0
 
@@ -55,7 +53,6 @@ export class FlowSet<Flow extends LimitedFlow> {
     this.#max = maxFlows
     this.#shared = new Int32Array(flowCounts)
     this.#base = context.queue * Word.words
-    this.#full = new Folded(context, 'warn')
     // A worker that died has left its own.
     this.#shared.fill(0, this.#base, this.#base + Word.words)
   }
@@ -73,7 +70,7 @@ export class FlowSet<Flow extends LimitedFlow> {
     if (this.#total() < this.#max || this.makeRoom() || this.#askOthers()) return true
     this.#context.count('flowRefused')
     const text = `All ${this.#max} flows of --max-flows are in use, and none was silent for ${busyMs / 1_000} s: a new one was refused.`
-    this.#full.say(text, { maxFlows: this.#max })
+    this.#context.log('warn', text, { maxFlows: this.#max })
     return false
   }
 
@@ -123,7 +120,6 @@ export class FlowSet<Flow extends LimitedFlow> {
     this.#store(Word.idlestAt, this.#flows.size === 0 ? 0 : Math.ceil(idlestAt / 1_000))
     const asked = Atomics.exchange(this.#shared, this.#base + Word.asked, 0)
     if (asked > 0) this.makeRoom(asked)
-    this.#full.settle()
   }
 
   #total(): number {

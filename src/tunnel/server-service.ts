@@ -3,7 +3,6 @@ import { UdpError } from '../udp/socket.js'
 import type { Service, ServiceContext, ServiceFactory } from '../workers/service.js'
 import { flowName } from './flow-name.js'
 import { FlowSet } from './flow-set.js'
-import { Folded } from './folded.js'
 import { UdpIntake } from './intake.js'
 import { Leg, type Legs } from './leg.js'
 import { OwnAddresses } from './leg-socket.js'
@@ -18,7 +17,6 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
   const { handshakePacket, udp } = data
   const sender = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })
   const flows = new FlowSet<Leg>(context, data)
-  const refused = new Folded(context, 'error')
   const legs: Legs = {
     context,
     intake: new UdpIntake(context),
@@ -40,14 +38,13 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
       if (!(error instanceof UdpError)) throw error
       if (mayEvict && flows.makeRoom()) return open(leg, false)
       context.count('serviceDropped')
-      refused.say(error.message, { remote: flowName(leg.flow) })
+      context.log('error', error.message, { remote: flowName(leg.flow) })
       return false
     }
   }
 
   context.every(sweepMs, () => {
     flows.sweep()
-    refused.settle()
   })
 
   return {

@@ -10,18 +10,22 @@ import { knock, startService, UdpSource } from './support/udp.js'
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))
 
+const setMtu = (bytes: number): void => {
+  network.a.command(['ip', 'link', 'set', network.vethA, 'mtu', String(bytes)])
+  network.b.command(['ip', 'link', 'set', network.vethB, 'mtu', String(bytes)])
+}
+
 for (const flags of [[], ['--no-offload']]) {
-  t.test(['datagrams that are too big for the path', ...flags].join(' '), async t => {
-    const { a, b, vethA, vethB } = network
-    a.command(['ip', 'link', 'set', vethA, 'mtu', '1300'])
-    b.command(['ip', 'link', 'set', vethB, 'mtu', '1300'])
-    await startService(t, b, 4)
-    await startServer(t, b, { flags })
-    const client = await startClient(t, a, { flags })
+  t.test(['the path becomes narrower', ...flags].join(' '), async t => {
+    setMtu(1_500)
+    await startService(t, network.b, 4)
+    await startServer(t, network.b, { flags })
+    const client = await startClient(t, network.a, { flags })
     const source = await UdpSource.open(t)
     await knock(source, 'open')
+    setMtu(1_300)
     const said = (): number => client.stderr.split('the path carries only smaller packets').length - 1
-    while (said() === 0) {
+    for (let i = 0; i < 200 && said() === 0; i++) {
       source.send(randomBytes(1_400))
       await sleep(50)
     }
@@ -36,3 +40,19 @@ for (const flags of [[], ['--no-offload']]) {
     t.equal(said(), 1, 'once')
   })
 }
+
+t.test("the first hop's MTU is known from the start", async t => {
+  setMtu(1_300)
+  await startService(t, network.b, 4)
+  await startServer(t, network.b)
+  const client = await startClient(t, network.a)
+  const source = await UdpSource.open(t)
+  await knock(source, 'open')
+  for (let i = 0; i < 3; i++) source.send(randomBytes(1_261))
+  await client.until(() => client.stderr.includes('A datagram of 1261 bytes was dropped'), 'a warning')
+  const before = source.received.length
+  source.send(randomBytes(1_260))
+  await source.until(before + 1)
+  t.equal(client.stderr.split('was dropped').length - 1, 1, 'once')
+  t.notMatch(client.stderr, /the path carries only smaller packets/, 'nobody had to find out')
+})

@@ -99,3 +99,11 @@ export const startClient = async (t: Test, side: Side, options: StartOptions = {
   )
   return child
 }
+
+/** How many events of this kind a program has logged: a line may stand for several. */
+export const events = (child: Child, message: string): number =>
+  child.stderr
+    .split('\n')
+    .slice(0, -1)
+    .flatMap(line => (line.startsWith('{') ? [JSON.parse(line) as { msg: string; count?: number }] : []))
+    .reduce((sum, { msg, count = 1 }) => sum + (msg === message ? count : 0), 0)
