@@ -16,11 +16,16 @@ const loadPrettifier = async (): Promise<(line: string) => string> => {
   return line => prettify(line) ?? ''
 }
 
+export interface ProgramLog extends EventLog {
+  /** Repeated events that wait for their count are written now, so that what is said next stands behind them. */
+  settle(): void
+}
+
 /**
  * A logger on standard error: readable on a terminal, JSON lines otherwise. It never waits for who reads it, and
  * repeated events become one with a count. What it still has at the end of the process is written then.
  */
-export const openLog = async (level: string): Promise<EventLog> => {
+export const openLog = async (level: string): Promise<ProgramLog> => {
   prepareStandardError()
   const format = isatty(2) ? await loadPrettifier() : (line: string) => line
   const lines: Lines = new Lines({
@@ -44,5 +49,5 @@ export const openLog = async (level: string): Promise<EventLog> => {
     repeats.flush()
     lines.finish()
   })
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), settle: () => repeats.flush() }
 }

@@ -54,6 +54,7 @@ export const runTunnel = async ({ role, local, logLevel, user, start }: TunnelRu
       log.info({ signal, connections: stack.stats().connections }, 'closing every connection')
       setTimeout(() => exit(0), closeMs).unref()
       void stack.close().then(() => {
+        log.settle()
         log.info(summary(tunnel), 'stopped')
         exit(0)
       })

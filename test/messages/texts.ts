@@ -11,7 +11,8 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 export const golden = join(root, 'test/messages/texts.txt')
 
 /** Three words and more, besides what is filled in. */
-const isText = (text: string): boolean => (text.replaceAll(/\{[^{}]*\}/gu, ' ').match(/[a-z]{2,}/giu)?.length ?? 0) >= 3
+const isText = (text: string): boolean =>
+  !/^\.{1,2}\//u.test(text) && (text.replaceAll(/\{[^{}]*\}/gu, ' ').match(/[a-z]{2,}/giu)?.length ?? 0) >= 3
 
 const textOf = (node: ts.Node, source: ts.SourceFile): string | undefined => {
   if (ts.isStringLiteral(node) || ts.isNoSubstitutionTemplateLiteral(node)) return node.text

