@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
 import type { Socket } from './socket.js'
 import { Waiters } from './waiters.js'

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { ErrorCode, FakeTcpError, sizeError } from '../errors.js'
 import { Field, type FlowTable } from '../memory/flow-table.js'
 import { native } from '../native.js'

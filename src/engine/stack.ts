@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { End } from '../workers/messages.js'
 import { checkPort, parseAddress } from './address.js'

@@ -110,7 +110,7 @@ export class TunAddresses {
         `tun.hostAddress6 and tun.stackAddress6 cannot be used: ${reason}. Switch it on, or leave them out.`,
       )
     }
-    this.#log?.warn({}, `${reason}: the tunnel goes on with IPv4`)
+    this.#log?.warn({}, `${reason}: going on with IPv4`)
     return undefined
   }
 }

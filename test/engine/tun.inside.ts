@@ -59,7 +59,7 @@ t.test('IPv6 is switched off', async t => {
   t.equal(device.stackAddress?.text, '192.168.200.2')
   t.equal(device.stackAddress6, undefined)
   t.match(device.features.ipv6, { used: false, reason: /IPv6 is switched off/ })
-  t.match(said, [{ level: 'warn', text: /IPv6 is switched off .*: the tunnel goes on with IPv4$/ }])
+  t.match(said, [{ level: 'warn', text: /IPv6 is switched off .*: going on with IPv4$/ }])
   t.equal(said.length, 1)
 })
 

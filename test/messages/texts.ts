@@ -10,9 +10,11 @@ import ts from 'typescript'
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 export const golden = join(root, 'test/messages/texts.txt')
 
-/** Three words and more, besides what is filled in. */
-const isText = (text: string): boolean =>
-  !/^\.{1,2}\//u.test(text) && (text.replaceAll(/\{[^{}]*\}/gu, ' ').match(/[a-z]{2,}/giu)?.length ?? 0) >= 3
+/** Three words and more with spaces between them, besides what is filled in: no path, no name of a module or a constant. */
+const isText = (text: string): boolean => {
+  const own = text.replaceAll(/\{[^{}]*\}/gu, ' x ').trim()
+  return /\s/u.test(own) && (own.match(/[a-z]{2,}/giu)?.length ?? 0) >= 3
+}
 
 const textOf = (node: ts.Node, source: ts.SourceFile): string | undefined => {
   if (ts.isStringLiteral(node) || ts.isNoSubstitutionTemplateLiteral(node)) return node.text
