@@ -1,5 +1,6 @@
-// `npm test`: compiles, runs every test, and ends with one line that counts them. Arguments name folders or files of test/
-// (`npm test -- wire engine/socket`); without any, everything runs.
+// `npm test`: compiles, runs the tests, and ends with one line that counts them. Arguments name folders or files of test/
+// (`npm test -- wire engine/socket`). Without any, everything runs but the files `*.long.test.ts`, which take long by nature; `--long` runs
+// those.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -22,8 +23,12 @@ const compiled = readdirSync(folder, { recursive: true, withFileTypes: true })
   .filter(entry => entry.name.endsWith('.test.js'))
   .map(entry => relative(folder, join(entry.parentPath ?? entry.path, entry.name)))
   .sort()
-const wanted = process.argv.slice(2).map(word => word.replace(/^test\//, ''))
-const files = compiled.filter(file => wanted.length === 0 || wanted.some(word => file.startsWith(word)))
+const words = process.argv.slice(2)
+const long = words.includes('--long')
+const wanted = words.filter(word => word !== '--long').map(word => word.replace(/^test\//, ''))
+const files = compiled.filter(file =>
+  wanted.length > 0 ? wanted.some(word => file.startsWith(word)) : file.endsWith('.long.test.js') === long,
+)
 if (files.length === 0) {
   console.error(`No test matches ${wanted.join(' ')}.`)
   process.exit(1)

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { native } from '../../src/native.js'
 
-const file = fileURLToPath(new URL('clock.inside.js', import.meta.url))
+const file = fileURLToPath(new URL('clock.long.inside.js', import.meta.url))
 const obstacle =
   spawnSync('unshare', ['--time', '--monotonic', '1', '--fork', 'true'], { stdio: 'ignore' }).status === 0
     ? undefined

@@ -1,4 +1,4 @@
-/** Connections that live, begin and end while the clock passes a given time; clock.test.ts runs it in a time namespace. */
+/** Connections that live, begin and end while the clock passes a given time; clock.long.test.ts runs it in a time namespace. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { native } from '../../src/native.js'

@@ -1,0 +1,4 @@
+import t from 'tap'
+import { runShortForm } from '../support/course.js'
+
+runShortForm(t, 'field', 'shim')
