@@ -4,15 +4,17 @@
  */
 import { resultTable } from '../checks/report.js'
 import { runCourse } from '../checks/runner.js'
+import { missingRules } from './scenarios/causes.js'
 import { devices } from './scenarios/devices.js'
 import { flows } from './scenarios/flows.js'
 import { legs } from './scenarios/legs.js'
+import { logs } from './scenarios/logs.js'
 import { processes } from './scenarios/processes.js'
 import { words } from './scenarios/words.js'
 
 await runCourse({
   name: 'field',
-  scenarios: [...devices, ...legs, ...flows, ...processes, ...words],
+  scenarios: [...devices, ...legs, ...flows, ...logs, ...processes, ...missingRules, ...words],
   document: 'docs/field.md',
   text: results => `<!-- Written by \`npm run field -- --write-docs\`; do not edit. -->
 
