@@ -12,11 +12,10 @@ interface Cause {
   readonly name: string
   readonly what: string
   /** Once the interfaces are there. */
-  readonly lack: (network: Network) => void
-  readonly mend: (network: Network) => void
+  readonly lack: (network: Network, server: Child) => unknown
+  readonly mend: (network: Network, stage: Stage) => unknown
   /** Who says it, and the words it must have. */
   readonly says: Partial<Record<Role, RegExp>>
-  readonly noServer?: boolean
 }
 
 const forwarding = (name: string, on: 0 | 1): string[] => ['sysctl', '-qw', `net.ipv4.conf.${name}.forwarding=${on}`]
@@ -53,15 +52,35 @@ const causes: readonly Cause[] = [
     says: { client: /packets from tuna do not leave this machine; a rule of its firewall drops them/u },
   },
   {
-    name: 'no-server',
-    what: "the server's machine is not there: nobody answers the client",
+    name: 'server-not-running',
+    what: 'the server does not run, and its machine drops what is for it',
+    lack: (_, server) => server.process.kill('SIGKILL'),
+    mend: (_, stage) => stage.start('server'),
+    says: { client: /packets leave by \S+ as 10\.71\.0\.1, and 10\.71\.0\.2 does not answer/u },
+  },
+  {
+    name: 'server-machine-off',
+    what: "the server's machine is switched off: its neighbours ask for it in vain",
+    lack: ({ a, b, vethA, vethB }) => {
+      b.command(['ip', 'link', 'set', vethB, 'arp', 'off'])
+      a.command(['ip', 'neighbour', 'flush', 'dev', vethA])
+    },
+    mend: ({ b, vethB }) => b.command(['ip', 'link', 'set', vethB, 'arp', 'on']),
+    says: { client: /10\.71\.0\.2 does not answer/u },
+  },
+  {
+    name: 'server-port-dropped',
+    what: "the firewall of the server's machine drops what comes for the port",
     lack: ({ b, vethB }) =>
       b.command([
         'nft',
-        `add chain inet lab deaf { type filter hook prerouting priority -300; iifname ${vethB} drop; }`,
+        `add chain inet lab deaf { type filter hook prerouting priority -300; iifname ${vethB} tcp dport ${ports.server} drop; }`,
       ]),
     mend: ({ b }) => b.command(['nft', 'delete chain inet lab deaf']),
-    says: { client: /packets leave by \S+ as 10\.71\.0\.1, and 10\.71\.0\.2 does not answer/u },
+    says: {
+      client: /packets leave by \S+ as 10\.71\.0\.1, and 10\.71\.0\.2 does not answer/u,
+      server: /port 4567 of 10\.71\.0\.2 is asked for, but nothing reaches tunb: .* another rule drops/u,
+    },
   },
   {
     name: 'server-dnat-missing',
@@ -122,7 +141,7 @@ export const missingRules: readonly Scenario[] = causes.map(({ name, what, lack,
   run: context =>
     Stage.with(context, async (stage, seen) => {
       const { client, server } = await stage.tunnel({ client: { remote: `${addresses.b.veth}:${ports.server}` } })
-      lack(stage.network)
+      lack(stage.network, server)
       const start = performance.now()
       const traffic = await stage.application()
       const asking = setInterval(() => traffic.send('anyone?'), 200)
@@ -142,7 +161,7 @@ export const missingRules: readonly Scenario[] = causes.map(({ name, what, lack,
         const causes = [client, server].flatMap(child => complaints(child).filter(isCause))
         seen.add(`${causes.length} causes are said`, causes.length === Object.keys(says).length)
       }
-      mend(stage.network)
+      await mend(stage.network, stage)
       clearInterval(asking)
       const came = await (await stage.application()).knock(15_000)
       seen.add(`mended: echo after ${seconds(came)}`, came !== undefined)
