@@ -66,7 +66,14 @@ const causes: readonly Cause[] = [
       a.command(['ip', 'neighbour', 'flush', 'dev', vethA])
     },
     mend: ({ b, vethB }) => b.command(['ip', 'link', 'set', vethB, 'arp', 'on']),
-    says: { client: /10\.71\.0\.2 does not answer/u },
+    says: { client: /nobody on wa\d+ answers for 10\.71\.0\.2; the server's machine is not there/u },
+  },
+  {
+    name: 'client-route-missing',
+    what: "the client's machine has no route to the server: its network is down",
+    lack: ({ a, vethA }) => a.command(['ip', 'route', 'delete', '10.71.0.0/24', 'dev', vethA]),
+    mend: ({ a, vethA }) => a.command(['ip', 'route', 'add', '10.71.0.0/24', 'dev', vethA, 'src', addresses.a.veth]),
+    says: { client: /this machine has no route to 10\.71\.0\.2; its network is not there/u },
   },
   {
     name: 'server-port-dropped',
