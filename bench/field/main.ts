@@ -11,11 +11,12 @@ import { legs } from './scenarios/legs.js'
 import { logs } from './scenarios/logs.js'
 import { packages } from './scenarios/packages.js'
 import { processes } from './scenarios/processes.js'
+import { signals } from './scenarios/signals.js'
 import { words } from './scenarios/words.js'
 
 await runCourse({
   name: 'field',
-  scenarios: [...devices, ...legs, ...flows, ...logs, ...processes, ...missingRules, ...packages, ...words],
+  scenarios: [...devices, ...legs, ...flows, ...logs, ...signals, ...processes, ...missingRules, ...packages, ...words],
   document: 'docs/field.md',
   text: results => `<!-- Written by \`npm run field -- --write-docs\`; do not edit. -->
 
