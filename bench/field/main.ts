@@ -4,16 +4,25 @@
  */
 import { resultTable } from '../checks/report.js'
 import { runCourse } from '../checks/runner.js'
+import { missingRules } from './scenarios/causes.js'
 import { devices } from './scenarios/devices.js'
 import { flows } from './scenarios/flows.js'
 import { interfaces } from './scenarios/interfaces.js'
 import { legs } from './scenarios/legs.js'
+import { logs } from './scenarios/logs.js'
+import { packages } from './scenarios/packages.js'
 import { processes } from './scenarios/processes.js'
+import { signals } from './scenarios/signals.js'
 import { words } from './scenarios/words.js'
 
 await runCourse({
   name: 'field',
-  scenarios: [...devices, ...interfaces, ...legs, ...flows, ...processes, ...words],
+  scenarios: [
+    ...[...devices, ...interfaces],
+    ...[...legs, ...flows],
+    ...[...logs, ...signals, ...processes],
+    ...[...missingRules, ...packages, ...words],
+  ],
   document: 'docs/field.md',
   text: results => `<!-- Written by \`npm run field -- --write-docs\`; do not edit. -->
 

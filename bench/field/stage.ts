@@ -1,7 +1,7 @@
 /** What a scenario of the field works with: both programs, a service, applications that send UDP, names, faults of the kernel. */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -32,6 +32,8 @@ export interface Start {
   env?: Readonly<Record<string, string>>
   /** Default: the role's side. */
   side?: Side
+  /** Its log does not come here: ours is ready when `fake-tcp status` can ask it. */
+  unheard?: boolean
 }
 
 const commands = {
@@ -167,19 +169,34 @@ export class Stage {
   /** Starts one end and does not wait for it. */
   launch(role: Role, start: Start = {}): Child {
     const side = start.side ?? (role === 'client' ? this.network.a : this.network.b)
-    return this.run(side, [...(start.before ?? []), ...this.command(role, start)], start.env)
+    const command = [...(start.before ?? []), ...this.command(role, start)]
+    return this.run(side, command, { RUNTIME_DIRECTORY: this.folder, ...start.env })
   }
 
   /** Starts one end and waits until it works. */
   async start(role: Role, start: Start = {}): Promise<Child> {
     const child = this.launch(role, start)
     if (this.kind === 'ours') {
-      await child.until(() => child.stderr.includes(`${role} is ready`), 'readiness', readySeconds)
+      const isReady = start.unheard
+        ? () => existsSync(join(this.folder, `${role}-${child.pid}.sock`))
+        : () => child.stderr.includes(`${role} is ready`)
+      await child.until(isReady, 'readiness', readySeconds)
     } else {
       await child.until(() => child.hasInterface(start.tun ?? usual[role].tun), 'TUN device', readySeconds)
       await sleep(settleMs)
     }
     return child
+  }
+
+  /** Whether the TUN interface of an end is there; some programs of a scenario are not our own children. */
+  hasTun(role: Role): boolean {
+    const side = role === 'client' ? this.network.a : this.network.b
+    try {
+      side.command(['sh', '-c', `grep -q '${usual[role].tun}:' /proc/net/dev`])
+      return true
+    } catch {
+      return false
+    }
   }
 
   /** A service that echoes, behind the server or elsewhere. `host`: 127.0.0.1, ::1. */

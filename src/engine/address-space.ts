@@ -13,6 +13,15 @@ const found = (file: string, pattern: RegExp): number | undefined => {
   return digits === undefined ? undefined : Number(digits)
 }
 
+const inMiB = (bytes: number): number => Math.ceil(bytes / MiB)
+
+/** Bytes of addresses that this process may have and has; undefined without a limit. */
+const addressSpace = (): { limit: number; used: number } | undefined => {
+  const limit = found('limits', /^Max address space\s+(\d+)/mu)
+  const used = found('status', /^VmSize:\s+(\d+)/mu)
+  return limit === undefined || used === undefined ? undefined : { limit, used: used * 1024 }
+}
+
 const tooSmall = (what: string): FakeTcpError =>
   new FakeTcpError(
     ErrorCode.MEMORY,
@@ -24,12 +33,11 @@ const tooSmall = (what: string): FakeTcpError =>
  * MEMORY.
  */
 export const checkAddressSpace = (workers: number): void => {
-  const limit = found('limits', /^Max address space\s+(\d+)/mu)
-  const used = found('status', /^VmSize:\s+(\d+)/mu)
-  if (limit === undefined || used === undefined) return
-  const needed = used * 1024 + workers * workerMiB * MiB
+  const space = addressSpace()
+  if (space === undefined) return
+  const { limit, used } = space
+  const needed = used + workers * workerMiB * MiB
   if (needed <= limit) return
-  const inMiB = (bytes: number): number => Math.ceil(bytes / MiB)
   throw tooSmall(
     `The process may have ${inMiB(limit)} MiB of addresses (ulimit -v), and ${workers} queue worker(s) need ${inMiB(needed)} MiB`,
   )
@@ -40,7 +48,12 @@ export const orTooSmall = <T>(allocate: () => T): T => {
   try {
     return allocate()
   } catch (error) {
-    if (error instanceof RangeError) throw tooSmall('There is not enough memory for the shared memory of the stack')
-    throw error
+    if (!(error instanceof RangeError)) throw error
+    const space = addressSpace()
+    const where =
+      space === undefined
+        ? ''
+        : ` (${inMiB(space.used)} of the ${inMiB(space.limit)} MiB of addresses are in use that this process may have, ulimit -v)`
+    throw tooSmall(`There is not enough memory for the shared memory of the stack${where}`)
   }
 }

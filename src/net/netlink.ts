@@ -17,6 +17,7 @@ const Type = {
   getAddress: 22,
   newRoute: 24,
   getRoute: 26,
+  getNeighbour: 30,
 } as const
 const Control = { error: 2, done: 3 } as const
 const Flag = { request: 1, acknowledge: 4, exclusive: 0x200, create: 0x400, dump: 0x300 } as const
@@ -24,11 +25,15 @@ const LinkAttribute = { name: 3, mtu: 4 } as const
 const AddressAttribute = { address: 1, local: 2 } as const
 const RouteAttribute = { destination: 1, outInterface: 4, gateway: 5, source: 7, metrics: 8, via: 18 } as const
 const metricMtu = 2
+const neighbourDestination = 1
+/** Nobody has answered yet (NUD_INCOMPLETE), or in time (NUD_FAILED). */
+const unanswered = 0x01 | 0x20
 
 const headerBytes = 16
 const linkBytes = 16
 const addressBytes = 8
 const routeBytes = 12
+const neighbourBytes = 12
 
 const inet = 2
 const inet6 = 10
@@ -72,6 +77,8 @@ export interface Route {
   readonly prefixLength: number
   /** Whether the next hop is a router. */
   readonly gateway: boolean
+  /** Whom they are handed to on that interface. */
+  readonly hop: Uint8Array
   /** The route's own MTU in bytes; 0: the interface's holds. */
   readonly mtu: number
 }
@@ -88,6 +95,10 @@ class Reply {
 
   byte(at: number): number {
     return this.#view.getUint8(at)
+  }
+
+  half(at: number): number {
+    return this.#view.getUint16(at, little)
   }
 
   word(at: number): number {
@@ -168,13 +179,25 @@ export class Netlink {
     if (reply === undefined) return undefined
     const { outInterface, gateway, via, metrics } = RouteAttribute
     const mtu = attributes(reply.attribute(metrics) ?? new Uint8Array(0)).find(([type]) => type === metricMtu)?.[1]
+    // RTA_VIA has the family before the address: a router of the other family.
+    const router = reply.attribute(gateway) ?? reply.attribute(via)?.subarray(2)
     return {
       type: reply.byte(7),
       index: reply.number(outInterface),
       prefixLength: reply.byte(1),
-      gateway: (reply.attribute(gateway) ?? reply.attribute(via)) !== undefined,
+      gateway: router !== undefined,
+      hop: router ?? address,
       mtu: mtu === undefined ? 0 : viewOf(mtu).getUint32(0, little),
     }
+  }
+
+  /** Whether the kernel asks in vain on this interface who `address` is. */
+  isUnanswered(index: number, address: Uint8Array): boolean {
+    const { messages } = this.#ask(Type.getNeighbour, Flag.dump, new Uint8Array(neighbourBytes), neighbourBytes)
+    return messages.some(reply => {
+      const destination = reply.attribute(neighbourDestination) ?? new Uint8Array(0)
+      return reply.word(4) === index && (reply.half(8) & unanswered) !== 0 && Buffer.compare(destination, address) === 0
+    })
   }
 
   /** Puts back the route to `peer` that the kernel made with a point-to-point address. 0 or -errno (-EEXIST: it is there). */

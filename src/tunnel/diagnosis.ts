@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { fromBytes } from '../engine/address.js'
 import type { StackOptions } from '../engine/options.js'
 import type { Stack } from '../engine/stack.js'
 import { HandshakeSniffer, type Sniffed } from '../net/handshake-sniffer.js'
-import { Netlink } from '../net/netlink.js'
+import { Netlink, RouteType } from '../net/netlink.js'
 
 /** How often a look is taken. */
 const lookMs = 1_000
@@ -65,6 +66,13 @@ export class ClientDiagnosis extends Diagnosis {
   /** Since when connections have been asked for, and none came about. */
   #since: number | undefined
   #said = false
+  readonly #remotes: () => readonly Uint8Array[]
+
+  /** `remotes`: the server's addresses, as far as they are known. */
+  constructor(stack: Stack, log: Log, port: number, remotes: () => readonly Uint8Array[]) {
+    super(stack, log, port)
+    this.#remotes = remotes
+  }
 
   protected override look(): void {
     const { connectsBegun = 0, connectsDone = 0 } = this.stack.stats().total.traffic
@@ -104,10 +112,14 @@ export class ClientDiagnosis extends Diagnosis {
       return `packets leave by ${nameOf(index)} as ${source.text}, and ${destination.text} does not answer; the server is not there, or a firewall on the way drops them`
     }
     if (!forwards(device)) return forwardingOff(device)
+    const noWay = this.#remotes()
+      .map(wayMissing)
+      .find(cause => cause !== undefined)
+    if (noWay !== undefined) return noWay
     if (this.sniffer === undefined) {
       return `the server does not answer, or this machine does not forward and masquerade what comes from ${device}`
     }
-    return `packets from ${device} do not leave this machine; a rule of its firewall drops them, or there is no route`
+    return `packets from ${device} do not leave this machine; a rule of its firewall drops them`
   }
 }
 
@@ -165,6 +177,21 @@ const withNetlink = <T>(ask: (netlink: Netlink) => T): T => {
 }
 
 const nameOf = (index: number): string => withNetlink(netlink => netlink.link(index)?.name) ?? `interface ${index}`
+
+const nowhere: readonly number[] = [RouteType.blackhole, RouteType.unreachable, RouteType.prohibit]
+
+/** Why this machine has nobody to hand packets for `remote` to; undefined when it has. */
+const wayMissing = (remote: Uint8Array): string | undefined =>
+  withNetlink(netlink => {
+    const route = netlink.route(remote)
+    const { text } = fromBytes(remote)
+    if (route === undefined || nowhere.includes(route.type))
+      return `this machine has no route to ${text}; its network is not there, or a route is missing`
+    if (route.type !== RouteType.unicast || !netlink.isUnanswered(route.index, route.hop)) return undefined
+    const name = netlink.link(route.index)?.name
+    if (!route.gateway) return `nobody on ${name} answers for ${text}; the server's machine is not there`
+    return `nobody on ${name} answers for ${fromBytes(route.hop).text}, the router towards ${text}; it is not there, or the route is wrong`
+  })
 
 /** Whether the kernel forwards what comes in by an interface. */
 const forwards = (name: string): boolean => {

@@ -109,6 +109,8 @@ const queuesOf = ({ tun }: TunnelOptions): number => tun?.descriptors?.length ??
 
 interface Remote {
   readonly data: RemoteData
+  /** As they are known now. */
+  addresses(): readonly Uint8Array[]
   describe(): string
   close(): void
 }
@@ -120,7 +122,13 @@ const findRemote = async (options: TunnelOptions, families: readonly (4 | 6)[]):
   const { host, port } = parseEndpoint(options.remote, '--remote')
   const literal = literalRemote(options)
   if (literal !== undefined) {
-    return { data: { port, addresses: [literal] }, describe: () => describeUdp(literal, port), close: () => {} }
+    const addresses = [literal]
+    return {
+      data: { port, addresses },
+      addresses: () => addresses.map(({ bytes }) => bytes),
+      describe: () => describeUdp(literal, port),
+      close: () => {},
+    }
   }
   const { logger } = options
   const name = await NameKeeper.open({ host, families, ...(logger && { logger }) })
@@ -128,7 +136,12 @@ const findRemote = async (options: TunnelOptions, families: readonly (4 | 6)[]):
     const addresses = name.addresses.map(({ bytes }) => fromBytes(bytes).text).join(', ')
     return `${host}:${port} (${addresses === '' ? 'not resolved yet' : addresses})`
   }
-  return { data: { port, addresses: name.addresses, channel: name.channel }, describe, close: () => name.close() }
+  return {
+    data: { port, addresses: name.addresses, channel: name.channel },
+    addresses: () => name.addresses.map(({ bytes }) => bytes),
+    describe,
+    close: () => name.close(),
+  }
 }
 
 interface ServiceModule {
@@ -162,7 +175,9 @@ const start = async (
     checkHasFamily(stack, service.reaches)
     // What listens to the machine's interfaces is opened while that is allowed.
     if (logger !== undefined && service.port !== undefined) new ServerDiagnosis(stack, logger, service.port)
-    if (logger !== undefined && service.port === undefined) new ClientDiagnosis(stack, logger, remote.data.port)
+    if (logger !== undefined && service.port === undefined) {
+      new ClientDiagnosis(stack, logger, remote.data.port, remote.addresses)
+    }
     if (options.user !== undefined) becomeUser(options.user)
     await stack.serve(service.port, new URL(`./${service.module}.js`, import.meta.url), { workerData: data })
     sayLimit(options, limit)

@@ -1,5 +1,6 @@
 /** rtnetlink against what `ip` has made. Runs in a private network namespace. */
 import { spawnSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { parseAddress } from '../../src/engine/address.js'
@@ -76,6 +77,22 @@ t.test('routes that match', async t => {
   t.equal(netlink.route(bytes('192.0.2.1')), undefined)
   ip('route', 'add', 'default', 'via', '10.1.0.2')
   t.match(netlink.route(bytes('192.0.2.1')), { prefixLength: 0, gateway: true })
+})
+
+t.test('the next hop, and whether it answers', async t => {
+  ip('link', 'set', 'right', 'arp', 'off')
+  ip('address', 'add', '10.4.0.1/24', 'dev', 'left')
+  t.same(netlink.route(bytes('10.4.0.7'))?.hop, bytes('10.4.0.7'))
+  t.same(netlink.route(bytes('10.2.3.4'))?.hop, bytes('10.1.0.2'))
+  t.notOk(netlink.isUnanswered(left, bytes('10.4.0.7')), 'nobody has asked')
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  socket.on('error', () => {})
+  socket.send('anyone?', 9, '10.4.0.7')
+  while (!netlink.isUnanswered(left, bytes('10.4.0.7'))) await sleep(5)
+  t.notOk(netlink.isUnanswered(left + 1, bytes('10.4.0.7')), 'on that interface')
+  t.notOk(netlink.isUnanswered(left, bytes('10.4.0.8')), 'that one')
+  ip('address', 'delete', '10.4.0.1/24', 'dev', 'left')
 })
 
 t.test('what the first hop takes', async t => {

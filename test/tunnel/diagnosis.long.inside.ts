@@ -44,6 +44,28 @@ const cases: readonly Case[] = [
     client: /packets from tuna do not leave this machine; a rule of its firewall drops them/u,
   },
   {
+    name: 'the server’s machine is not there',
+    breakIt: ({ a, b, vethA, vethB }) => {
+      b.command(['ip', 'link', 'set', vethB, 'arp', 'off'])
+      a.command(['ip', 'neighbour', 'flush', 'dev', vethA])
+    },
+    client: /nobody on wa\d+ answers for 10\.71\.0\.2; the server's machine is not there/u,
+  },
+  {
+    name: 'there is no route to the server',
+    breakIt: ({ a, vethA }) => a.command(['ip', 'route', 'delete', '10.71.0.0/24', 'dev', vethA]),
+    client: /this machine has no route to 10\.71\.0\.2; its network is not there/u,
+  },
+  {
+    name: 'the router towards the server is not there',
+    breakIt: ({ a, vethA }) => {
+      a.command(['ip', 'route', 'delete', '10.71.0.0/24', 'dev', vethA])
+      a.command(['ip', 'route', 'add', '10.71.0.99', 'dev', vethA])
+      a.command(['ip', 'route', 'add', '10.71.0.0/24', 'via', '10.71.0.99', 'src', addresses.a.veth])
+    },
+    client: /nobody on wa\d+ answers for 10\.71\.0\.99, the router towards 10\.71\.0\.2/u,
+  },
+  {
     name: 'there is no server',
     breakIt: () => {},
     server: false,
