@@ -143,8 +143,12 @@ export class Stage {
     this.#undo.push(undo)
   }
 
-  run(side: Side, command: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
-    const name = command.slice(0, 3).join(' ')
+  run(
+    side: Side,
+    command: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    name = command.slice(0, 3).join(' '),
+  ): Child {
     const child = side.run(command, { name, seconds: limit, env: { RUST_LOG: 'info', ...env } })
     this.#children.push(child)
     return child
@@ -162,7 +166,7 @@ export class Stage {
   /** Starts one end and does not wait for it. */
   launch(role: Role, start: Start = {}): Child {
     const side = start.side ?? (role === 'client' ? this.network.a : this.network.b)
-    return this.run(side, [...(start.before ?? []), ...this.command(role, start)], start.env)
+    return this.run(side, [...(start.before ?? []), ...this.command(role, start)], start.env, role)
   }
 
   /** Starts one end and waits until it works. */
@@ -195,11 +199,11 @@ export class Stage {
     return { client: near, server: far }
   }
 
-  /** An application in A that sends to the client. */
-  async application(host = '127.0.0.1', port: number = ports.client): Promise<Application> {
+  /** An application in A that sends to the client; `from`: its own address. */
+  async application(host = '127.0.0.1', port: number = ports.client, from?: string): Promise<Application> {
     const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 })
     this.#sockets.push(socket)
-    socket.bind(0)
+    socket.bind(0, from)
     await once(socket, 'listening')
     return new Application(socket, host, port)
   }
@@ -232,6 +236,12 @@ export class Stage {
 
 /** How often a program has said this. */
 export const times = (child: Child, words: string | RegExp): number => child.stderr.split(words).length - 1
+
+/** What one of ours counted, once it has ended: reasons why datagrams or connections were lost. */
+export const lost = (child: Child): Readonly<Record<string, number>> => {
+  const last = child.stderr.trim().split('\n').at(-1) ?? ''
+  return last.includes('"dropped"') ? (JSON.parse(last) as { dropped: Record<string, number> }).dropped : {}
+}
 
 /** Lines of a program's log that warn or report an error. */
 export const complaints = (child: Child): string[] =>
