@@ -63,6 +63,8 @@ export class Seen {
 export class Application {
   /** What came back. */
   readonly received: string[] = []
+  /** 'address port' of who answered last. */
+  answeredBy = ''
   readonly #socket: Socket
   readonly #host: string
   readonly #port: number
@@ -71,7 +73,10 @@ export class Application {
     this.#socket = socket
     this.#host = host
     this.#port = port
-    socket.on('message', datagram => this.received.push(datagram.toString()))
+    socket.on('message', (datagram, { address, port }) => {
+      this.received.push(datagram.toString())
+      this.answeredBy = `${address} ${port}`
+    })
     // ECONNREFUSED and the like: what is missing is noticed by the scenario.
     socket.on('error', () => {})
   }

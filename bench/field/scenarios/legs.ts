@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { addresses, type Side } from '../../../src/lab/network.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
-import { crowd, expectServed } from '../crowd.js'
+import { ask, crowd, expectServed } from '../crowd.js'
 import { Service } from '../services.js'
 import { type Seen, Stage, seconds, times } from '../stage.js'
 
@@ -64,6 +64,7 @@ const serviceMoves: Scenario = {
         // A name that is gone is no reason to leave an address.
         service.close()
         move()
+        await ask(applications, 500)
         await Service.open(stage, second.a)
         await expectServed(seen, 'the name is gone and the service restarts', applications, 5_000)
       }
@@ -126,7 +127,7 @@ const sourceAddressLost: Scenario = {
       service.close()
       await Service.open(stage, second.a6)
       move(second.a6)
-      await expectServed(seen, 'over IPv6', applications)
+      await expectServed(seen, 'the name is an IPv6 address now', applications)
       swap(second.b6, 'fd72::3')
       await expectServed(seen, 'another IPv6 address', applications)
       expectSame(stage, seen, server.stderr, applications.length + 1)
