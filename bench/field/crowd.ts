@@ -1,5 +1,7 @@
 /** Many applications beside one client. */
+import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ports } from '../ends.js'
 import type { Application, Seen, Stage } from './stage.js'
 import { seconds } from './stage.js'
 
@@ -53,4 +55,55 @@ export const chatter = (stage: Stage, applications: readonly Application[], perS
   const end = () => clearInterval(timer)
   stage.finally(end)
   return end
+}
+
+/** As a program that asks a name server: a socket for one question, which is repeated twice when no answer comes. */
+const askOnce = async (from: string): Promise<number | undefined> => {
+  const tries = 3
+  const patienceMs = 1_000
+  const socket = createSocket('udp4')
+  socket.on('error', () => {})
+  const start = performance.now()
+  try {
+    return await new Promise(resolve => {
+      let left = tries
+      let timer: NodeJS.Timeout
+      const next = (): void => {
+        if (left-- === 0) resolve(undefined)
+        else {
+          socket.send('question', ports.client, '127.0.0.1')
+          timer = setTimeout(next, patienceMs)
+        }
+      }
+      socket.on('message', () => {
+        clearTimeout(timer)
+        resolve(performance.now() - start)
+      })
+      socket.bind(0, from, next)
+    })
+  } finally {
+    socket.close()
+  }
+}
+
+export interface Answers {
+  readonly answered: number
+  /** By the first question: less than a second. */
+  readonly first: number
+}
+
+let asked = 0
+
+/** So many sources that were never there before, one question each, at this rate. */
+export const askFromNew = async (sources: number, perSecond: number): Promise<Answers> => {
+  const all: Promise<number | undefined>[] = []
+  const start = performance.now()
+  for (; all.length < sources; await sleep(5)) {
+    const due = Math.min(sources, ((performance.now() - start) / 1_000) * perSecond)
+    // Addresses from 127.1.0.1 on: a port that is used again is another source all the same.
+    for (; all.length < due; asked++)
+      all.push(askOnce(`127.${1 + (asked >> 14)}.${(asked >> 7) & 127}.${1 + (asked & 127)}`))
+  }
+  const answers = (await Promise.all(all)).filter(ms => ms !== undefined)
+  return { answered: answers.length, first: answers.filter(ms => ms < 1_000).length }
 }

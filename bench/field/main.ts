@@ -9,13 +9,14 @@ import { devices } from './scenarios/devices.js'
 import { early } from './scenarios/early.js'
 import { flows } from './scenarios/flows.js'
 import { legs } from './scenarios/legs.js'
+import { limits } from './scenarios/limits.js'
 import { processes } from './scenarios/processes.js'
 import { udp } from './scenarios/udp.js'
 import { words } from './scenarios/words.js'
 
 await runCourse({
   name: 'field',
-  scenarios: [...devices, ...legs, ...early, ...kinds, ...udp, ...flows, ...processes, ...words],
+  scenarios: [...devices, ...legs, ...early, ...kinds, ...udp, ...flows, ...limits, ...processes, ...words],
   document: 'docs/field.md',
   text: results => `<!-- Written by \`npm run field -- --write-docs\`; do not edit. -->
 
