@@ -244,8 +244,8 @@ export const times = (child: Child, words: string | RegExp): number => child.std
 
 /** What one of ours counted, once it has ended: reasons why datagrams or connections were lost. */
 export const lost = (child: Child): Readonly<Record<string, number>> => {
-  const last = child.stderr.trim().split('\n').at(-1) ?? ''
-  return last.includes('"dropped"') ? (JSON.parse(last) as { dropped: Record<string, number> }).dropped : {}
+  const line = child.stderr.split('\n').find(each => each.endsWith('"msg":"stopped"}'))
+  return line === undefined ? {} : (JSON.parse(line) as { dropped: Record<string, number> }).dropped
 }
 
 /** Lines of a program's log that warn or report an error. */

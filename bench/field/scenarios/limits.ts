@@ -1,4 +1,5 @@
 /** Many connections, and a machine that has little for them. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../../src/lab/child.js'
 import { addresses } from '../../../src/lab/network.js'
 import type { Scenario } from '../../checks/scenario.js'
@@ -45,6 +46,9 @@ const fewPorts: Scenario = {
 /** How many sources there were at once, and how many come after them, in a second. */
 const dns = { first: 900, later: 4_000, perSecond: 150 } as const
 
+/** Who was silent for less never makes room. */
+const busyMs = 6_000
+
 const manySources: Scenario = {
   name: 'many-sources',
   what: 'questions as to a name server, each from a new source: 900 at once, then 150 a second, while the server may have 1,100 descriptors',
@@ -68,7 +72,9 @@ const manySources: Scenario = {
         )
       }
       await round('at once', dns.first, 1_000)
+      if (!server.running) return seen.add(`the server ended: ${await server.ended}`, false)
       const before = residentMiB(server)
+      await sleep(busyMs)
       await round('later', dns.later, dns.perSecond)
       if (!server.running) return seen.add(`the server ended: ${await server.ended}`, false)
       const more = residentMiB(server) - before
