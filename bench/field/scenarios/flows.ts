@@ -79,4 +79,47 @@ const serverRestart: Scenario = {
     }),
 }
 
-export const flows: readonly Scenario[] = [refusedAtOnce, serverRestart]
+/** Networks of other servers: kernel's end .1, theirs .2. */
+const networks = ['192.168.203', '192.168.204'] as const
+
+const serverMoves: Scenario = {
+  name: 'server-moves',
+  what: "the tunnel server's name moves: first the old server ends, then it is out of reach without a word",
+  bar: 'the client finds it: within 12 s, and within 25 s with `--keepalive 2`',
+  phantun: true,
+  // The second move takes as long as a silent peer is given.
+  long: true,
+  run: context =>
+    Stage.with(context, async (stage, seen) => {
+      const { network, kind } = stage
+      const { before, move } = stage.hosts('tunnel.test')
+      for (const each of networks) network.a.command(['ip', 'route', 'add', `${each}.0/24`, 'via', addresses.b.veth])
+      const start = async (tun: string, net: string): Promise<void> => {
+        const flags = ['--tun-local', `${net}.1`, '--tun-peer', `${net}.2`, '-4']
+        await stage.start('server', { remote: toService, tun, flags })
+        move(`${net}.2`)
+      }
+      const limitMs = (whole: number) => (kind === 'ours' ? whole : 10_000)
+      move(addresses.b.tunPeer)
+      await Service.open(stage, addresses.a.veth)
+      const flags = kind === 'ours' ? ['--keepalive', '2'] : []
+      const [first] = await Promise.all([
+        stage.start('server', { remote: toService }),
+        stage.start('client', { remote: `tunnel.test:${ports.server}`, before, flags }),
+      ])
+      const applications = await crowd(stage, 5)
+      if (!(await expectServed(seen, 'served', applications))) return
+      await first.stop()
+      await start('tunc', networks[0])
+      await expectServed(seen, 'the old server has ended', applications, limitMs(12_000))
+
+      // Nothing gets there any more, and nobody says so.
+      const route = `${networks[0]}.0/24`
+      stage.finally(() => network.a.command(['ip', 'route', 'delete', 'blackhole', route]))
+      network.a.command(['ip', 'route', 'replace', 'blackhole', route])
+      await start('tund', networks[1])
+      await expectServed(seen, 'is out of reach', applications, limitMs(25_000))
+    }),
+}
+
+export const flows: readonly Scenario[] = [refusedAtOnce, serverRestart, serverMoves]

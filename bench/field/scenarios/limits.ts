@@ -4,7 +4,7 @@ import type { Child } from '../../../src/lab/child.js'
 import { addresses } from '../../../src/lab/network.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
-import { askFromNew, crowd, expectServed } from '../crowd.js'
+import { askFromNew, chatter, crowd, expectServed } from '../crowd.js'
 import { Service } from '../services.js'
 import { lost, residentMiB, Stage } from '../stage.js'
 
@@ -87,4 +87,43 @@ const manySources: Scenario = {
     }),
 }
 
-export const limits: readonly Scenario[] = [fewPorts, manySources]
+const serverFull: Scenario = {
+  name: 'server-full',
+  what: 'a server with `--max-flows 2` and two applications that talk all the time; four others send 2,000 datagrams a second for six seconds, then the two fall silent',
+  bar: 'the two are served meanwhile; the others make few attempts and lines, and are served once there is room, two at a time',
+  phantun: false,
+  // Nobody makes room before five seconds of silence.
+  long: true,
+  run: context =>
+    Stage.with(context, async (stage, seen) => {
+      await Service.open(stage, addresses.a.veth)
+      const [server, client] = await Promise.all([
+        stage.start('server', { remote: toService, flags: ['--max-flows', '2'] }),
+        stage.start('client'),
+      ])
+      const talkers = await crowd(stage, 2)
+      if (!(await expectServed(seen, 'two are served', talkers))) return
+      const talk = chatter(stage, talkers, 20)
+      const others = await crowd(stage, 4)
+      const send = chatter(stage, others, 500)
+      await sleep(6_000)
+      send()
+      await expectServed(seen, 'the two meanwhile', talkers, 1_000)
+      const came = others.filter(({ received }) => received.length > 0).length
+      seen.add(`${came} others`, came === 0)
+      talk()
+      await expectServed(seen, 'two of the others, once the first are silent', others.slice(0, 2), 15_000)
+      // Another worker makes room with its next look, once a second.
+      await sleep(2_500)
+      await Promise.all([client.stop(), server.stop()])
+      const { flowRefused = 0, flowEvicted = 0 } = lost(server)
+      seen.add(
+        `${flowRefused} refused, ${flowEvicted} made room`,
+        flowRefused <= 10 * others.length && flowEvicted >= 1,
+      )
+      const lines = server.stderr.split('\n').filter(line => line.includes('of --max-flows are in use')).length
+      seen.add(`${lines} lines`, lines >= 1 && lines <= 5)
+    }),
+}
+
+export const limits: readonly Scenario[] = [serverFull, fewPorts, manySources]
