@@ -4,22 +4,26 @@
  */
 import { resultTable } from '../checks/report.js'
 import { runCourse } from '../checks/runner.js'
+import { kinds } from './scenarios/addresses.js'
 import { missingRules } from './scenarios/causes.js'
 import { devices } from './scenarios/devices.js'
+import { early } from './scenarios/early.js'
 import { flows } from './scenarios/flows.js'
 import { interfaces } from './scenarios/interfaces.js'
 import { legs } from './scenarios/legs.js'
+import { limits } from './scenarios/limits.js'
 import { logs } from './scenarios/logs.js'
 import { packages } from './scenarios/packages.js'
 import { processes } from './scenarios/processes.js'
 import { signals } from './scenarios/signals.js'
+import { udp } from './scenarios/udp.js'
 import { words } from './scenarios/words.js'
 
 await runCourse({
   name: 'field',
   scenarios: [
     ...[...devices, ...interfaces],
-    ...[...legs, ...flows],
+    ...[...legs, ...early, ...kinds, ...udp, ...flows, ...limits],
     ...[...logs, ...signals, ...processes],
     ...[...missingRules, ...packages, ...words],
   ],

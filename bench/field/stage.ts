@@ -65,6 +65,8 @@ export class Seen {
 export class Application {
   /** What came back. */
   readonly received: string[] = []
+  /** 'address port' of who answered last. */
+  answeredBy = ''
   readonly #socket: Socket
   readonly #host: string
   readonly #port: number
@@ -73,7 +75,10 @@ export class Application {
     this.#socket = socket
     this.#host = host
     this.#port = port
-    socket.on('message', datagram => this.received.push(datagram.toString()))
+    socket.on('message', (datagram, { address, port }) => {
+      this.received.push(datagram.toString())
+      this.answeredBy = `${address} ${port}`
+    })
     // ECONNREFUSED and the like: what is missing is noticed by the scenario.
     socket.on('error', () => {})
   }
@@ -150,8 +155,12 @@ export class Stage {
     await Promise.all(this.#children.splice(0).map(child => child.stop()))
   }
 
-  run(side: Side, command: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
-    const name = command.slice(0, 3).join(' ')
+  run(
+    side: Side,
+    command: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    name = command.slice(0, 3).join(' '),
+  ): Child {
     const child = side.run(command, { name, seconds: limit, env: { RUST_LOG: 'info', ...env } })
     this.#children.push(child)
     return child
@@ -170,7 +179,7 @@ export class Stage {
   launch(role: Role, start: Start = {}): Child {
     const side = start.side ?? (role === 'client' ? this.network.a : this.network.b)
     const command = [...(start.before ?? []), ...this.command(role, start)]
-    return this.run(side, command, { RUNTIME_DIRECTORY: this.folder, ...start.env })
+    return this.run(side, command, { RUNTIME_DIRECTORY: this.folder, ...start.env }, role)
   }
 
   /** Starts one end and waits until it works. */
@@ -217,11 +226,11 @@ export class Stage {
     return { client: near, server: far }
   }
 
-  /** An application in A that sends to the client. */
-  async application(host = '127.0.0.1', port: number = ports.client): Promise<Application> {
+  /** An application in A that sends to the client; `from`: its own address. */
+  async application(host = '127.0.0.1', port: number = ports.client, from?: string): Promise<Application> {
     const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 })
     this.#sockets.push(socket)
-    socket.bind(0)
+    socket.bind(0, from)
     await once(socket, 'listening')
     return new Application(socket, host, port)
   }
@@ -254,6 +263,12 @@ export class Stage {
 
 /** How often a program has said this. */
 export const times = (child: Child, words: string | RegExp): number => child.stderr.split(words).length - 1
+
+/** What one of ours counted, once it has ended: reasons why datagrams or connections were lost. */
+export const lost = (child: Child): Readonly<Record<string, number>> => {
+  const line = child.stderr.split('\n').find(each => each.endsWith('"msg":"stopped"}'))
+  return line === undefined ? {} : (JSON.parse(line) as { dropped: Record<string, number> }).dropped
+}
 
 /** Lines of a program's log that warn or report an error. */
 export const complaints = (child: Child): string[] =>

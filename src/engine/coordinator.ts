@@ -102,6 +102,7 @@ export class Coordinator {
   /** Made for the first listener, where there can be one. */
   #floodFilter: FloodFilter | undefined
   #nextQueue = 0
+  #ending = false
   #closing = false
 
   constructor(device: Device, { address4, address6, mtuTo }: StackPlace, options: StackOptions) {
@@ -245,12 +246,22 @@ export class Coordinator {
     this.#gone.push(slot, generation, end)
   }
 
+  /**
+   * The end is near: packets of no connection are not answered any more. Who asks now is to ask again, for another program may be about
+   * to listen here; that nothing listens is not for us to say.
+   */
+  fallSilent(): void {
+    clearTimeout(this.#quiet)
+    this.#ending = true
+    Atomics.store(this.memory.switches, Switch.answering, 0)
+  }
+
   /** Ends every connection, stops the workers, closes every descriptor but the device's. */
   async close(): Promise<void> {
+    this.fallSilent()
     this.#closing = true
     clearInterval(this.#keepAlive)
     clearInterval(this.#lookout)
-    clearTimeout(this.#quiet)
     this.#floodFilter?.close()
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#handshakes.abandonAll(closed)
@@ -272,7 +283,7 @@ export class Coordinator {
   /** From now on packets of no connection are answered. */
   #answer(): void {
     clearTimeout(this.#quiet)
-    Atomics.store(this.memory.switches, Switch.answering, 1)
+    if (!this.#ending) Atomics.store(this.memory.switches, Switch.answering, 1)
   }
 
   /** Any thread may have found that the kernel refuses what it took at the start; that is said once. */

@@ -205,6 +205,7 @@ export class Stack implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#surroundings?.close()
     this.#sockets.flush()
+    this.#coordinator.fallSilent()
     await Promise.all([...this.#listeners].map(listener => listener.close()))
     await this.#coordinator.close()
     this.#coordinator.device.close()

@@ -314,7 +314,8 @@ export class Inbound {
 
   /** RST|ACK that a real TCP would understand too: it acknowledges the payload, and one for SYN or FIN. */
   #refuse(s: Segment, now: number, seq: number): void {
-    // The listener that this packet is for may be there in a moment: its peer must not hear that there is none.
+    // The listener that this packet is for may be there in a moment, here or, when we end, in the program after us: its peer must not
+    // hear that there is none.
     if (Atomics.load(this.#memory.switches, Switch.answering) === 0) {
       this.#counters[Counter.notYetListening] += 1
       return

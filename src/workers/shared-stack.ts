@@ -45,7 +45,7 @@ export interface SharedStack {
 export const Switch = {
   /** Number of the error with which the kernel refused virtio-net headers that ask for something; 0: it takes them. */
   headersRefused: 0,
-  /** 1 once packets of no connection are answered. */
+  /** 1 while packets of no connection are answered: not at the beginning, and not at the end. */
   answering: 1,
   words: 2,
 } as const

@@ -173,3 +173,14 @@ t.test('a SYN on a connection that stands', async t => {
   t.equal(text(await socket.recv()), 'yes')
   await established(stack)
 })
+
+t.test('who asks while the stack closes hears nothing', async t => {
+  const { stack, peer } = await openRaw(t)
+  stack.listen(80)
+  await greet(peer, 80)
+  const closing = stack.close()
+  for (let i = 0; i < 20; i++) peer.send({ sourcePort: 41_000 + i, destinationPort: 80, flags: SYN })
+  const answers = await peer.during(50)
+  await closing
+  t.same(answers, [], 'not that nothing listens there: another program may be about to')
+})
