@@ -82,9 +82,10 @@ try {
 }
 
 const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user']
-const [program, ...args] = runsPeers
-  ? ['unshare', ...user, '--net', process.execPath, course ?? main, ...options]
-  : [process.execPath, single ?? main, ...options]
+const [program, ...args] =
+  runsPeers || course !== undefined
+    ? ['unshare', ...user, '--net', process.execPath, course ?? main, ...options]
+    : [process.execPath, single ?? main, ...options]
 const child = spawn(program, args, {
   stdio: ['ignore', 'inherit', 'inherit'],
   env: { ...process.env, FAKE_TCP_LAB: readlinkSync('/proc/self/ns/net') },

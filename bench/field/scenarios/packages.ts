@@ -87,6 +87,47 @@ const unclosed = (ending: string): string => `
   clearTimeout(runner)
   ${ending}`
 
+/** What a program in TypeScript imports first. */
+const consumer = `
+  import { createVirtualLink, FakeTcpError, Stack, type StackOptions } from 'fake-tcp'
+  const [device] = createVirtualLink()
+  const options: StackOptions = { device, logger: console }
+  await using stack = await Stack.open(options)
+  try {
+    const socket = await stack.connect('192.0.2.1', 4567, { signal: AbortSignal.timeout(1_000) })
+    for await (const batch of socket.batches()) console.log(batch, stack.stats())
+  } catch (error) {
+    if (error instanceof FakeTcpError) console.log(error.code)
+  }`
+
+const types: Scenario = {
+  name: 'types',
+  what: "a TypeScript program that has neither Node.js's nor the logger's types and checks every declaration (`skipLibCheck: false`)",
+  bar: 'compiles',
+  phantun: false,
+  long: true,
+  run: context =>
+    Stage.with(context, async (stage, seen) => {
+      install(stage.folder)
+      writeFileSync(join(stage.folder, 'package.json'), '{ "type": "module" }')
+      writeFileSync(join(stage.folder, 'main.ts'), consumer)
+      const compilerOptions = {
+        ...{ module: 'nodenext', target: 'es2022', lib: ['es2022', 'dom', 'esnext.disposable'] },
+        ...{ strict: true, skipLibCheck: false, noEmit: true },
+      }
+      const project = join(stage.folder, 'tsconfig.json')
+      writeFileSync(project, JSON.stringify({ compilerOptions, files: ['main.ts'] }))
+      const compiler = [process.execPath, join(root, 'node_modules/typescript/bin/tsc')]
+      const child = stage.run(stage.network.a, [...compiler, '-p', project])
+      const code = await child.ended
+      const errors = child.stdout.split('\n').filter(line => line.includes('error TS'))
+      seen.add(
+        `${errors.length} errors${errors.length > 0 ? `: ${errors[0].replaceAll(stage.folder, '…')}` : ''}`,
+        code === 0,
+      )
+    }),
+}
+
 export const packages: readonly Scenario[] = [
   {
     name: 'addon-missing',
@@ -138,4 +179,5 @@ export const packages: readonly Scenario[] = [
         for (const each of context.short ? cases.slice(0, 2) : cases) await judge(each)
       }),
   },
+  types,
 ]
