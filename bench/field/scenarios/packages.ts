@@ -112,7 +112,7 @@ const types: Scenario = {
       writeFileSync(join(stage.folder, 'package.json'), '{ "type": "module" }')
       writeFileSync(join(stage.folder, 'main.ts'), consumer)
       const compilerOptions = {
-        ...{ module: 'nodenext', target: 'es2022', lib: ['es2022', 'dom', 'esnext.disposable'] },
+        ...{ module: 'nodenext', target: 'es2022', lib: ['es2022', 'dom'] },
         ...{ strict: true, skipLibCheck: false, noEmit: true },
       }
       const project = join(stage.folder, 'tsconfig.json')
