@@ -3,10 +3,10 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { addresses } from '../../src/lab/network.js'
 import { ports } from '../ends.js'
 import type { Stage } from './stage.js'
+import { until } from './wait.js'
 
 const bind = async (stage: Stage, socket: Socket, host: string, port: number): Promise<() => void> => {
   let open = true
@@ -47,11 +47,8 @@ export class Service {
   }
 
   /** Waits until this has come. */
-  async hears(text: string, patienceMs = 10_000): Promise<boolean> {
-    for (const end = performance.now() + patienceMs; performance.now() < end; await sleep(10)) {
-      if (this.received.includes(text)) return true
-    }
-    return false
+  hears(text: string): Promise<boolean> {
+    return until(() => this.received.includes(text), 10_000)
   }
 
   /** To the last one who asked. */

@@ -6,13 +6,11 @@ import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
 import { Resolver, Service } from '../services.js'
 import { complaints, type Seen, Stage, seconds, times } from '../stage.js'
+import { until } from '../wait.js'
 
 /** Waits until a program says this. */
 const says = async (seen: Seen, child: Child, words: string, patienceMs = 10_000): Promise<void> => {
-  for (const end = performance.now() + patienceMs; performance.now() < end; await sleep(20)) {
-    if (child.stderr.includes(words)) return
-  }
-  seen.add(`"${words}" is not said`, false)
+  if (!(await until(() => child.stderr.includes(words), patienceMs))) seen.add(`"${words}" is not said`, false)
 }
 
 /** The end of a program that is asked for it: within two seconds and with code 0. A busy machine may take a little longer. */
@@ -64,11 +62,12 @@ const namesLate: Scenario = {
       late.set('tunnel.test', addresses.b.tunPeer)
       late.silent = false
       const there = performance.now()
-      while (application.received.length < words.length && performance.now() - there < 20_000) await sleep(20)
+      await until(() => application.received.length >= words.length, 20_000)
       const came = application.received.join(' ')
       seen.add(`first datagrams after ${seconds(performance.now() - there)}: ${came}`, came === words.join(' '))
       if (kind === 'phantun') return
       for (const child of short ? [near] : [near, far]) {
+        await says(seen, child, 'of --remote resolves now')
         const said = [times(child, 'does not resolve'), times(child, 'of --remote resolves now')]
         seen.add(
           `said ${said.join(' and ')} times`,

@@ -1,11 +1,13 @@
 /** The way from the server to the UDP service changes, and the way back to the client's sources. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Child } from '../../../src/lab/child.js'
 import { addresses, type Side } from '../../../src/lab/network.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
 import { ask, crowd, expectServed } from '../crowd.js'
 import { Service } from '../services.js'
 import { type Seen, Stage, seconds, times } from '../stage.js'
+import { until } from '../wait.js'
 
 const name = 'service.test'
 const named = `${name}:${ports.far}`
@@ -25,9 +27,11 @@ const joinSecond = ({ network: { a, b, vethA, vethB } }: Stage): void => {
 }
 
 /** The server has accepted one connection for each application: none was replaced. */
-const expectSame = ({ kind }: Stage, seen: Seen, said: string, size: number): void => {
+const expectSame = async ({ kind }: Stage, seen: Seen, server: Child, size: number): Promise<void> => {
   if (kind === 'phantun') return
-  const accepted = said.split('"connection accepted"').length - 1
+  const count = () => times(server, '"connection accepted"')
+  await until(() => count() >= size)
+  const accepted = count()
   seen.add(accepted === size ? 'the same connections' : `${accepted} connections`, accepted === size)
 }
 
@@ -68,7 +72,7 @@ const serviceMoves: Scenario = {
         await Service.open(stage, second.a)
         await expectServed(seen, 'the name is gone and the service restarts', applications, 5_000)
       }
-      expectSame(stage, seen, server.stderr, applications.length)
+      await expectSame(stage, seen, server, applications.length)
     }),
 }
 
@@ -114,10 +118,10 @@ const sourceAddressLost: Scenario = {
       remove()
       service.answer('late')
       const start = performance.now()
-      while (!asker.received.includes('late') && performance.now() - start < 3_000) await sleep(10)
-      seen.add(`its loss: answered after ${seconds(performance.now() - start)}`, asker.received.includes('late'))
+      const answered = await until(() => asker.received.includes('late'), 3_000)
+      seen.add(`its loss: answered ${answered ? `after ${seconds(performance.now() - start)}` : 'never'}`, answered)
       service.silent = false
-      if (stage.short) return expectSame(stage, seen, server.stderr, applications.length + 1)
+      if (stage.short) return expectSame(stage, seen, server, applications.length + 1)
 
       b.command(['ip', 'route', 'add', 'prohibit', second.a])
       const prohibited = await applications[0].knock(1_500)
@@ -130,7 +134,7 @@ const sourceAddressLost: Scenario = {
       await expectServed(seen, 'the name is an IPv6 address now', applications)
       swap(second.b6, 'fd72::3')
       await expectServed(seen, 'another IPv6 address', applications)
-      expectSame(stage, seen, server.stderr, applications.length + 1)
+      await expectSame(stage, seen, server, applications.length + 1)
     }),
 }
 
@@ -164,10 +168,11 @@ const nobodyListens: Scenario = {
       }
       if (!ours) return
       const rounds = stage.short ? 1 : 2
+      await until(() => times(server, ' answers."') >= rounds * length)
       const [warned, heard] = [times(server, 'Nobody listens at'), times(server, ' answers."')]
       const right = warned === rounds * length && heard === rounds * length
       seen.add(`${warned} warnings and ${heard} all-clears for ${length} connections, ${rounds} times`, right)
-      expectSame(stage, seen, server.stderr, length)
+      await expectSame(stage, seen, server, length)
     }),
 }
 

@@ -36,6 +36,7 @@ const fewPorts: Scenario = {
           server = await stage.start('server', { remote })
         }
         await expectServed(seen, remote, await crowd(stage, short ? 60 : 300))
+        if (!server.running) seen.add(`the server ended: ${await server.ended}`, false)
         const other = stage.run(network.b, otherProgram)
         const sends = (await other.ended) === 0
         seen.add(`another program ${sends ? 'sends' : 'has no port'}`, sends)
