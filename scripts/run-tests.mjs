@@ -1,4 +1,4 @@
-// Runs compiled test files, each in a process of its own, as many at once as there are cores. Not by the runner of tap: that gives every
+// Runs compiled test files, each in a process of its own, several at once. Not by the runner of tap: that gives every
 // process and every worker thread of a test module hooks with a thread of their own, and most tests here start workers (a stack then takes
 // five times as long to open).
 import { spawn } from 'node:child_process'
@@ -93,7 +93,8 @@ export const runFiles = async (root, files) => {
       for (const name of Object.keys(sums)) sums[name] += counts[name]
     }
   }
-  await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, work))
+  // One more than there are cores: most tests wait for a part of their time.
+  await Promise.all(Array.from({ length: availableParallelism() + 1 }, work))
   mkdirSync(dirname(known), { recursive: true })
   writeFileSync(known, JSON.stringify(seconds))
   return sums
