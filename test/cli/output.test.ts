@@ -7,14 +7,10 @@ const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
 /** Runs a shell script in which `"$@"` is the program. */
 const run = (script: string, ...args: string[]) => {
-  const { status, stdout, stderr } = spawnSync(
-    'bash',
-    ['-c', script, 'bash', 'env', 'NODE_OPTIONS=', process.execPath, main, ...args],
-    {
-      encoding: 'utf8',
-      timeout: 30_000,
-    },
-  )
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', script, 'bash', process.execPath, main, ...args], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
   return { status, stdout, stderr }
 }
 

@@ -27,7 +27,7 @@ const open = (t: Test): string => {
 const find = (env: Record<string, string>): string => {
   const code = `import { findPlace, placesToLook } from '${url.href}'
     console.log([findPlace() ?? 'none', placesToLook().includes(findPlace()) ? 'seen' : 'not seen'].join(' '))`
-  const [program, ...args] = [...become, 'env', 'NODE_OPTIONS=', process.execPath, '--input-type=module', '-e', code]
+  const [program, ...args] = [...become, process.execPath, '--input-type=module', '-e', code]
   const names = { XDG_RUNTIME_DIR: '', RUNTIME_DIRECTORY: '' }
   const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', env: { ...process.env, ...names, ...env } })
   return (stdout + stderr).trim()

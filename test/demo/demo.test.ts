@@ -12,8 +12,6 @@ import * as ipv4 from '../../src/wire/ipv4.js'
 import * as tcp from '../../src/wire/tcp.js'
 import { type CapturedPacket, readPcap } from './read-pcap.js'
 
-/** `env` takes off what tap adds to the environment of every child: the demo's processes would write coverage, and as another user fail. */
-const node = ['env', '-u', 'NODE_OPTIONS', process.execPath]
 const main = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 const tun = '/dev/net/tun'
 
@@ -30,7 +28,7 @@ if (skip) t.comment(`skipped: ${skip}`)
 const start = (t: Test, ...options: string[]) => {
   const directory = t.testdir({ tmp: {} })
   const tmp = join(directory, 'tmp')
-  const child = spawn(node[0], [...node.slice(1), main, 'demo', ...options], {
+  const child = spawn(process.execPath, [main, 'demo', ...options], {
     cwd: directory,
     env: { ...process.env, TMPDIR: tmp },
   })
@@ -212,7 +210,7 @@ t.test(
   'a user who may not',
   { skip: !(readable && closed) && `${tun} is open to all, or this is not root` },
   async t => {
-    const run = spawnSync('setpriv', [...nobody, ...node, main, 'demo', '--no-capture'], { encoding: 'utf8' })
+    const run = spawnSync('setpriv', [...nobody, process.execPath, main, 'demo', '--no-capture'], { encoding: 'utf8' })
     t.equal(run.status, 1)
     t.equal(run.stdout, '')
     t.match(run.stderr, /^fake-tcp: This user may not open \/dev\/net\/tun: .*\.\n$/)
@@ -227,7 +225,7 @@ t.test('arguments', async t => {
     [['--capture', '/nowhere/at-all'], 'cannot be written (ENOENT)'],
   ] as const) {
     if (skip && options[0] !== '--size') continue
-    const run = spawnSync(node[0], [...node.slice(1), main, 'demo', ...options], { encoding: 'utf8' })
+    const run = spawnSync(process.execPath, [main, 'demo', ...options], { encoding: 'utf8' })
     t.equal(run.status, 2)
     t.match(run.stderr, sentence)
     t.notMatch(run.stderr, /^ +at /m, 'no stack')

@@ -3,9 +3,8 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 
 const index = fileURLToPath(new URL('../../src/index.js', import.meta.url))
-/** Without NODE_OPTIONS, in which the test runner asks every Node.js for module hooks: a thread more. */
 const prlimit = (limit: string, ...args: string[]) =>
-  spawnSync('env', ['-u', 'NODE_OPTIONS', 'prlimit', `--as=${limit}`, process.execPath, ...args], {
+  spawnSync('prlimit', [`--as=${limit}`, process.execPath, ...args], {
     encoding: 'utf8',
     timeout: 30_000,
   })

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { native } from '../../src/native.js'
+import { spawnFile } from '../support/spawn.js'
 
 const file = fileURLToPath(new URL('clock.long.inside.js', import.meta.url))
 const obstacle =
@@ -19,6 +20,6 @@ for (const [name, ms] of [
     // The child's clock starts so much ahead of ours that it gets there while the test runs, however long the start takes.
     const ahead = Math.floor((ms - native.clock()) / 1000) - 15
     const command = ['--time', '--monotonic', String(ahead), '--fork', process.execPath, ...process.execArgv, file]
-    await t.spawn('unshare', [...command, String(ms)])
+    await spawnFile(t, ['unshare', ...command, String(ms)])
   })
 }

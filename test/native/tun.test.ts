@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { spawnFile } from '../support/spawn.js'
 
 /** Why no device can be made in a network namespace of its own, if so. */
 const obstacle = (): string | false => {
@@ -15,9 +16,5 @@ const obstacle = (): string | false => {
 
 const skip = obstacle()
 if (skip) t.comment(`skipped: ${skip}`)
-t.spawn(
-  'unshare',
-  ['-n', process.execPath, ...process.execArgv, fileURLToPath(new URL('tun.inside.js', import.meta.url))],
-  { skip },
-  'in a network namespace',
-)
+const file = fileURLToPath(new URL('tun.inside.js', import.meta.url))
+spawnFile(t, ['unshare', '-n', process.execPath, ...process.execArgv, file], { skip }, 'in a network namespace')

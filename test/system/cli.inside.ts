@@ -179,7 +179,7 @@ t.test('a server that nobody reaches', async t => {
   const source = await UdpSource.open(t)
   for (const word of ['one', 'two', 'three']) source.send(word)
   await child.until(
-    () => /no handshake for[^]*did not answer|did not answer[^]*no handshake for/u.test(child.stderr),
+    () => ['no handshake for', 'did not answer'].every(words => child.stderr.includes(words)),
     'warnings',
     20,
   )

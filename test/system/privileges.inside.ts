@@ -36,8 +36,6 @@ const openDevice = [
 ]
 /** For this user root makes a folder below /run, which is to be nobody else's. */
 const ownRun = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /run && exec "$@"', 'sh']
-/** tap watches its children's children, and writes where nobody else may. */
-const env = { NODE_OPTIONS: '' }
 const local = ['--local', `${loopback[4]}:${ports.client}`]
 const remote = ['--remote', `${stackOfB[4]}:${ports.server}`]
 
@@ -67,7 +65,7 @@ const ready = (client: Child) => client.until(() => client.stderr.includes('clie
 t.test('an ordinary user with CAP_NET_ADMIN and nothing else', { skip }, async t => {
   const source = await open(t)
   const command = [...openDevice, ...asNobody(',+net_admin'), ...cli, 'client', ...local, ...remote, '--tun', tuns.a]
-  const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60, env }))
+  const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60 }))
   await ready(client)
   t.same([...privileges(client.pid)], [`${nobody} 0000000000001000 0000000000001000`])
   await knock(source, 'hello')
@@ -76,7 +74,7 @@ t.test('an ordinary user with CAP_NET_ADMIN and nothing else', { skip }, async t
 t.test('--user: no privilege at all once the interface is there', { skip }, async t => {
   const source = await open(t)
   const command = [...ownRun, ...cli, 'client', ...local, ...remote, '--tun', tuns.a, '--user', 'nobody']
-  const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60, env }))
+  const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60 }))
   await ready(client)
   t.same([...privileges(client.pid)], [`${nobody} 0000000000000000 0000000000000000`], 'every thread')
   await knock(source, 'hello')
@@ -84,7 +82,7 @@ t.test('--user: no privilege at all once the interface is there', { skip }, asyn
 
 t.test('--user: somebody who does not exist', async t => {
   const command = [...cli, 'client', ...local, ...remote, '--tun', tuns.a, '--user', 'no such user']
-  const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60, env }))
+  const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60 }))
   t.equal(await client.ended, 2)
   t.match(client.stderr, /There is no user "no such user"/u)
   t.notOk(readFileSync('/proc/self/net/dev', 'latin1').includes(tuns.a), 'and no interface is left')
@@ -112,7 +110,6 @@ t.test('an interface that root has opened, and a client without any privilege', 
     stdio: ['ignore', 'ignore', 'pipe', ...queues],
     timeout: 60_000,
     killSignal: 'SIGKILL',
-    env: { ...process.env, ...env },
   })
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', text => {
@@ -135,7 +132,7 @@ t.test('descriptors that are no TUN queues', async t => {
     ['99', /Descriptor 99 of --tun-fd is not an attached TUN queue \(EBADF\)/u],
   ] as const) {
     const command = [...cli, 'client', ...local, ...remote, '--tun-fd', fd]
-    const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60, env }))
+    const client = endWith(t, network.a.run(command, { name: 'client', seconds: 60 }))
     t.equal(await client.ended, 2)
     t.match(client.stderr, wanted)
   }

@@ -61,8 +61,7 @@ for (const [role, signal] of [
 ] as const) {
   t.test(`${signal} while a ${role} starts`, async t => {
     for (const delay of [0, 10, 20, 50, 100, 150, 200, 300, 500]) {
-      // What tap loads into its children takes signals too.
-      const command = ['env', '-u', 'NODE_OPTIONS', ...commandLine(role)]
+      const command = commandLine(role)
       const child = endWith(t, network.a.run(command, { name: role, seconds: 60 }))
       await child.until(() => takesSignals(child), 'its first line')
       await sleep(delay)

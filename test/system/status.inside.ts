@@ -18,9 +18,6 @@ t.teardown(() => stopAll().finally(() => rmSync(folder, { recursive: true })))
 /** Sockets are looked for in fewer places here. */
 const env = { TMPDIR: folder, XDG_RUNTIME_DIR: '', RUNTIME_DIRECTORY: '' }
 
-/** tap loads into all children what writes where an ordinary user may not. */
-const plain = ['env', 'NODE_OPTIONS=']
-
 /** A machine's own /run, and whoever runs there: instances of other tests are not seen. */
 const openMachine = async (t: Test, { readOnly = false } = {}) => {
   const mount = `mount -t tmpfs ${readOnly ? '-o ro ' : ''}none /run && exec cat`
@@ -32,13 +29,13 @@ const openMachine = async (t: Test, { readOnly = false } = {}) => {
   const isPrivate = () => spawnSync(enter[0], [...enter.slice(1), 'test', '-e', '/run/lock']).status === 1
   await holder.until(isPrivate, 'a /run of its own')
   const start = async (role: 'client' | 'server', flags: readonly string[] = []): Promise<Child> => {
-    const command = [...enter, ...plain, ...commandLine(role, { flags })]
+    const command = [...enter, ...commandLine(role, { flags })]
     const child = endWith(t, new Child(command, { name: role, seconds: 120, env }))
     await child.until(() => child.stderr.includes(`${role} is ready`), 'readiness', 20)
     return child
   }
   const ask = (args: readonly string[] = [], as: readonly string[] = []) => {
-    const [program, ...rest] = [...enter, ...as, ...plain, ...cli, 'status', ...args]
+    const [program, ...rest] = [...enter, ...as, ...cli, 'status', ...args]
     const began = performance.now()
     const { status, stdout, stderr } = spawnSync(program, rest, {
       encoding: 'utf8',

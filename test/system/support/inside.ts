@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { TAP } from 'tap'
 import { enter, unavailable } from '../../../src/lab/enter.js'
 import { missingTool } from '../../../src/lab/tools.js'
+import { spawnFile } from '../../support/spawn.js'
 import { phantun } from './programs.js'
 
 const noTun = (): string | undefined => {
@@ -40,9 +41,9 @@ export const runInside = (t: TAP, url: string, ...required: (keyof typeof needs)
   if (reason !== undefined) t.comment(`skipped: ${reason}`)
   const { command, env } = enter()
   // execArgv: `left-behind` looks after it too.
-  const [program, ...args] = [...command, process.execPath, ...process.execArgv, file]
+  const line = [...command, process.execPath, ...process.execArgv, file]
   // tap in the child has a limit of its own, 30 s unless told otherwise.
   const limits = { TAP_TIMEOUT: String(limitMs / 1_000) }
   const options = { env: { ...process.env, ...limits, ...env }, skip: reason ?? false, timeout: limitMs }
-  t.spawn(program, args, options, basename(file))
+  spawnFile(t, line, options, basename(file))
 }
