@@ -419,7 +419,7 @@ export class Coordinator {
       return this.connect({ remote: fromWords(family, remote), port, owner, queue, timeout, signal })
     })
     race(attempts, raceDelayMs, ({ slot, generation }) => this.end(slot, generation, End.local, true)).then(
-      id => this.#workers.post(queue, { kind: 'opened', ...id }),
+      id => this.#workers.post(queue, { kind: 'connected', ...id, service, token }),
       (error: FakeTcpError) => {
         this.counterPage[Counter.connectFailed] += 1
         this.#workers.post(queue, { kind: 'connectFailed', service, token, code: error.code, message: error.message })

@@ -1,4 +1,5 @@
 import { endpoint, fromBytes } from '../engine/address.js'
+import { ErrorCode } from '../errors.js'
 import { Message, native } from '../native.js'
 import { noSocket, type Route } from '../udp/route.js'
 import type { UdpSocket } from '../udp/socket.js'
@@ -167,7 +168,8 @@ export class Peer implements Route, LimitedFlow {
 
   connectFailed(error: { code: string; message: string }): void {
     this.#connecting = false
-    this.#peers.farEnd.failed(error, this.fields)
+    // A server that takes a connection and ends it at once is there.
+    if (error.code !== ErrorCode.CLOSED) this.#peers.farEnd.failed(error, this.fields)
     this.#wait()
   }
 

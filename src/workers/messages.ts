@@ -43,6 +43,8 @@ export type Report =
 export type Order =
   /** A connection exists. `key` answers an `open`; a service's flow comes to its home worker with or without one. */
   | { kind: 'opened'; slot: number; generation: number; key?: string }
+  /** A service's `connect` succeeded. The peer may have ended the connection since. */
+  | { kind: 'connected'; slot: number; generation: number; service: number; token: number }
   /** The `open` was turned down; with `reset` the peer is told. */
   | { kind: 'turnedDown'; key: string; reset: boolean }
   /** A service's `connect` failed. */

@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
+import { ErrorCode } from '../errors.js'
 import { Repeats } from '../log/repeats.js'
 import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field } from '../memory/flow-table.js'
@@ -30,6 +31,8 @@ const readBudget = 64
 /** Room for a batch of plain packets, or for several super-packets. */
 const readArena = 1024 * 1024
 const ackTickMs = 250
+
+const endedAtOnce = { code: ErrorCode.CLOSED, message: 'The peer took the connection and ended it at once.' } as const
 
 const Token = { tun: 0, bell: 1, timer: 2, first: 3 } as const
 
@@ -271,6 +274,9 @@ class QueueWorker {
       case 'opened':
         this.#opened(order.slot, order.generation, order.key)
         break
+      case 'connected':
+        this.#connected(order)
+        break
       case 'turnedDown': {
         const opening = this.#inbound.openings.finish(order.key)
         if (opening !== undefined && order.reset) {
@@ -313,6 +319,11 @@ class QueueWorker {
         ({ message, code }: Error & { code?: string }) => served({ message, code: code ?? '' }),
       )
     this.#loading.add(loading)
+  }
+
+  /** A service always hears what became of its `connect`, also when the connection is gone by now. */
+  #connected({ slot, generation, service, token }: Extract<Order, { kind: 'connected' }>): void {
+    if (this.#host.opened(slot, generation) === undefined) this.#host.connectFailed(service, token, endedAtOnce)
   }
 
   #opened(slot: number, generation: number, key: string | undefined): void {

@@ -16,6 +16,7 @@ export const Do = {
   block: 7,
   hoard: 8,
   chat: 9,
+  connectAndNap: 10,
 } as const
 /** Events that `Do.chat` logs. */
 export const chatter = 10_000
@@ -45,7 +46,9 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
   const act = () => {
     const order = Atomics.exchange(orders, context.queue, Do.nothing)
     if (order === Do.die) throw new Error('died by order')
-    if (order === Do.connect) connect()
+    if (order === Do.connect || order === Do.connectAndNap) connect()
+    // Busy, and back before anybody takes it for stuck.
+    for (const end = performance.now() + 300; order === Do.connectAndNap && performance.now() < end; );
     if (order === Do.closeAll) for (const flow of [...flows]) flow.close()
     // Without end, asleep without end, asleep in a native call, and memory without end.
     for (; order === Do.spin; );

@@ -3,7 +3,7 @@ import t from 'tap'
 import { ErrorCode } from '../../src/index.js'
 import type { EchoData } from './echo-service.js'
 import { chatter, Do, Event, type ObedientData, obedientData } from './obedient-service.js'
-import { openRaw, RST } from './raw-peer.js'
+import { ACK, openRaw, RST, SYN } from './raw-peer.js'
 import {
   addresses,
   difference,
@@ -123,6 +123,22 @@ t.test('a service that connects, closes, logs and stops', async t => {
   t.same(logged, [{ fields: { queue: 1 }, message: 'logged by order' }])
   await a.close()
   t.equal(count(Event.stopped), 2)
+})
+
+t.test('a connection that the peer ends before its service has heard of it', async t => {
+  const { stack, peer } = await openRaw(t, { queues: 2 })
+  const data: ObedientData = { ...obedientData(2), remote: Uint8Array.of(192, 168, 201, 2), port: 80 }
+  await stack.serve(undefined, module('obedient-service'), { workerData: data })
+  Atomics.store(data.orders, 0, Do.connectAndNap)
+  const syn = await peer.next('SYN', ({ flags }) => flags === SYN)
+  // The other worker reads what the peer says, while the one that asked is busy.
+  const tuple = { queue: 1, sourcePort: syn.destinationPort, destinationPort: syn.sourcePort }
+  peer.send({ ...tuple, flags: SYN | ACK, seq: 0, ack: 1 })
+  await peer.next('final ACK', ({ flags }) => flags === ACK)
+  peer.send({ ...tuple, flags: RST, seq: 1, ack: 1 })
+  await until(() => Atomics.load(data.events, Event.connectFailed) === 1, 'the service is told')
+  t.equal(Atomics.load(data.events, Event.opened), 0)
+  t.equal(stack.stats().connections, 0)
 })
 
 t.test('events without end are counted in the worker, and nothing of the count is lost at the end', async t => {

@@ -18,10 +18,10 @@ import {
 
 /** Opens a connection to port 80 whose server begins less than `within` bytes before 2^32: the client may choose among its ports. */
 const connectNearWrap = async (peer: RawPeer, within: number): Promise<RawFlow> => {
-  for (let first = 1024; ; first = first === 65_472 ? 1024 : first + 64) {
-    for (let i = 0; i < 64; i++) peer.send({ sourcePort: first + i, destinationPort: 80, flags: SYN })
+  for (let first = 1024; ; first = first === 65_520 ? 1024 : first + 16) {
+    for (let i = 0; i < 16; i++) peer.send({ sourcePort: first + i, destinationPort: 80, flags: SYN })
     let found: Segment | undefined
-    for (let i = 0; i < 64; i++) {
+    for (let i = 0; i < 16; i++) {
       const synAck = await peer.next('SYN+ACK')
       if (2 ** 32 - synAck.seq < within) found = synAck
     }
