@@ -261,8 +261,13 @@ export class Stage {
   }
 }
 
-/** How often a program has said this. */
-export const times = (child: Child, words: string | RegExp): number => child.stderr.split(words).length - 1
+/** How often something happened that a program says in these words: a line of our log may stand for several events. */
+export const times = (child: Child, words: string | RegExp): number =>
+  child.stderr
+    .split('\n')
+    .slice(0, -1)
+    .filter(line => line.split(words).length > 1)
+    .reduce((sum, line) => sum + (line.startsWith('{') ? ((JSON.parse(line) as { count?: number }).count ?? 1) : 1), 0)
 
 /** What one of ours counted, once it has ended: reasons why datagrams or connections were lost. */
 export const lost = (child: Child): Readonly<Record<string, number>> => {
