@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { ErrorCode, FakeTcpError } from './errors.js'
-import type { Addon } from './native.js'
 
 const require = createRequire(import.meta.url)
 
@@ -47,7 +46,7 @@ export const addonError = (root: string, cause: unknown): FakeTcpError => {
 }
 
 /** Throws ADDON as soon as somebody uses it: `--help` and `doctor` work without the addon. */
-const standIn = (fault: FakeTcpError): Addon =>
+const standIn = <Addon extends object>(fault: FakeTcpError): Addon =>
   new Proxy({} as Addon, {
     get: () => {
       throw fault
@@ -55,11 +54,11 @@ const standIn = (fault: FakeTcpError): Addon =>
   })
 
 /** The addon of the package in `root`, and why it could not be loaded. */
-export const loadAddon = (root: string): { addon: Addon; fault: FakeTcpError | undefined } => {
+export const loadAddon = <Addon extends object>(root: string): { addon: Addon; fault: FakeTcpError | undefined } => {
   try {
     return { addon: require('node-gyp-build')(root) as Addon, fault: undefined }
   } catch (cause) {
     const fault = addonError(root, cause)
-    return { addon: standIn(fault), fault }
+    return { addon: standIn<Addon>(fault), fault }
   }
 }

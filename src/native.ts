@@ -268,7 +268,7 @@ export interface Addon {
 }
 
 /** The package's root: this file runs as dist/src/native.js. */
-const { addon, fault } = loadAddon(fileURLToPath(new URL('../..', import.meta.url)))
+const { addon, fault } = loadAddon<Addon>(fileURLToPath(new URL('../..', import.meta.url)))
 
 /** Where it could not be loaded, whatever is asked of it throws `addonFault`. */
 export const native: Addon = addon

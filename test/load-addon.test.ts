@@ -1,6 +1,7 @@
 import t from 'tap'
 import { ErrorCode, FakeTcpError } from '../src/errors.js'
 import { addonError, loadAddon } from '../src/load-addon.js'
+import type { Addon } from '../src/native.js'
 
 const missing = new Error('No native build was found for platform=linux')
 const here = new RegExp(`linux-${process.arch}, Node\\.js ${process.versions.node.replaceAll('.', '\\.')}`, 'u')
@@ -39,7 +40,7 @@ t.test('an addon that was built for somebody else', async t => {
 })
 
 t.test('what is missing throws when it is used, not before', async t => {
-  const { addon, fault } = loadAddon(t.testdir({}))
+  const { addon, fault } = loadAddon<Addon>(t.testdir({}))
   t.ok(fault instanceof FakeTcpError)
   t.throws(() => addon.clock(), { code: ErrorCode.ADDON })
   t.throws(() => new addon.Poller(0, 0, () => {}), { code: ErrorCode.ADDON })

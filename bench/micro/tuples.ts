@@ -2,8 +2,8 @@
 import { bench, do_not_optimize, group } from 'mitata'
 import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
-import { Segment } from '../../src/workers/segment.js'
-import { TupleCache } from '../../src/workers/tuple-cache.js'
+import { Segment } from '../../src/path/segment.js'
+import { TupleCache } from '../../src/path/tuple-cache.js'
 
 const SEED = 0x5eed
 /** As many as a queue worker has. */

@@ -1,13 +1,13 @@
 /** Parsing, writing and summing of packets: what every segment costs before anything is done with its payload. */
 import { bench, do_not_optimize, group } from 'mitata'
+import type { SharedStack } from '../../src/memory/shared-stack.js'
 import { native } from '../../src/native.js'
+import { Classifier } from '../../src/path/segment.js'
 import * as checksum from '../../src/wire/checksum.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
 import * as tcp from '../../src/wire/tcp.js'
 import * as virtio from '../../src/wire/virtio-net.js'
-import { Classifier } from '../../src/workers/segment.js'
-import type { SharedStack } from '../../src/workers/shared-stack.js'
 
 const VIRTIO = 12
 const PAYLOAD = 1400

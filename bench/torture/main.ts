@@ -24,7 +24,7 @@ of \`npm run test:long\`.
 
 ${resultTable(results)}
 
-What is checked elsewhere, in \`npm test\` and \`npm run test:long\`: every class of malformed input by name and cut at every byte (test/wire, test/workers/segment), the
+What is checked elsewhere, in \`npm test\` and \`npm run test:long\`: every class of malformed input by name and cut at every byte (test/wire, test/path/segment), the
 fuzzer's corpus (test/fuzz; for hours: \`npm run fuzz\`), the doorbell's every interleaving (test/memory/doorbell-model), sequence numbers that wrap in
 a super-packet (test/engine/wrap, test/interop/wrap), stock peers that vanish (test/interop/keepalive) and restart (test/interop/restart), path MTU
 (test/system/path-mtu), names that move, IPv6 and IPv4 raced (test/system/names), clocks that jump (test/engine/clock), least privilege

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism, release } from 'node:os'
 import type { Command } from 'commander'
-import type { Feature } from '../engine/features.js'
 import { openTriedTun } from '../engine/tun.js'
 import { FakeTcpError } from '../errors.js'
 import { addonFault } from '../native.js'
+import type { Feature } from '../net/features.js'
+import { inFlags } from '../terminal/flag-names.js'
+import { print } from '../terminal/output.js'
 import { probeUdp, type UdpFeatures } from '../udp/features.js'
-import { inFlags } from './flag-names.js'
-import { print } from './output.js'
 
 /** `note`: it works without, at a price. */
 interface Finding {

@@ -5,7 +5,7 @@ import type { EventLog, Level } from '../log/events.js'
 import { Lines } from '../log/lines.js'
 import { Repeats } from '../log/repeats.js'
 import { prepareStandardError, writeToStandardError } from '../log/standard-error.js'
-import { inFlags } from './flag-names.js'
+import { inFlags } from '../terminal/flag-names.js'
 
 export const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 

@@ -1,11 +1,11 @@
 import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError } from 'commander'
+import { explain } from '../terminal/explain.js'
+import { print, say } from '../terminal/output.js'
 import { addClient } from './client.js'
 import { addDemo } from './demo.js'
 import { addDoctor } from './doctor.js'
-import { explain } from './explain.js'
-import { print, say } from './output.js'
 import { addServer } from './server.js'
 import { addStatus } from './status.js'
 

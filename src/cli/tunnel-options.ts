@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import { parseAddress } from '../engine/address.js'
 import { defaults } from '../engine/options.js'
+import { parseAddress } from '../net/address.js'
 import type { TunnelOptions } from '../tunnel/tunnel.js'
 import { levels } from './log.js'
 

@@ -1,6 +1,6 @@
-import { explain } from '../cli/explain.js'
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName } from '../native.js'
+import { explain } from '../terminal/explain.js'
 
 /** Throws DEMO when a call of the addon failed. */
 export const succeeded = (result: number, what: string): number => {

@@ -1,6 +1,6 @@
 import { invalid } from '../errors.js'
 import { errnoName, native, TunFlag } from '../native.js'
-import { type Address, parseAddress } from './address.js'
+import { type Address, parseAddress } from '../net/address.js'
 import { type TunOptions, whole } from './options.js'
 import type { TunQueues } from './tun-queues.js'
 

@@ -1,28 +1,30 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
+import { FloodFilter } from '../flood/flood-filter.js'
 import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
+import type { FlowId } from '../memory/flow-table.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
+import { StackMemory, Switch } from '../memory/shared-stack.js'
 import { errnoName, native } from '../native.js'
+import { type Address, endpoint, fromWords } from '../net/address.js'
+import type { Device } from '../net/device.js'
+import { type DeviceFeatures, unused } from '../net/features.js'
+import { Egress } from '../path/egress.js'
+import type { Deliver } from '../path/inbox.js'
+import { End, type Report } from '../path/messages.js'
+import { ThreadInbox } from '../sockets/thread-inbox.js'
 import { headersLength } from '../wire/sizes.js'
-import { Egress } from '../workers/egress.js'
-import type { Deliver } from '../workers/inbox.js'
-import { End, type Report } from '../workers/messages.js'
-import { StackMemory, Switch } from '../workers/shared-stack.js'
-import { type Address, endpoint, fromWords } from './address.js'
 import { checkAddressSpace, orTooSmall } from './address-space.js'
 import { allocateStack } from './allocate.js'
-import type { Device } from './device.js'
-import { type DeviceFeatures, unused } from './features.js'
-import { FloodFilter } from './flood-filter.js'
 import { Handshakes } from './handshakes.js'
 import { KeepAlive, type KeepaliveOptions } from './keep-alive.js'
 import { defaults, type StackOptions } from './options.js'
+import type { Owner } from './owner.js'
 import { Ports } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
 import { race } from './race.js'
 import { Services } from './services.js'
-import { ThreadInbox } from './thread-inbox.js'
 import { Transfers } from './transfers.js'
-import { type FlowId, TupleTable } from './tuple-table.js'
+import { TupleTable } from './tuple-table.js'
 
 /** Between two addresses of the same peer (RFC 8305 §5). */
 const raceDelayMs = 250
@@ -35,17 +37,6 @@ const unspecified = -1
 
 /** A stock server's SYN+ACK begins there; ours with a cookie. */
 const stockServerSeq = 0
-
-/** Who consumes a flow: a thread, and what to tell when it opens and ends. */
-export interface Owner {
-  readonly consumer: number
-  readonly service: number
-  readonly token: number
-  /** A port's owner may turn a connection away. */
-  admits?(): boolean
-  opened?(id: FlowId): void
-  ended?(id: FlowId, end: End): void
-}
 
 export interface ConnectRequest {
   readonly remote: Address

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
-import type { Socket } from './socket.js'
-import { Waiters } from './waiters.js'
+import type { Socket } from '../sockets/socket.js'
+import { Waiters } from '../sockets/waiters.js'
 
 /** Accepts the connections of one port, in the order their handshakes ended. */
 export class Listener implements AsyncIterable<Socket>, AsyncDisposable {

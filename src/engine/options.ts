@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { invalid } from '../errors.js'
 import type { EventLog } from '../log/events.js'
-import type { Device } from './device.js'
+import type { Device } from '../net/device.js'
 import type { KeepaliveOptions } from './keep-alive.js'
 
 /** How to make a TUN interface. Addresses come in pairs: the kernel's end (`host…`) and ours (`stack…`). */

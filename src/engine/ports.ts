@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto'
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import { ports as bits } from '../workers/shared-stack.js'
-import { type Address, endpoint } from './address.js'
-import type { Owner } from './coordinator.js'
-import type { Device } from './device.js'
+import { ports as bits } from '../memory/shared-stack.js'
+import { type Address, endpoint } from '../net/address.js'
+import type { Device } from '../net/device.js'
+import type { Owner } from './owner.js'
 import type { TupleTable } from './tuple-table.js'
 
 /** Local ports of outgoing connections (WIRE.md; Linux's own default range). */

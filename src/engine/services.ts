@@ -1,5 +1,5 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import type { Order, Report } from '../workers/messages.js'
+import type { Order, Report } from '../path/messages.js'
 import type { QueueWorkers } from './queue-workers.js'
 
 /** The services of a stack: which modules every worker runs, the ones that take a dead one's place too. */

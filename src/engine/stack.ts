@@ -1,14 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, ErrorCode, FakeTcpError, invalid } from '../errors.js'
-import { End } from '../workers/messages.js'
-import { checkPort, parseAddress } from './address.js'
-import { Coordinator, type Owner, type StackPlace } from './coordinator.js'
-import type { DeviceFeatures } from './features.js'
+import { checkPort, parseAddress } from '../net/address.js'
+import type { DeviceFeatures } from '../net/features.js'
+import { End } from '../path/messages.js'
+import { LocalSockets } from '../sockets/local-sockets.js'
+import { Socket } from '../sockets/socket.js'
+import { Coordinator, type StackPlace } from './coordinator.js'
 import { leastKeepalive } from './keep-alive.js'
 import { Listener } from './listener.js'
-import { LocalSockets } from './local-sockets.js'
 import { type ConnectOptions, defaults, type ListenOptions, type StackOptions, whole } from './options.js'
-import type { Socket } from './socket.js'
+import type { Owner } from './owner.js'
 import { Surroundings } from './surroundings.js'
 import { openTriedTun } from './tun.js'
 
@@ -37,7 +38,7 @@ export class Stack implements AsyncDisposable {
   readonly closed: Promise<void>
   readonly #coordinator: Coordinator
   readonly #surroundings: Surroundings | undefined
-  readonly #sockets: LocalSockets
+  readonly #sockets: LocalSockets<Socket>
   readonly #listeners = new Set<Listener>()
   #closing: Promise<void> | undefined
   #resolveClosed!: () => void
@@ -90,6 +91,7 @@ export class Stack implements AsyncDisposable {
     const { memory, counterPage, egress, transfers } = coordinator
     const receiveBytes = options.receiveBytes ?? defaults.receiveBytes
     this.#sockets = new LocalSockets(memory, counterPage, egress, receiveBytes, {
+      make: (home, slot, generation, local) => new Socket(home, slot, generation, local),
       end: ({ slot, generation }) => coordinator.end(slot, generation, End.local, true),
       offered: socket => {
         const surrender = () => {

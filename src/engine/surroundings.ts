@@ -1,9 +1,9 @@
+import type { Address } from '../net/address.js'
 import { FirstHopMtu } from '../net/first-hop-mtu.js'
 import { InterfaceWatch } from '../net/interface-watch.js'
 import { Netlink } from '../net/netlink.js'
-import type { Address } from './address.js'
 import type { StackOptions } from './options.js'
-import type { TunDevice } from './tun.js'
+import type { TunDevice } from './tun-device.js'
 
 /** The machine around a TUN interface: keeps the interface as it was made, and knows what leaves the machine whole. */
 export class Surroundings {

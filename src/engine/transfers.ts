@@ -1,11 +1,11 @@
 import { BroadcastChannel } from 'node:worker_threads'
+import type { FlowId } from '../memory/flow-table.js'
 import { Field, type FlowTable } from '../memory/flow-table.js'
+import type { SharedStack } from '../memory/shared-stack.js'
 import { native, type Poller, Ready } from '../native.js'
-import type { End } from '../workers/messages.js'
-import type { SharedStack } from '../workers/shared-stack.js'
-import { giveBackThread } from './thread-claims.js'
-import type { Notice, Request, Residue } from './transfer-messages.js'
-import type { FlowId } from './tuple-table.js'
+import type { End } from '../path/messages.js'
+import { giveBackThread } from '../sockets/thread-claims.js'
+import type { Notice, Request, Residue } from '../sockets/transfer-messages.js'
 
 /** How long a closing stack waits for the threads that hold its sockets. */
 const leavePatienceMs = 1_000

@@ -1,11 +1,11 @@
 import { native } from '../native.js'
+import type { Device } from '../net/device.js'
 import type { AddressPair } from '../net/pair.js'
 import * as checksum from '../wire/checksum.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as ipv6 from '../wire/ipv6.js'
 import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
-import type { Device } from './device.js'
 
 /** A port of our end; no connection of the stack begins there, since there is none yet. */
 const ownPort = 65_000

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { Errno, errnoName, native } from '../native.js'
+import { type Feature, unused, used } from '../net/features.js'
 import type { AddressPair } from '../net/pair.js'
-import { type Feature, unused, used } from './features.js'
 import { TrialWire } from './trial-wire.js'
-import type { TunDevice } from './tun.js'
+import type { TunDevice } from './tun-device.js'
 
 /** What the kernel really does with super-packets. */
 export interface TrialResult {

@@ -1,8 +1,8 @@
 import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { Errno, errnoName } from '../native.js'
+import { fromBytes, parseAddress } from '../net/address.js'
 import type { Netlink } from '../net/netlink.js'
 import { type AddressPair, anyConflictOf, type Conflict, conflictOf } from '../net/pair.js'
-import { fromBytes, parseAddress } from './address.js'
 import type { TunOptions } from './options.js'
 
 /** Pairs of the default kind that are tried: 200, 202 … 254 as the third byte of 192.168.200.1. */

@@ -1,22 +1,15 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Errno, errnoName, native, TunOffload } from '../native.js'
+import { closer, type Device, leastMtu, virtioSize } from '../net/device.js'
+import { type DeviceFeatures, type Feature, unused, used } from '../net/features.js'
 import { Netlink } from '../net/netlink.js'
 import type { AddressPair } from '../net/pair.js'
 import { adoptedAddresses, adoptQueues } from './adopt-tun.js'
-import { closer, type Device, leastMtu, virtioSize } from './device.js'
-import { type DeviceFeatures, type Feature, unused, used } from './features.js'
 import { defaults, type StackOptions, type TunOptions, whole } from './options.js'
 import { tryOffloads } from './trial.js'
 import { pairsOf, TunAddresses } from './tun-addresses.js'
+import type { TunDevice } from './tun-device.js'
 import { openQueues, type TunQueues } from './tun-queues.js'
-
-/** A TUN interface, with what we did to it. */
-export interface TunDevice extends Device {
-  /** Addresses that we gave it; none for an adopted one. */
-  readonly pairs: readonly AddressPair[]
-  /** The kernel's number of the interface; 0: somebody else looks after it. */
-  readonly index: number
-}
 
 /** Makes a TUN interface with its queues, addresses and offloads, and brings it up; or adopts one. Leaves nothing behind when it throws. */
 export const openTun = (options: TunOptions, log?: StackOptions['logger']): TunDevice =>

@@ -1,7 +1,7 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import { Field, type FlowTable, State } from '../memory/flow-table.js'
+import { Field, type FlowId, type FlowTable, State } from '../memory/flow-table.js'
 import { Lookup, type TupleIndex } from '../memory/tuple-index.js'
-import type { Address } from './address.js'
+import type { Address } from '../net/address.js'
 
 /** A closed tuple stays unusable for this long, so that late packets of the old connection cannot meet a new one. */
 const quarantineMs = 2_000
@@ -20,11 +20,6 @@ export interface NewFlow {
   readonly token: number
   readonly nextSeq: number
   readonly nextAck: number
-}
-
-export interface FlowId {
-  readonly slot: number
-  readonly generation: number
 }
 
 /** The coordinator's table of connections: the only writer of identities and of the index. Times in milliseconds. */

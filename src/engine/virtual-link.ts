@@ -1,8 +1,8 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName, native } from '../native.js'
-import { parseAddress } from './address.js'
-import { closer, type Device, leastMtu, virtioSize } from './device.js'
-import { unused, used } from './features.js'
+import { parseAddress } from '../net/address.js'
+import { closer, type Device, leastMtu, virtioSize } from '../net/device.js'
+import { unused, used } from '../net/features.js'
 import { defaults, whole } from './options.js'
 
 export interface VirtualLinkOptions {

@@ -1,4 +1,4 @@
-import { TokenBucket } from '../workers/token-bucket.js'
+import { TokenBucket } from '../flood/token-bucket.js'
 import type { LogEvent } from './events.js'
 
 /**

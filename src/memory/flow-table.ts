@@ -66,6 +66,12 @@ export const Field = {
 
 const slotWords = 64
 
+/** Names a connection: its slot, and the generation of that slot, which no other connection has. */
+export interface FlowId {
+  readonly slot: number
+  readonly generation: number
+}
+
 export class FlowTable {
   readonly capacity: number
   readonly shared: SharedArrayBuffer

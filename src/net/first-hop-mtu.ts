@@ -1,4 +1,4 @@
-import type { Address } from '../engine/address.js'
+import type { Address } from './address.js'
 import { type Netlink, RouteType } from './netlink.js'
 
 /** The largest packets that leave this machine whole, by destination. */

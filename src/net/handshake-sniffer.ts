@@ -1,10 +1,10 @@
 import { endianness } from 'node:os'
-import { type Address, fromBytes } from '../engine/address.js'
 import { native } from '../native.js'
 import { Protocol } from '../wire/ip.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as ipv6 from '../wire/ipv6.js'
 import * as tcp from '../wire/tcp.js'
+import { type Address, fromBytes } from './address.js'
 
 /** A SYN to a port, or a RST from it, as it passed an interface of this machine. */
 export interface Sniffed {

@@ -1,4 +1,4 @@
-import type { Address } from '../engine/address.js'
+import type { Address } from './address.js'
 import { type Netlink, RouteType } from './netlink.js'
 
 /** Both ends of a TUN interface: the kernel's and ours. */

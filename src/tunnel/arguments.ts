@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { checkPort, isLinkLocal, parseZoned } from '../engine/address.js'
 import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import { checkPort, isLinkLocal, parseZoned } from '../net/address.js'
 import type { UdpAddress } from '../udp/socket.js'
 
 /** Splits 'host:port' and '[v6]:port'. Throws INVALID_ARGUMENT naming `what`. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { fromBytes } from '../engine/address.js'
 import type { StackOptions } from '../engine/options.js'
 import type { Stack } from '../engine/stack.js'
+import { fromBytes } from '../net/address.js'
 import { HandshakeSniffer, type Sniffed } from '../net/handshake-sniffer.js'
 import { Netlink, RouteType } from '../net/netlink.js'
 

@@ -1,4 +1,4 @@
-import { endpoint, fromWords } from '../engine/address.js'
+import { endpoint, fromWords } from '../net/address.js'
 import type { ServiceFlow } from '../workers/service.js'
 
 /** A connection by its other end: 'address:port'. */

@@ -1,6 +1,6 @@
+import { Run } from '../memory/run.js'
 import { Message } from '../native.js'
 import { maxReceived, UdpReceiver } from '../udp/receive.js'
-import { Run } from '../workers/run.js'
 import type { ServiceContext, ServiceFlow } from '../workers/service.js'
 import { sayOversize } from './oversize.js'
 

@@ -1,7 +1,7 @@
 import { Errno, errnoName } from '../native.js'
+import { End } from '../path/messages.js'
 import { noSocket, type Route, unaddressed } from '../udp/route.js'
 import { type UdpAddress, UdpError, type UdpSocket } from '../udp/socket.js'
-import { End } from '../workers/messages.js'
 import type { ServiceFlow } from '../workers/service.js'
 import { Activity } from './activity.js'
 import { flowName } from './flow-name.js'

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import { isLinkLocal, parseAddress } from '../engine/address.js'
+import { isLinkLocal, parseAddress } from '../net/address.js'
 import type { UdpAddress } from '../udp/socket.js'
 
 /** Asks the system's resolver. */

@@ -1,7 +1,7 @@
-import { checkPort, fromBytes } from '../engine/address.js'
 import { defaults, type StackOptions, type TunOptions } from '../engine/options.js'
 import { Stack } from '../engine/stack.js'
 import { ErrorCode, FakeTcpError } from '../errors.js'
+import { checkPort, fromBytes } from '../net/address.js'
 import { probeUdp, type UdpFeatures } from '../udp/features.js'
 import { claimUdpPort, describeUdp, familyOf } from '../udp/socket.js'
 import { headersLength } from '../wire/sizes.js'

@@ -1,5 +1,5 @@
 import { Errno, type Memory, native } from '../native.js'
-import type { Batch } from '../workers/batch.js'
+import type { Batch } from '../path/batch.js'
 import { MessageVector } from './message-vector.js'
 import { full, neverCut, uncut } from './refusals.js'
 import type { Route } from './route.js'

@@ -1,6 +1,6 @@
-import { endpoint, fromBytes } from '../engine/address.js'
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Errno, errnoName, native } from '../native.js'
+import { endpoint, fromBytes } from '../net/address.js'
 
 /** Socket buffers, both ways: some ten milliseconds of traffic at full rate. */
 const bufferBytes = 8 * 1024 * 1024

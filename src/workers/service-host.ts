@@ -1,11 +1,11 @@
 import { sizeError } from '../errors.js'
 import { Counter, type CounterPage, type DropCounter } from '../memory/counters.js'
 import { Field, type FlowTable } from '../memory/flow-table.js'
+import { Run } from '../memory/run.js'
 import type { Memory } from '../native.js'
-import { Batch } from './batch.js'
-import { Egress } from './egress.js'
-import { End, type Report, type Target, type Tuple } from './messages.js'
-import { Run } from './run.js'
+import { Batch } from '../path/batch.js'
+import { Egress } from '../path/egress.js'
+import { End, type Report, type Target, type Tuple } from '../path/messages.js'
 import type { PollHandler, Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
 
 class Flow implements ServiceFlow {

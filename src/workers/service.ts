@@ -1,9 +1,9 @@
 import type { Level } from '../log/events.js'
 import type { DropCounter } from '../memory/counters.js'
+import type { Run } from '../memory/run.js'
 import type { Memory } from '../native.js'
-import type { Batch } from './batch.js'
-import type { End, Tuple } from './messages.js'
-import type { Run } from './run.js'
+import type { Batch } from '../path/batch.js'
+import type { End, Tuple } from '../path/messages.js'
 
 /**
  * A service handles flows inside the queue workers, so that datagrams never change threads. Its module is loaded once per worker

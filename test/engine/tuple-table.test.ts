@@ -1,10 +1,11 @@
 import t from 'tap'
-import { parseAddress } from '../../src/engine/address.js'
 import { choosePort, ephemeral } from '../../src/engine/ports.js'
-import { type FlowId, type NewFlow, TupleTable } from '../../src/engine/tuple-table.js'
+import { type NewFlow, TupleTable } from '../../src/engine/tuple-table.js'
 import { ErrorCode } from '../../src/errors.js'
+import type { FlowId } from '../../src/memory/flow-table.js'
 import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
+import { parseAddress } from '../../src/net/address.js'
 
 const remote = parseAddress('192.0.2.1', 'remote')
 const remote6 = parseAddress('2001:db8::1', 'remote')

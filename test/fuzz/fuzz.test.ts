@@ -1,6 +1,6 @@
 /** The corpus once through, a little fuzzing, and whether the oracle would notice. Hours of it: `npm run fuzz`. */
 import t from 'tap'
-import { Classifier } from '../../src/workers/segment.js'
+import { Classifier } from '../../src/path/segment.js'
 import { frame } from '../support/frames.js'
 import type { MemoryStack } from '../support/memory-stack.js'
 import { Fuzzer, shorten } from './fuzzer.js'

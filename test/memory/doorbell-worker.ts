@@ -1,8 +1,8 @@
 /** A producer or a sleeping consumer in a thread of its own (doorbell.test.ts, inbox.test.ts). */
 import { Doorbell } from '../../src/memory/doorbell.js'
+import { LaneWriter } from '../../src/memory/lane.js'
 import { PacketRing } from '../../src/memory/packet-ring.js'
 import { native, Ready } from '../../src/native.js'
-import { LaneWriter } from '../../src/workers/lane.js'
 import { randomNumbers } from '../native/support.js'
 import { answer, meet, threadData, waitUntil } from '../support/threads.js'
 

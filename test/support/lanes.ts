@@ -1,6 +1,7 @@
 /** A lane with both of its ends on one thread, and the worker's and the consumer's part played by hand. */
+
+import { Delivery, LaneReader, LaneWriter, laneBytes } from '../../src/memory/lane.js'
 import { native } from '../../src/native.js'
-import { Delivery, LaneReader, LaneWriter, laneBytes } from '../../src/workers/lane.js'
 
 export const blockBytes = 262_656
 /** Deliveries that a lane of two blocks holds at most. */

@@ -2,9 +2,9 @@
 import { counterNames, counterPageBytes } from '../../src/memory/counters.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
 import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
+import { ports as listening, type SharedStack, StackMemory, Switch } from '../../src/memory/shared-stack.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 import { Errno, native } from '../../src/native.js'
-import { ports as listening, type SharedStack, StackMemory, Switch } from '../../src/workers/shared-stack.js'
 import { type Emitted, local4, local6, ports, readFrame, remote4, remote6, type VirtioSize } from './frames.js'
 
 export interface FlowFields {

@@ -1,11 +1,11 @@
 /** The client's half of the tunnel on real UDP sockets, without a stack: what becomes of a source while the server does not answer. */
 import t, { type Test } from 'tap'
 import { Message, native } from '../../src/native.js'
+import { End } from '../../src/path/messages.js'
 import clientService from '../../src/tunnel/client-service.js'
 import { FlowSet } from '../../src/tunnel/flow-set.js'
 import type { ClientData } from '../../src/tunnel/options.js'
 import type { UdpAddress } from '../../src/udp/socket.js'
-import { End } from '../../src/workers/messages.js'
 import type { Service } from '../../src/workers/service.js'
 import { batchOf, closedPort } from '../udp/support.js'
 import { FakeContext, FakeFlow, openPeer } from './support.js'

@@ -1,12 +1,12 @@
 /** The server's half of the tunnel on real UDP sockets, without a stack: what its legs do when the way to the service changes. */
 import t, { type Test } from 'tap'
 import { Message, native } from '../../src/native.js'
+import { End } from '../../src/path/messages.js'
 import { FlowSet } from '../../src/tunnel/flow-set.js'
 import type { RemoteData, ServerData } from '../../src/tunnel/options.js'
 import { planPorts } from '../../src/tunnel/port-plan.js'
 import serverService from '../../src/tunnel/server-service.js'
 import type { UdpAddress } from '../../src/udp/socket.js'
-import { End } from '../../src/workers/messages.js'
 import type { Service } from '../../src/workers/service.js'
 import { batchOf, closedPort } from '../udp/support.js'
 import { FakeContext, FakeFlow, openPeer } from './support.js'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { native, Ready } from '../../src/native.js'
-import { End, type Tuple } from '../../src/workers/messages.js'
+import { End, type Tuple } from '../../src/path/messages.js'
 import type { PollHandler, Service, ServiceContext, ServiceFlow } from '../../src/workers/service.js'
 
 /** A worker's context that does nothing by itself: the test turns the clock, and says when descriptors are looked at. */
@@ -115,7 +115,7 @@ export class FakeFlow implements ServiceFlow {
     return Math.ceil(bytes.length / segmentSize)
   }
 
-  sendRun(memory: number | Uint8Array, run: import('../../src/workers/run.js').Run): number {
+  sendRun(memory: number | Uint8Array, run: import('../../src/memory/run.js').Run): number {
     for (let i = 0; i < run.pieces; i++) {
       const bytes = new Uint8Array(run.vec[i * 2 + 1])
       native.copy(bytes, 0, memory, run.vec[i * 2], bytes.length)

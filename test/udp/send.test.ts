@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { Errno, native } from '../../src/native.js'
+import type { Batch } from '../../src/path/batch.js'
 import { UdpSender } from '../../src/udp/send.js'
-import type { Batch } from '../../src/workers/batch.js'
 import { batchOf, closedPort, connectedTo, openSink } from './support.js'
 
 /** Answers of the system call, in order, by call; undefined: what the kernel answers. */

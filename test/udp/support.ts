@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { Run } from '../../src/memory/run.js'
 import { Message, native, UdpFlag } from '../../src/native.js'
+import { Batch } from '../../src/path/batch.js'
 import { UdpReceiver } from '../../src/udp/receive.js'
 import { type Route, unaddressed } from '../../src/udp/route.js'
 import type { UdpSocket } from '../../src/udp/socket.js'
-import { Batch } from '../../src/workers/batch.js'
-import { Run } from '../../src/workers/run.js'
 
 export const loopback = Uint8Array.of(127, 0, 0, 1)
 

@@ -1,0 +1,113 @@
+import { TokenBucket } from '../flood/token-bucket.js'
+import { Counter } from '../memory/counters.js'
+import { Field, State } from '../memory/flow-table.js'
+import type { StackMemory } from '../memory/shared-stack.js'
+import * as icmp from '../wire/icmp.js'
+import { Protocol } from '../wire/ip.js'
+import * as ipv4 from '../wire/ipv4.js'
+import * as ipv6 from '../wire/ipv6.js'
+import { distance } from '../wire/serial.js'
+import { headersLength } from '../wire/sizes.js'
+import type { Report } from './messages.js'
+
+/** No path that carries IP has less (RFC 791: every host takes 576 bytes; RFC 8200 §5); an ICMP message that says so is wrong or hostile. */
+const least = { 4: 576, 6: 1_280 } as const
+/** The quoted packet must be one that may be on its way: this many bytes back at the most. */
+const inFlight = 16 * 1024 * 1024
+/** Where only ports and sequence number are quoted, as RFC 792 has it, the packet must be one of so many bytes since the first message. */
+const inFlightUnvouched = 4 * 1024 * 1024
+/** Messages looked at per second and worker: routers send one a second and host (Linux: icmp_ratelimit), somebody who guesses sends thousands. */
+const lookRate = 20
+/** A second message later than this is a first one. */
+const patienceMs = 10_000
+
+/**
+ * Heeds routers that a packet was too big for (RFC 1191, RFC 8201): lowers the connection's largest datagram. Somebody off the path does not
+ * know what is on its way, and has to guess (RFC 5927 §7); so a message must quote a sequence number that may be on its way, and our ACK, and a second one
+ * must do the same for a packet sent after the first came. A router that means it says it of every large packet.
+ */
+export class PathMtu {
+  readonly #memory: StackMemory
+  readonly #report: (report: Report) => void
+  readonly #looks = new TokenBucket(lookRate)
+
+  constructor(memory: StackMemory, report: (report: Report) => void) {
+    this.#memory = memory
+    this.#report = report
+  }
+
+  /** `ip` … `end`: a packet that is not TCP; `now` in milliseconds. The counter to raise. */
+  heed(b: Uint8Array, ip: number, end: number, now: number): number {
+    const version = b[ip] >>> 4 === 4 ? 4 : 6
+    const header = version === 4 ? ipv4.check(b, ip, end, Protocol.icmp) : ipv6.check(b, ip, end, Protocol.icmp6)
+    if (header < 0) return Counter.otherProtocol
+    const at = ip + header
+    const icmpEnd = ip + (version === 4 ? ipv4.totalLength(b, ip) : ipv6.headerLength + ipv6.payloadLength(b, ip))
+    if (icmp.check(b, at, icmpEnd, version, ip) < 0) return Counter.otherProtocol
+    const slot = this.#flow(b, at, version)
+    if (slot < 0) return Counter.otherProtocol
+    const mtu = Math.max(icmp.mtu(b, at), least[version])
+    const largest = mtu - headersLength(version)
+    const { flows } = this.#memory
+    if (largest >= flows.load(slot, Field.maxDatagram) || !this.#looks.take(now)) return Counter.otherProtocol
+    const vouched = icmp.quotesAck(b, at, icmpEnd)
+    if (!this.#onItsWay(b, at, slot) || (vouched ? !this.#ours(b, at, slot) : version === 6))
+      return Counter.otherProtocol
+    if (!this.#sentSinceTold(b, at, slot, now, vouched)) return Counter.pathMtuDoubted
+    flows.store(slot, Field.mtuToldAt, 0)
+    flows.store(slot, Field.maxDatagram, largest)
+    const fields = { largestDatagram: largest, remotePort: flows.load(slot, Field.ports) >>> 16 }
+    this.#report({ kind: 'log', level: 'warn', text: 'the path carries only smaller packets', fields })
+    return Counter.pathMtuLowered
+  }
+
+  #onItsWay(b: Uint8Array, at: number, slot: number): boolean {
+    const age = distance(icmp.quotedSeq(b, at), this.#memory.flows.load(slot, Field.nextSeq))
+    return age > 0 && age <= inFlight
+  }
+
+  /** Whether the quoted ACK is one that we may have sent lately. */
+  #ours(b: Uint8Array, at: number, slot: number): boolean {
+    const age = distance(icmp.quotedAck(b, at), this.#memory.flows.load(slot, Field.nextAck))
+    return age >= 0 && age <= inFlight
+  }
+
+  /** Whether the quoted packet was sent after a router had told of an earlier one. If none had, one has from now on. */
+  #sentSinceTold(b: Uint8Array, at: number, slot: number, now: number, vouched: boolean): boolean {
+    const { flows } = this.#memory
+    const nextSeq = flows.load(slot, Field.nextSeq)
+    const ipId = flows.load(slot, Field.ipId)
+    const toldAt = flows.load(slot, Field.mtuToldAt)
+    const toldSeq = flows.load(slot, Field.mtuToldSeq)
+    const since = distance(toldSeq, nextSeq)
+    const most = vouched ? inFlight : inFlightUnvouched
+    if (toldAt === 0 || ((now - toldAt) | 0) > patienceMs || since < 0 || since > most) {
+      flows.store(slot, Field.mtuToldSeq, nextSeq)
+      flows.store(slot, Field.mtuToldId, ipId)
+      flows.store(slot, Field.mtuToldAt, now | 0 || 1)
+      return false
+    }
+    if (distance(toldSeq, icmp.quotedSeq(b, at)) < 0) return false
+    if (vouched) return true
+    const told = flows.load(slot, Field.mtuToldId)
+    const ids = (id: number): number => (id - told) & 0xffff
+    return ids(ipv4.id(b, icmp.quote(at))) <= ids(ipId)
+  }
+
+  /** Slot of the connection that the quoted packet belongs to, or -1. */
+  #flow(b: Uint8Array, at: number, version: 4 | 6): number {
+    const { flows, index, shared } = this.#memory
+    const quote = icmp.quote(at)
+    const ports = (icmp.quotedDestinationPort(b, at) << 16) | icmp.quotedSourcePort(b, at)
+    let slot: number
+    if (version === 4) {
+      if ((ipv4.source(b, quote) | 0) !== shared.address4[0]) return -1
+      slot = index.find(4, ports, ipv4.destination(b, quote) | 0, 0, 0, 0)
+    } else {
+      for (let i = 0; i < 4; i++) if ((ipv6.word(b, quote, i) | 0) !== shared.address6[i]) return -1
+      const word = (i: number) => ipv6.word(b, quote, 4 + i) | 0
+      slot = index.find(6, ports, word(0), word(1), word(2), word(3))
+    }
+    return slot >= 0 && flows.load(slot, Field.state) === State.established ? slot : -1
+  }
+}
