@@ -17,7 +17,7 @@ constexpr uint32_t blocks = 4096;
 constexpr size_t markBytes = size_t{blocks} << blockBits;
 constexpr size_t mapBytes = markBytes + (1 << blockBits);
 
-/** So many pass in 2^24 ns. */
+/** Packets that pass in a span of 2^24 ns (16.8 ms). */
 struct Limit {
   /** Number of the span of time that `passed` counts in. */
   uint64_t span;

@@ -6,7 +6,7 @@ import type { Device } from '../net/device.js'
 import type { Owner } from './owner.js'
 import type { TupleTable } from './tuple-table.js'
 
-/** Local ports of outgoing connections (WIRE.md; Linux's own default range). */
+/** Local ports of outgoing connections (Linux's own default range). */
 export const ephemeral = { first: 32_768, last: 60_999 } as const
 const count = ephemeral.last - ephemeral.first + 1
 

@@ -57,7 +57,7 @@ export class QueueWorkers {
     this.#hooks = hooks
     this.#pool = new Piscina({
       filename: new URL('../workers/queue-worker.js', import.meta.url).href,
-      // Each run gets a thread of its own. With a minimum, a stuck worker that ends after the pool would be replaced for nobody.
+      // Each task gets a thread of its own. With a minimum, piscina would replace a stuck worker that ends after `destroy`.
       minThreads: 0,
       maxThreads: count,
       concurrentTasksPerWorker: 1,

@@ -43,7 +43,7 @@ export class FloodFilter {
 
   /** For the interface of this queue and the connections of this table. Undefined where that is no TUN, or the kernel takes no programs from us (no CAP_BPF). */
   static open(queue: number, flows: FlowTable, hooks: FloodFilterHooks): FloodFilter | undefined {
-    // Also takes away what another one left, who ended during a flood.
+    // Detaches a filter that a process left when it died during a flood.
     if (native.tunFilter(queue, -1) < 0) return undefined
     const map = native.floodMapOpen()
     if (map < 0) return undefined

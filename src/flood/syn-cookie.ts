@@ -1,6 +1,6 @@
 /**
  * SYN cookies: the server's initial sequence number is a keyed hash of the tuple and the time, so that a SYN needs no memory.
- * The client's own number is always 0 (WIRE.md), its options carry nothing we need, so all 32 bits are hash.
+ * The client's own number is always 0 (docs/protocol.md), its options carry nothing we need, so all 32 bits are hash.
  *
  * A cookie lives for the rest of its epoch and one more: 64 to 128 s, longer than any client's retries.
  */

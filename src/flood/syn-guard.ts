@@ -11,7 +11,7 @@ const againRate = 50_000
 /** SYNs answered per source (an IPv4 address, an IPv6 /64) and second; a NAT with thousands of users may open that many at once. */
 const sourceRate = 2_000
 const sourceBurst = 20_000
-/** Sources that share a place share its rate: with this many, spoofed ones by the hundred thousand leave some for everybody. */
+/** Hash buckets. The sources of one bucket share its rate: with 8,192 of them, 100,000 spoofed sources that send a SYN a second take 12 of the 2,000 of each. */
 const places = 8_192
 /** Bits of each of the two filters: at 300,000 SYNs a second one in seven passes by chance. */
 const filterBits = 2 ** 23

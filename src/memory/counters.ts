@@ -44,7 +44,7 @@ const drops = [
   'synBadSeq',
   /** One source sent more SYNs than it may. */
   'synSourceLimited',
-  /** More SYNs than are answered at once: the client's next one will be. */
+  /** SYN dropped because too many came at once. The client's retry is answered. */
   'synFlood',
   /** Neither a connection's nor a handshake's: dropped by the kernel while a flood lasted. */
   'strayFlood',

@@ -205,7 +205,8 @@ export class LaneWriter extends Lane {
     words[record + Delivery.length] = this.#length
     this.#made += this.#length
     this.#length = 0
-    // First counted, then made: a worker that dies in between costs a block, never a datagram's bytes.
+    // `issued` is raised before the record is published. If the worker dies in between, the block is lost until the lane is reclaimed,
+    // but no datagram that a consumer still has is overwritten.
     Atomics.store(this.issued, this.#block, this.issued[this.#block] + 1)
     this.ring.commit()
   }

@@ -5,8 +5,9 @@ import type { Egress } from './egress.js'
 const challengeMs = 500
 
 /**
- * Bare ACKs that ask a peer, or tell it, where the connection stands. A RST with a wrong number is always followed by one, if only when the
- * limit lets it: the peer that really closed says its RST once, and whoever forges others must not keep us from asking.
+ * Bare ACKs that ask a peer, or tell it, where the connection stands (challenge ACKs, RFC 5961). Every RST with a sequence number outside of the
+ * window gets one. Within `challengeMs` of the last one it is sent late, not dropped: a peer that really closed sends its RST only
+ * once, and an attacker with forged ones must not be able to use up the limit in its place.
  */
 export class Challenges {
   readonly #flows: FlowTable

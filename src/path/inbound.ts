@@ -24,11 +24,13 @@ const window = 64 * 1024 * 1024
  */
 const ackWindow = 256 * 1024 * 1024
 /**
- * One-way flows: a bare ACK after `ackEvery` bytes, but a fast one's only every `ackPause` ms, since each wakes a thread at the other end;
- * after `ackAtOnce` bytes whatever the clock says (peers' window: 1 GiB); else after `AckSchedule`'s delay.
+ * When a flow that only receives sends a bare ACK: after this many bytes, but not sooner than `ackPause` after the last one. If it gets
+ * less, `AckSchedule` sends one after a delay.
  */
 const ackEvery = 1024 * 1024
+/** Milliseconds between two bare ACKs of a fast flow: each wakes a thread at the other end. */
 const ackPause = 10
+/** After this many bytes a bare ACK leaves whatever the clock says: a stock peer's window is 1 GiB. */
 const ackAtOnce = 16 * 1024 * 1024
 /**
  * The first of them at once in small steps: until a server has sent a packet that is no SYN+ACK, conntrack takes its window for 64 KiB, without the
@@ -203,7 +205,7 @@ export class Inbound {
     flows.advance(slot, Field.peerAck, s.ack)
     Atomics.store(words, base + Field.lastSeen, now | 0)
     if (s.payloadLength === 0) {
-      // A probe asks for an answer by a sequence number just before the one we expect (WIRE.md).
+      // A probe asks for an answer by a sequence number just before the one we expect (docs/protocol.md).
       if (offset < 0 && offset >= -3) this.#challenges.send(slot, now, 0)
       return
     }

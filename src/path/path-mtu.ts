@@ -14,7 +14,7 @@ import type { Report } from './messages.js'
 const least = { 4: 576, 6: 1_280 } as const
 /** The quoted packet must be one that may be on its way: this many bytes back at the most. */
 const inFlight = 16 * 1024 * 1024
-/** Where only ports and sequence number are quoted, as RFC 792 has it, the packet must be one of so many bytes since the first message. */
+/** If the quote has no ACK (RFC 792 guarantees 8 bytes of TCP), the quoted packet must lie within this many bytes after the first message. */
 const inFlightUnvouched = 4 * 1024 * 1024
 /** Messages looked at per second and worker: routers send one a second and host (Linux: icmp_ratelimit), somebody who guesses sends thousands. */
 const lookRate = 20
@@ -22,9 +22,13 @@ const lookRate = 20
 const patienceMs = 10_000
 
 /**
- * Heeds routers that a packet was too big for (RFC 1191, RFC 8201): lowers the connection's largest datagram. Somebody off the path does not
- * know what is on its way, and has to guess (RFC 5927 §7); so a message must quote a sequence number that may be on its way, and our ACK, and a second one
- * must do the same for a packet sent after the first came. A router that means it says it of every large packet.
+ * Lowers a connection's largest datagram when a router says that a packet was too big (RFC 1191, RFC 8201), in two steps:
+ *
+ * 1. A message counts when it quotes a sequence number that may be on its way, and our ACK.
+ * 2. A second message must do the same for a packet that was sent after the first message came.
+ *
+ * An attacker off the path does not know which sequence numbers are on their way, and has to guess both (RFC 5927 §7). A real router sends
+ * a message for every large packet.
  */
 export class PathMtu {
   readonly #memory: StackMemory

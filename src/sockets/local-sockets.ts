@@ -105,7 +105,7 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     return socket
   }
 
-  /** The connection is gone; call before its slot is. */
+  /** The connection is gone. Call before its slot is freed. */
   ended(slot: number, generation: number, end: End): void {
     this.remove(slot, generation)?.ended(end)
   }

@@ -262,7 +262,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldS
     this.#queue.settle()
   }
 
-  /** @internal The connection is gone; call before its slot is. What was received can still be read. */
+  /** @internal The connection is gone. Call before its slot is freed. What was received can still be read. */
   ended(end: End): void {
     if (this.#end !== undefined) return
     this.#lastStats = this.#readStats()

@@ -72,7 +72,7 @@ export const usableSource = (word: number): boolean => {
 }
 
 /**
- * Writes a 20-byte header with a valid checksum (DF, TTL 64, TOS 0: WIRE.md) and returns 20. `totalLength` in bytes, ≤
+ * Writes a 20-byte header with a valid checksum (DF, TTL 64, TOS 0: docs/protocol.md) and returns 20. `totalLength` in bytes, ≤
  * 65,535.
  */
 export const emit = (

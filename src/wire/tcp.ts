@@ -1,4 +1,4 @@
-/** The TCP header (RFC 9293 §3.1), as a stock peer sends it: WIRE.md. */
+/** The TCP header (RFC 9293 §3.1), as a stock peer sends it (docs/protocol.md). */
 import { setU16, setU32, u16, u32 } from './bytes.js'
 import { sum } from './checksum.js'
 import { Fault } from './fault.js'

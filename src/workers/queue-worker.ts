@@ -76,7 +76,7 @@ class QueueWorker {
   readonly #readQueue = () => this.#read()
   /** By consumer, as they are needed; none to ourselves. */
   readonly #lanes: (LaneWriter | undefined)[] = []
-  /** To whom the last packet went: the next ones will likely follow it, and are read where it can take them from. */
+  /** Lane of the last packet's consumer. The next packets probably have the same one, so they are read straight into this lane. */
   #last: LaneWriter | undefined
   /** The lane that packets are being read into; none: our own memory. */
   #reading: LaneWriter | undefined
@@ -161,7 +161,7 @@ class QueueWorker {
     report({ kind: 'ready', thread: Number(basename(readlinkSync('/proc/thread-self'))) })
   }
 
-  /** Every callback begins so. */
+  /** Starts a turn: takes the time and tells the watchdog. Every callback calls it first. */
   #turn(): void {
     this.#now = native.clock()
     this.#heartbeat.beat(this.#now)

@@ -17,7 +17,7 @@ const sizesOf = (flow: number, family: Family): number[] => {
 }
 
 /**
- * A stock receiver's tasks hand the datagrams of one connection on in any order (HAZARDS.md, 17): where order is judged from end to
+ * A stock receiver's tasks hand the datagrams of one connection on in any order: where order is judged from end to
  * end, such a flow has one datagram under way.
  */
 const windowOf = ({ client, server }: Pair): number => (client === 'ours' && server === 'ours' ? burst : 1)

@@ -28,7 +28,7 @@ const loopback = Uint8Array.of(127, 0, 0, 1)
 const joined = (frames: Emitted[]) => frames.flatMap(frame => [...frame.payload])
 const sizes = [0, 10, 12] as const
 
-t.test('one datagram: headers of WIRE.md, virtio-net header of DESIGN §6', async t => {
+t.test('one datagram: headers of a stock peer, and the virtio-net header', async t => {
   for (const virtioSize of sizes) {
     for (const family of [4, 6] as const) {
       const { stack, add, send } = open(t, { virtioSize })

@@ -36,7 +36,7 @@ const altered = (kind: number, at: number, value: number): Uint8Array => {
 const address6 = (first: number, last: number): number[] => [first, ...new Array<number>(14).fill(0), last]
 
 type Case = [name: string, bytes: ArrayLike<number>, verdict: string, options?: MemoryStackOptions]
-/** HAZARDS.md, "Malformed input". */
+/** Malformed input, class by class. */
 const cases: Case[] = [
   ['frame: empty', [], 'frameTooShort'],
   ['frame: 1 byte', [0x45], 'frameTooShort'],

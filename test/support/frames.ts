@@ -1,6 +1,6 @@
 /**
  * Whole frames as they cross a TUN queue: virtio-net header, IP, TCP. `frame` builds them without any code of src/; `readFrame` takes
- * what src/ wrote apart with src/wire and throws on anything that WIRE.md or DESIGN.md §6 would not have.
+ * what src/ wrote apart with src/wire and throws on anything that docs/protocol.md would not have.
  */
 import * as checksum from '../../src/wire/checksum.js'
 import { faultNames } from '../../src/wire/fault.js'

@@ -42,7 +42,7 @@ t.test('emit → check → accessors', async () => {
   )
 })
 
-t.test('the bytes of WIRE.md: DF, TTL 64, TOS 0', async t => {
+t.test('the bytes of a stock peer: DF, TTL 64, TOS 0', async t => {
   const b = poisoned(20)
   ipv4.emit(b, 0, 40, 0x1234, 0xc0000201, 0xcb007105)
   t.strictSame([...b], [...ip4({ id: 0x1234, source: 0xc0000201, destination: 0xcb007105, totalLength: 40 }, [])])

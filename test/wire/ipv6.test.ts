@@ -31,7 +31,7 @@ t.test('emit → check → accessors', async () => {
   )
 })
 
-t.test('the bytes of WIRE.md: hop limit 64, no class, no flow label', async t => {
+t.test('the bytes of a stock peer: hop limit 64, no class, no flow label', async t => {
   const b = poisoned(40)
   const addresses = Uint32Array.of(0xfcc90000, 0, 0, 1, 0xfcc90000, 0, 0, 2)
   ipv6.emit(b, 0, 20, addresses, 0, addresses, 4)

@@ -35,7 +35,7 @@ t.test('emit → check → accessors', async () => {
   )
 })
 
-t.test('the bytes of WIRE.md', async t => {
+t.test('the bytes of a stock peer', async t => {
   const b = poisoned(25)
   t.equal(tcp.emit(b, 0, 0x1234, 0x5678, 0, 1, Flag.syn | Flag.ack), 24)
   t.strictSame(
