@@ -102,9 +102,41 @@ t.test('many different texts', async t => {
 })
 
 t.test('the count follows by itself', async t => {
-  const { add, passed, happened } = open()
-  for (let i = 0; i < 50; i++) add('x')
-  happened()
+  const passed: LogEvent[] = []
+  const repeats = new Repeats(event => passed.push(event))
+  for (let i = 0; i < 50; i++) repeats.add({ level: 'info', text: 'x', fields: {} })
+  passed.length = 0
   for (let i = 0; i < 100 && passed.length === 0; i++) await sleep(100)
-  t.same(happened(), [{ level: 'info', text: 'x', fields: { count: 30 } }])
+  t.same(passed, [{ level: 'info', text: 'x', fields: { count: 30 } }])
+})
+
+t.test('what goes on is counted for longer each time, up to a minute; another kind does not wait for it', async t => {
+  const passed: string[] = []
+  const clock = { now: 1_000_000 }
+  const due: { at: number; act: () => void }[] = []
+  const repeats = new Repeats(
+    ({ text, fields }) => passed.push(`${clock.now / 1_000 - 1_000} ${text} ${fields.count ?? ''}`.trim()),
+    () => clock.now,
+    (act, ms) => {
+      const timer = { at: clock.now + ms, act }
+      due.push(timer)
+      return () => due.splice(due.indexOf(timer), 1)
+    },
+  )
+  const add = (text: string) => repeats.add({ level: 'warn', text, fields: {} })
+  for (let second = 0; second < 130; second++) {
+    // More in each second than could pass one by one.
+    for (let i = 0; i < 10; i++) add('full')
+    if (second === 50) for (let i = 0; i < 5; i++) add('late')
+    for (let ms = 0; ms < 1_000; ms += 100) {
+      clock.now += 100
+      for (const timer of [...due]) if (timer.at <= clock.now) timer.act()
+    }
+  }
+  const counts = passed.filter(line => / full \d/u.test(line)).map(line => Math.floor(Number(line.split(' ')[0])))
+  t.same(counts, [3, 10, 23, 48, 97], 'after 3, 6, 12, 24 and 48 s, each from the next event on')
+  const late = passed.filter(line => line.includes('late'))
+  t.equal(late.length, 4, 'three at once and a count')
+  t.match(late[3], /^53(\.\d+)? late 2$/)
+  t.ok(passed.length < 25, `${passed.length} lines of 1,300 events`)
 })

@@ -78,16 +78,21 @@ const linesOf = (path: string): Line[] =>
     .map(line => JSON.parse(line) as Line)
 
 /** Sizes that no connection carries: each is a sentence of its own in the log, which is not folded into others … */
-const sizes = 90
-/** … so often. */
-const flowsPerSize = 14
+const sizes = 95
+/** … of which so many pass one by one … */
+const flowsPerSize = 3
+/** … and so many milliseconds later the log has room for as many other sentences. */
+const forgottenMs = 11_000
 
 /** Makes the client say more than waits for a log: connections that each have one datagram that is too large. */
 const talkative = async (stage: Stage): Promise<void> => {
-  for (let flow = 0; flow < sizes * flowsPerSize; flow++) {
-    const application = await stage.application()
-    application.send('hello')
-    application.send(Buffer.alloc(2_000 + (flow % sizes)))
+  for (let round = 0; round < 4; round++) {
+    for (let flow = 0; flow < sizes * flowsPerSize; flow++) {
+      const application = await stage.application()
+      application.send('hello')
+      application.send(Buffer.alloc(2_000 + round * sizes + (flow % sizes)))
+    }
+    await sleep(forgottenMs)
   }
 }
 
