@@ -16,9 +16,9 @@ export interface TrialResult {
 }
 
 /** No step takes longer, on however busy a machine. */
-const stepMs = 100
-/** The kernel answers a SYN while it is being written, if its firewall lets it in: nobody starts much later for one that does not. */
-const answerMs = 30
+const stepMs = 200
+/** The kernel answers a SYN while it is being written, unless it is busy. Where a firewall lets nothing in, a start takes this much longer. */
+const answerMs = 100
 /** Equal segments: with the headers no multiple of their size, as datagrams usually are. */
 const segmentSize = 500
 const outBytes = 3 * segmentSize
