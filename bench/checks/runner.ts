@@ -3,7 +3,8 @@
  *
  * | option | |
  * |---|---|
- * | `--short` | the form that `npm test` runs: ours alone, less of everything |
+ * | `--short` | the form that `npm test` runs: ours alone, less of everything, without what cannot be short |
+ * | `--rest` | what `--short` leaves out, ours alone |
  * | `--only NAME,…` | these scenarios |
  * | `--list` | their names, and nothing else |
  * | `--write-docs` | write the document |
@@ -48,6 +49,7 @@ export const runCourse = async ({ name, scenarios, document, text }: Course): Pr
   const { values } = parseArgs({
     options: {
       short: { type: 'boolean', default: false },
+      rest: { type: 'boolean', default: false },
       only: { type: 'string' },
       list: { type: 'boolean', default: false },
       'write-docs': { type: 'boolean', default: false },
@@ -63,7 +65,10 @@ export const runCourse = async ({ name, scenarios, document, text }: Course): Pr
     console.error(`${name}: there is no scenario ${unknown}; --list shows them all.`)
     process.exit(2)
   }
-  const chosen = scenarios.filter(({ name, long }) => wanted?.includes(name) ?? !(values.short && long))
+  const alone = values.short || values.rest
+  const isChosen = ({ name, long = false }: Scenario): boolean =>
+    wanted?.includes(name) ?? !((values.short && long) || (values.rest && !long))
+  const chosen = scenarios.filter(isChosen)
   const noPhantun = absence('phantunClient', 'phantunServer')
   const results: Result[] = []
   try {
@@ -77,7 +82,7 @@ export const runCourse = async ({ name, scenarios, document, text }: Course): Pr
       const ours = await attempt(scenario, 'ours', values.short)
       const took = `${((performance.now() - began) / 1000).toFixed(1)} s`
       console.log(`${ours.passed ? 'ok    ' : 'FAILED'} ${scenario.name}: ${ours.figure}  (${scenario.bar}; ${took})`)
-      const both = scenario.phantun && noPhantun === undefined && !values.short
+      const both = scenario.phantun && noPhantun === undefined && !alone
       const phantun = both ? await attempt(scenario, 'phantun', false) : undefined
       if (phantun !== undefined) console.log(`       phantun: ${phantun.figure}`)
       results.push({ name: scenario.name, what: scenario.what, bar: scenario.bar, ours, ...(phantun && { phantun }) })
@@ -85,11 +90,11 @@ export const runCourse = async ({ name, scenarios, document, text }: Course): Pr
   } finally {
     await stopAll()
   }
-  // A run of some scenarios leaves the others' results as they were; the short form is nothing to keep.
+  // A run of some scenarios leaves the others' results as they were; what runs without phantun is nothing to keep.
   const path = `${root}bench/results/${name}.json`
   const earlier = stored<Result[]>(path) ?? []
   const all = scenarios.flatMap(({ name }) => [...results, ...earlier].find(result => result.name === name) ?? [])
-  if (!values.short) write(path, `${JSON.stringify(all, undefined, 2)}\n`)
+  if (!alone) write(path, `${JSON.stringify(all, undefined, 2)}\n`)
   if (values['write-docs']) write(`${root}${document}`, text(all))
   const failed = results.filter(({ ours }) => !ours.passed).length
   console.log(`${results.length - failed} of ${results.length} scenarios passed`)

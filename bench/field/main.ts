@@ -34,7 +34,7 @@ await runCourse({
 
 Each row is a fault that users of tunnels meet: an address that goes, a kernel that refuses, a disk that is full. It says what is done, what
 must hold, and what was seen; beside it phantun 0.8.1 under the same test, where it can take it. \`npm run field\` does it again, in private
-network namespaces; its short form is part of \`npm test\`. Kernels that lack something are played by bench/field/shim.c, a library that is
+network namespaces; its short form is part of \`npm test\`, the rest of \`npm run test:long\`. Kernels that lack something are played by bench/field/shim.c, a library that is
 preloaded into the program and answers in the kernel's place.
 
 ${resultTable(results)}

@@ -1,4 +1,4 @@
 import t from 'tap'
-import { runShortForm } from '../support/course.js'
+import { runScenarios } from '../support/course.js'
 
-runShortForm(t, 'field', 'shim')
+runScenarios(t, 'field', '--short', 'shim')

@@ -7,16 +7,21 @@ import { enter, unavailable } from '../../src/lab/enter.js'
 
 const limitMs = 480_000
 
-/** The short form of `npm run torture` or `npm run field`: every scenario once, on our programs; one assertion each. */
-export const runShortForm = (t: TAP, name: 'torture' | 'field', ...needs: readonly Program[]): void => {
+/** A part of `npm run torture` or `npm run field`, on our programs: one assertion for each scenario. `form`: see bench/checks/runner. */
+export const runScenarios = (
+  t: TAP,
+  name: 'torture' | 'field',
+  form: '--short' | '--rest',
+  ...needs: readonly Program[]
+): void => {
   t.setTimeout(limitMs)
   const reason = unavailable() ?? absence(...needs)
   if (reason !== undefined) t.comment(`skipped: ${reason}`)
 
-  t.test(`npm run ${name} -- --short`, { skip: reason ?? false, timeout: limitMs }, async t => {
+  t.test(`npm run ${name} -- ${form}`, { skip: reason ?? false, timeout: limitMs }, async t => {
     const { command, env } = enter()
     const main = fileURLToPath(new URL(`../../bench/${name}/main.js`, import.meta.url))
-    const [program, ...args] = [...command, process.execPath, main, '--short']
+    const [program, ...args] = [...command, process.execPath, main, form]
     const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     t.teardown(() => child.kill('SIGTERM'))
     let said = ''

@@ -1,0 +1,4 @@
+import t from 'tap'
+import { runScenarios } from '../support/course.js'
+
+runScenarios(t, 'field', '--rest', 'shim')
