@@ -45,6 +45,11 @@ export const ErrorCode = {
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
 
+const codes: ReadonlySet<string> = new Set(Object.values(ErrorCode))
+
+/** Whether a code that came as text is one of ours. */
+export const isErrorCode = (code: string): code is ErrorCode => codes.has(code)
+
 export class FakeTcpError extends Error {
   readonly code: ErrorCode
 

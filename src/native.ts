@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { getSystemErrorName } from 'node:util'
-import type { FakeTcpError } from './errors.js'
+import { ErrorCode, FakeTcpError } from './errors.js'
 import { loadAddon } from './load-addon.js'
 
 /**
@@ -283,6 +283,13 @@ export const errnoName = (result: number): string => {
   } catch {
     return String(-result)
   }
+}
+
+/** Has a poller watch a descriptor that the caller cannot do without. Throws DEVICE when the kernel refuses: it is out of memory, or of watches. */
+export const watch = (poller: Poller, fd: number, token: number, interest: number): void => {
+  const result = poller.add(fd, token, interest)
+  if (result >= 0) return
+  throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused to watch a descriptor (${errnoName(result)}).`)
 }
 
 /** Linux errno values that the engine tells apart. */

@@ -1,4 +1,4 @@
-import { ErrorCode, FakeTcpError } from '../errors.js'
+import { ErrorCode, FakeTcpError, isErrorCode } from '../errors.js'
 import type { Order, Report } from '../path/messages.js'
 import type { QueueWorkers } from './queue-workers.js'
 
@@ -30,8 +30,7 @@ export class Services {
     if (loading === undefined) return
     if (error !== undefined) {
       this.#loading.delete(id)
-      const code = error.code.startsWith('ERR_FAKE_TCP_') ? (error.code as ErrorCode) : ErrorCode.WORKER
-      loading.reject(new FakeTcpError(code, error.message))
+      loading.reject(new FakeTcpError(isErrorCode(error.code) ? error.code : ErrorCode.WORKER, error.message))
     } else if (--loading.left === 0) {
       this.#loading.delete(id)
       loading.resolve()

@@ -164,8 +164,11 @@ export class Transfers {
     if (this.#lifelines.has(thread)) return true
     const fd = native.duplicate(lifeline)
     if (fd < 0) return false
+    if (this.#poller !== undefined && this.#poller.add(fd, thread, Ready.read) < 0) {
+      native.close(fd)
+      return false
+    }
     this.#lifelines.set(thread, fd)
-    this.#poller?.add(fd, thread, Ready.read)
     return true
   }
 

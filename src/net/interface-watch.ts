@@ -1,4 +1,4 @@
-import { Errno, errnoName, native, type Poller, Ready } from '../native.js'
+import { Errno, errnoName, native, type Poller, Ready, watch } from '../native.js'
 import { changeGroups, type Netlink } from './netlink.js'
 import type { AddressPair } from './pair.js'
 
@@ -51,7 +51,7 @@ export class InterfaceWatch {
     this.#events = native.arenaOpen(new Uint8Array(events.buffer))
     this.#poller = new native.Poller(this.#events, 1, () => this.#heard())
     this.#poller.unref()
-    if (this.#changes >= 0) this.#poller.add(this.#changes, 0, Ready.read)
+    if (this.#changes >= 0) watch(this.#poller, this.#changes, 0, Ready.read)
   }
 
   close(): void {

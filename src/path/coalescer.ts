@@ -1,3 +1,4 @@
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName, native, type Poller, Ready } from '../native.js'
 
 /**
@@ -11,12 +12,13 @@ export class Coalescer {
   readonly #microseconds: number
   readonly #busy = new Map<number, { token: number; read: () => boolean }>()
 
-  /** `poller` watches `timer`, with whichever token: call `tick` then. Throws when there is no descriptor for it. */
+  /** `poller` watches `timer`, with whichever token: call `tick` then. Throws DEVICE when there is no descriptor for it. */
   constructor(poller: Poller, microseconds: number) {
     this.#poller = poller
     this.#microseconds = microseconds
     this.timer = native.timerOpen()
-    if (this.timer < 0) throw new Error(`No timer for --coalesce-us (${errnoName(this.timer)}).`)
+    if (this.timer >= 0) return
+    throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused a timer for coalesceUs (${errnoName(this.timer)}).`)
   }
 
   /** `fd` was readable and has been read. From now on each tick calls `read`, which says whether there was anything. */

@@ -1,5 +1,5 @@
 import type { StackMemory } from '../memory/shared-stack.js'
-import { native, type Poller, Ready } from '../native.js'
+import { native, type Poller, Ready, watch } from '../native.js'
 import { type Deliver, Inbox } from '../path/inbox.js'
 
 /** What the queue workers have for this thread, taken whenever its event loop hears the doorbell. */
@@ -20,7 +20,7 @@ export class ThreadInbox {
     const events = new Int32Array(2)
     this.#events = native.arenaOpen(new Uint8Array(events.buffer))
     this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake())
-    this.#poller.add(this.#inbox.bell.fd, 0, Ready.read)
+    watch(this.#poller, this.#inbox.bell.fd, 0, Ready.read)
   }
 
   /** Delivers what the workers have sent so far: not more than full lanes hold, since a flood must not keep us here. */

@@ -7,7 +7,7 @@ import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field } from '../memory/flow-table.js'
 import { type LaneWriter, readRoom } from '../memory/lane.js'
 import { type SharedStack, StackMemory } from '../memory/shared-stack.js'
-import { Errno, native, type Poller, Ready } from '../native.js'
+import { Errno, native, type Poller, Ready, watch } from '../native.js'
 import { AckSchedule } from '../path/ack-schedule.js'
 import { Coalescer } from '../path/coalescer.js'
 import { Egress } from '../path/egress.js'
@@ -151,10 +151,10 @@ class QueueWorker {
     this.#poller = new native.Poller(events, this.#events.length / 2, count => this.#wake(count))
     if (shared.coalesceUs > 0) {
       this.#coalescer = new Coalescer(this.#poller, shared.coalesceUs)
-      this.#poller.add(this.#coalescer.timer, Token.timer, Ready.read)
+      watch(this.#poller, this.#coalescer.timer, Token.timer, Ready.read)
     }
-    this.#poller.add(this.#fd, Token.tun, Ready.read)
-    this.#poller.add(this.#inbox.bell.fd, Token.bell, Ready.read)
+    watch(this.#poller, this.#fd, Token.tun, Ready.read)
+    watch(this.#poller, this.#inbox.bell.fd, Token.bell, Ready.read)
     this.#every(ackTickMs, () => this.#acks.tick(this.#now))
     this.#heartbeat.beat(this.#now)
     port.on('message', (order: Order) => this.#obey(order))
@@ -234,7 +234,10 @@ class QueueWorker {
     this.#coalescer?.forget(this.#fd)
     this.#poller.remove(this.#fd)
     if (result === -Errno.EIO) {
-      setTimeout(() => this.#poller.add(this.#fd, Token.tun, Ready.read), 100).unref()
+      const again = () => {
+        if (!this.#stopping) watch(this.#poller, this.#fd, Token.tun, Ready.read)
+      }
+      setTimeout(again, 100).unref()
     } else {
       this.#port.postMessage({ kind: 'deviceGone', errno: result } satisfies Report)
     }
