@@ -8,7 +8,9 @@ export interface Result {
   readonly phantun?: Verdict
 }
 
-const mark = ({ figure, passed }: Verdict): string => `${passed ? '✔' : '✘'} ${figure}`
+/** A figure may mark its own parts. */
+const mark = ({ figure, passed }: Verdict): string =>
+  passed || !figure.startsWith('✘') ? `${passed ? '✔' : '✘'} ${figure}` : figure
 
 /** A Markdown table: a row for each scenario. */
 export const resultTable = (results: readonly Result[]): string =>
