@@ -1,7 +1,7 @@
 /** What a scenario of the field works with: both programs, a service, applications that send UDP, names, faults of the kernel. */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -282,11 +282,5 @@ export const complaints = (child: Child): string[] =>
     .filter(line => /^\{"level":[456]0/u.test(line))
     .map(line => JSON.parse(line) as { msg?: string; err?: { message: string } })
     .map(({ msg, err }) => msg ?? err?.message ?? '')
-
-/** Resident memory in MiB. */
-export const residentMiB = (child: Child): number => {
-  const status = readFileSync(`/proc/${child.pid}/status`, 'latin1')
-  return Number(/VmRSS:\s+(\d+)/u.exec(status)?.[1] ?? 0) / 1024
-}
 
 export const seconds = (ms: number | undefined): string => (ms === undefined ? 'never' : `${(ms / 1000).toFixed(1)} s`)

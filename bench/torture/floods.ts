@@ -23,7 +23,7 @@ const flooded = async (packets: 'syn' | 'stray', { network, kind, short }: Conte
   return Rig.with(network, kind, async rig => {
     const live = rig.load({ rate: 2_000, seconds: duration + 1 })
     await sleep(1_000)
-    const before = rig.residentMiB('server')
+    const before = rig.server.residentMiB()
     // The short form must not depend on how much processor time is left for the attacked.
     const rate = short ? ['--rate', '100000'] : []
     const how = ['--kind', packets, '--seconds', String(duration), ...rate]
@@ -34,7 +34,7 @@ const flooded = async (packets: 'syn' | 'stray', { network, kind, short }: Conte
     while ((await rig.arrived()).flows < 2 && opening.running) await sleep(50)
     const opened = (performance.now() - start) / 1000
     const { sent } = await flood.json<Flooded>()
-    const grown = rig.residentMiB('server') - before
+    const grown = rig.server.residentMiB() - before
     const loads = await Promise.all([live.json<Sent>(), opening.json<Sent>()])
     await sleep(300)
     const arrived = await rig.arrived()

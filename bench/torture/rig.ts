@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../src/lab/child.js'
 import { addresses, type Network, type Side } from '../../src/lab/network.js'
@@ -139,12 +139,6 @@ export class Rig {
 
   openDescriptors(role: Role): number {
     return readdirSync(`/proc/${this[role].pid}/fd`).length
-  }
-
-  /** Resident memory in MiB. */
-  residentMiB(role: Role): number {
-    const status = readFileSync(`/proc/${this[role].pid}/status`, 'latin1')
-    return Number(/VmRSS:\s+(\d+)/u.exec(status)?.[1] ?? 0) / 1024
   }
 
   /** Ends it and answers what its last line says of traffic and drops. */

@@ -97,6 +97,12 @@ export class Child {
     return processStat(`/proc/${this.pid}/stat`).cpuMs / 1000
   }
 
+  /** Resident memory in MiB. */
+  residentMiB(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'latin1')
+    return Number(/VmRSS:\s+(\d+)/u.exec(status)?.[1] ?? 0) / 1024
+  }
+
   /** Peak resident memory in MB. */
   peakMemory(): number {
     const status = readFileSync(`/proc/${this.pid}/status`, 'latin1')

@@ -6,7 +6,7 @@ import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
 import { askFromNew, chatter, crowd, expectServed } from '../crowd.js'
 import { Service } from '../services.js'
-import { lost, residentMiB, Stage } from '../stage.js'
+import { lost, Stage } from '../stage.js'
 
 const toService = `${addresses.a.veth}:${ports.far}`
 
@@ -74,11 +74,11 @@ const manySources: Scenario = {
       }
       await round('at once', dns.first, 1_000)
       if (!server.running) return seen.add(`the server ended: ${await server.ended}`, false)
-      const before = residentMiB(server)
+      const before = server.residentMiB()
       await sleep(busyMs)
       await round('later', dns.later, dns.perSecond)
       if (!server.running) return seen.add(`the server ended: ${await server.ended}`, false)
-      const more = residentMiB(server) - before
+      const more = server.residentMiB() - before
       seen.add(`${before.toFixed()} MiB and ${more.toFixed()} more`, more <= 40)
       if (stage.kind === 'phantun') return
       await Promise.all([client.stop(), server.stop()])

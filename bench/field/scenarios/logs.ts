@@ -4,6 +4,7 @@ import { closeSync, constants, openSync, readFileSync, readlinkSync, rmSync, wri
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../../src/lab/child.js'
+import { missingTool } from '../../../src/lab/tools.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { tuns } from '../../ends.js'
 import { answers, knocks, wayOut } from '../life.js'
@@ -156,7 +157,7 @@ export const logs: readonly Scenario[] = [
     bar: 'new connections and SIGTERM work',
     phantun: true,
     long: true,
-    absent: () => (spawnSync('script', ['--version']).status === 0 ? undefined : 'the program script is missing'),
+    absent: () => missingTool('script', 'bsdutils'),
     run: context =>
       Stage.with(context, async (stage, seen) => {
         await stage.echo()

@@ -1,9 +1,9 @@
 /** Signals: a terminal that goes away, an early end. */
-import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../../src/lab/child.js'
+import { missingTool } from '../../../src/lab/tools.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { wayOut } from '../life.js'
 import { type Role, type Seen, Stage, times } from '../stage.js'
@@ -74,7 +74,7 @@ export const signals: readonly Scenario[] = [
     bar: 'lives on, with its connections',
     phantun: true,
     long: true,
-    absent: () => (spawnSync('script', ['--version']).status === 0 ? undefined : 'the program script is missing'),
+    absent: () => missingTool('script', 'bsdutils'),
     run: context =>
       Stage.with(context, async (stage, seen) => {
         await stage.echo()
