@@ -5,7 +5,7 @@ import type { FlowId } from '../memory/flow-table.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
 import { StackMemory, Switch } from '../memory/shared-stack.js'
 import { errnoName, native } from '../native.js'
-import { type Address, endpoint, fromWords } from '../net/address.js'
+import { type Address, endpoint, fromWords, remoteAddress } from '../net/address.js'
 import type { Device } from '../net/device.js'
 import { type DeviceFeatures, unused } from '../net/features.js'
 import { Egress } from '../path/egress.js'
@@ -73,7 +73,7 @@ export class Coordinator {
   /** Called when the device is gone for good. */
   onDeviceGone: (error: FakeTcpError) => void = () => {}
   /** Takes what this thread's lanes bring. */
-  onDelivery: Deliver = (lane, _slot, _generation, _segmentSize, at) => lane.release(at)
+  onDelivery: Deliver = (lane, _flow, { at }) => lane.release(at)
   readonly memory: StackMemory
   readonly counterPage: CounterPage
   readonly transfers: Transfers
@@ -353,7 +353,7 @@ export class Coordinator {
   /** The third packet of a handshake: this is where an accepted connection begins. */
   #open(queue: number, { tuple, key, seq, ack }: Extract<Report, { kind: 'open' }>): void {
     const now = native.clock()
-    const remote = fromWords(tuple.family, tuple.remote)
+    const remote = remoteAddress(tuple)
     const remotePort = tuple.ports >>> 16
     const localPort = tuple.ports & 0xffff
     const known = this.#table.find(remote, remotePort, localPort)
@@ -406,8 +406,8 @@ export class Coordinator {
     const { service, token, port, targets } = request
     const owner: Owner = { consumer: queue, service, token }
     const timeout = defaults.connectTimeout
-    const attempts = targets.map(({ family, remote }) => (signal: AbortSignal) => {
-      return this.connect({ remote: fromWords(family, remote), port, owner, queue, timeout, signal })
+    const attempts = targets.map(target => (signal: AbortSignal) => {
+      return this.connect({ remote: remoteAddress(target), port, owner, queue, timeout, signal })
     })
     race(attempts, raceDelayMs, ({ slot, generation }) => this.end(slot, generation, End.local, true)).then(
       id => this.#workers.post(queue, { kind: 'connected', ...id, service, token }),

@@ -91,16 +91,16 @@ export class Stack implements AsyncDisposable {
     const { memory, counterPage, egress, transfers } = coordinator
     const receiveBytes = options.receiveBytes ?? defaults.receiveBytes
     this.#sockets = new LocalSockets(memory, counterPage, egress, receiveBytes, {
-      make: (home, slot, generation, local) => new Socket(home, slot, generation, local),
+      make: (home, flow, local) => new Socket(home, flow, local),
       end: ({ slot, generation }) => coordinator.end(slot, generation, End.local, true),
       offered: socket => {
         const surrender = () => {
           coordinator.drain()
-          this.#sockets.remove(socket.slot, socket.generation)
+          this.#sockets.remove(socket)
           return socket.surrender()
         }
         transfers.offer(socket, surrender, end => {
-          this.#sockets.remove(socket.slot, socket.generation)
+          this.#sockets.remove(socket)
           socket.ended(end)
         })
       },
@@ -223,12 +223,12 @@ export class Stack implements AsyncDisposable {
       service: -1,
       token: 0,
       admits: () => listener === undefined || !listener.full,
-      opened: ({ slot, generation }) => {
-        const socket = this.#sockets.add(slot, generation)
+      opened: flow => {
+        const socket = this.#sockets.add(flow)
         if (listener === undefined) made = socket
         else listener.offer(socket)
       },
-      ended: ({ slot, generation }, end) => this.#sockets.ended(slot, generation, end),
+      ended: (flow, end) => this.#sockets.ended(flow, end),
       made: () => made!,
     }
   }

@@ -108,23 +108,35 @@ export class TrialWire {
     const { host, stack } = this.#pair
     const head = new Uint8Array(this.#tcpAt + tcp.synHeaderLength)
     const at = this.#tcpAt
-    const headerLength = tcp.emit(head, at, ownPort, this.#port, seq >>> 0, this.#ack >>> 0, flags)
+    const headerLength = tcp.emit(head, at, {
+      sourcePort: ownPort,
+      destinationPort: this.#port,
+      seq,
+      ack: this.#ack,
+      flags,
+    })
     const l4Length = headerLength + length
     let pseudo: number
     if (host.family === 4) {
-      ipv4.emit(head, virtioSize, ipv4.minimumHeaderLength + l4Length, 0, stack.words[0], host.words[0])
+      const totalLength = ipv4.minimumHeaderLength + l4Length
+      ipv4.emit(head, virtioSize, { totalLength, id: 0, source: stack.words[0], destination: host.words[0] })
       const { source, destination } = ipv4.Offset
       pseudo = checksum.pseudo4(head, virtioSize + source, virtioSize + destination, l4Length)
     } else {
-      ipv6.emit(head, virtioSize, l4Length, Int32Array.from(stack.words), 0, Int32Array.from(host.words), 0)
+      ipv6.emit(head, virtioSize, { payloadLength: l4Length, source: stack.words, destination: host.words })
       const { source, destination } = ipv6.Offset
       pseudo = checksum.pseudo6(head, virtioSize + source, virtioSize + destination, l4Length)
     }
     tcp.setChecksum(head, at, checksum.fold(pseudo))
     const start = at - virtioSize
-    const gso = gsoSize === 0 ? virtio.Gso.none : host.family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
-    const needs = virtio.Flag.needsCsum
-    virtio.emit(head, 0, virtioSize, needs, gso, start + headerLength, gsoSize, start, tcp.Offset.checksum)
+    virtio.emit(head, 0, virtioSize, {
+      flags: virtio.Flag.needsCsum,
+      gsoType: gsoSize === 0 ? virtio.Gso.none : host.family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6,
+      hdrLen: start + headerLength,
+      gsoSize,
+      csumStart: start,
+      csumOffset: tcp.Offset.checksum,
+    })
     return head.subarray(0, at + headerLength)
   }
 }

@@ -50,7 +50,7 @@ export class TupleTable {
   /** Slot of a connection, or -1. */
   find(remote: Address, remotePort: number, localPort: number): number {
     const [r0, r1, r2, r3] = remote.words
-    const slot = this.index.find(remote.family, (remotePort << 16) | localPort, r0, r1, r2, r3)
+    const slot = this.index.find({ family: remote.family, ports: (remotePort << 16) | localPort, r0, r1, r2, r3 })
     return slot === Lookup.contended ? Lookup.missing : slot
   }
 
@@ -81,7 +81,6 @@ export class TupleTable {
     words[base + Field.token] = flow.token
     words[base + Field.state] = flow.state
     words[base + Field.lastSeen] = now | 0
-    words[base + Field.lastSent] = now | 0
     this.setNumbers(slot, flow.nextSeq, flow.nextAck, now)
     const generation = flows.publish(slot)
     this.index.insert(slot)

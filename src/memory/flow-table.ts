@@ -1,3 +1,5 @@
+import type { Tuple } from './tuple.js'
+
 /**
  * One fixed slot of shared memory per connection: who it is, where its numbers stand, and whether it still exists.
  *
@@ -5,7 +7,7 @@
  * written, and different for every connection the slot ever held. Whoever remembers (slot, generation) and finds another number
  * there knows that the connection is gone, without being told.
  *
- * Fields lie on separate cache lines by writer, so that a sender and a receiver never contend.
+ * Fields lie on separate cache lines by who writes them for each packet, the receiver or the sender. Both touch `sentAck`.
  * 64-bit counters are two words, added with `bump`, so that any thread may count exactly.
  */
 export const State = {
@@ -17,7 +19,8 @@ export const State = {
 
 /** Word offsets within a slot. Times are CLOCK_MONOTONIC milliseconds, wrapping at 2^32. */
 export const Field = {
-  // identity: written by the coordinator while the generation is odd
+  // Identity, written by the coordinator while the generation is odd. Three of them change later: `state` when a handshake ends, `consumer`
+  // when the connection moves to another thread, `maxDatagram` when a router says that packets are too big.
   generation: 0,
   state: 1,
   family: 2,
@@ -48,15 +51,14 @@ export const Field = {
   mtuToldAt: 26,
   mtuToldSeq: 27,
   mtuToldId: 28,
+  /** Highest ack received. */
+  peerAck: 29,
   // sender: written by whoever sends
   nextSeq: 32,
   ipId: 33,
-  /** Highest ack received. */
-  peerAck: 34,
   /** Ack number in the packets being sent; moves in steps so that segments merge at the far end (GRO). */
   sentAck: 35,
   sentAckAt: 36,
-  lastSent: 37,
   datagramsOut: 38,
   bytesOut: 40,
   // written once by the coordinator
@@ -70,6 +72,12 @@ const slotWords = 64
 export interface FlowId {
   readonly slot: number
   readonly generation: number
+}
+
+/** A `FlowId` that its owner fills anew for each use: read it before you return. */
+export class FlowRef implements FlowId {
+  slot = -1
+  generation = 0
 }
 
 export class FlowTable {
@@ -99,6 +107,21 @@ export class FlowTable {
 
   store(slot: number, field: number, value: number): void {
     Atomics.store(this.words, slot * slotWords + field, value)
+  }
+
+  /** The tuple of whoever has the slot. */
+  tuple(slot: number): Tuple {
+    const { words } = this
+    const base = slot * slotWords
+    const remote = base + Field.remote
+    return {
+      family: words[base + Field.family],
+      ports: words[base + Field.ports],
+      r0: words[remote],
+      r1: words[remote + 1],
+      r2: words[remote + 2],
+      r3: words[remote + 3],
+    }
   }
 
   /** True while (slot, generation) still names the connection it named. */

@@ -1,27 +1,18 @@
 import { native } from '../native.js'
-import { PacketRing } from './packet-ring.js'
-import { mayFollow } from './run.js'
+import { Delivery, DeliveryRing } from './delivery-ring.js'
+import type { FlowId } from './flow-table.js'
+import { mayFollow, type Span } from './span.js'
 
 /**
  * The way of datagrams from one queue worker to one consumer thread, without a copy. The worker reads packets from TUN straight
- * into one of the lane's blocks; a delivery, one small record in a ring, names the range of it that holds a flow's datagrams; the consumer
+ * into one of the lane's blocks. A delivery, one record in a ring, names the range of a block that holds a flow's datagrams. The consumer
  * gives the range back when it needs it no longer, in any order. A block is used again once all of its deliveries came back.
  *
- *     deliveries   a PacketRing of `Delivery` records
+ *     deliveries   a `DeliveryRing`
  *     issued       one word per block: deliveries made, written by the worker
  *     released     one word per block: deliveries given back, written by the consumer
  *     blocks       each with room for four super-packets
  */
-export const Delivery = {
-  slot: 0,
-  generation: 1,
-  /** Bytes per datagram; the last one may be shorter. */
-  segmentSize: 2,
-  /** Where the datagrams lie, back to back: bytes from the start of the lane's blocks. */
-  at: 3,
-  length: 4,
-  bytes: 20,
-} as const
 
 /** Bytes that must be free behind every read: a whole super-packet with its virtio-net header, or the kernel cuts it silently. */
 export const readRoom = 65_535 + 12
@@ -45,11 +36,11 @@ const align = (bytes: number): number => Math.ceil(bytes / 128) * 128
 
 const layout = (capacity: number) => {
   const blocks = Math.max(2, Math.floor(capacity / blockBytes))
-  const ring = 2 ** Math.ceil(Math.log2(blocks * deliveriesPerBlock * 32))
-  const issued = align(PacketRing.bytesFor(ring))
+  const deliveries = 2 ** Math.ceil(Math.log2(blocks * deliveriesPerBlock))
+  const issued = align(DeliveryRing.bytesFor(deliveries))
   const released = issued + align(blocks * 4)
   const packets = released + align(blocks * 4)
-  return { blocks, ring, issued, released, packets, bytes: packets + align(blocks * blockBytes) }
+  return { blocks, deliveries, issued, released, packets, bytes: packets + align(blocks * blockBytes) }
 }
 
 /** Bytes of shared memory for a lane with `capacity` bytes of blocks; at least two blocks. */
@@ -60,14 +51,14 @@ class Lane {
   /** The blocks, as an arena of this thread and as bytes. */
   readonly arena: number
   readonly bytes: Uint8Array
-  readonly ring: PacketRing
+  readonly ring: DeliveryRing
   protected readonly issued: Int32Array
   protected readonly released: Int32Array
 
   /** Attaches to a lane at `byteOffset`, a multiple of 8; fresh zeroed memory is an empty lane. */
   constructor(shared: SharedArrayBuffer, byteOffset: number, capacity: number) {
-    const { blocks, ring, issued, released, packets } = layout(capacity)
-    this.ring = new PacketRing(shared, byteOffset, ring)
+    const { blocks, deliveries, issued, released, packets } = layout(capacity)
+    this.ring = new DeliveryRing(shared, byteOffset, deliveries)
     this.issued = new Int32Array(shared, byteOffset + issued, blocks)
     this.released = new Int32Array(shared, byteOffset + released, blocks)
     this.bytes = new Uint8Array(shared, byteOffset + packets, blocks * blockBytes)
@@ -126,39 +117,44 @@ export class LaneWriter extends Lane {
   }
 
   /**
-   * Datagrams of a flow, `length` bytes at `from` of `arena`, as they were read: behind `at` of this lane, where they stay or move
-   * down by the next `makeRoom` or `flush`, or in other memory, which they are copied from. False, and nothing kept, when the lane is full.
+   * Datagrams of a flow as they were read: behind `at` of this lane, where they stay or move down by the next `makeRoom` or `flush`, or in
+   * other memory, which they are copied from. False, and nothing kept, when the lane is full.
    */
-  put(slot: number, generation: number, segmentSize: number, arena: number, from: number, length: number): boolean {
-    const here = arena === this.arena
-    if (
-      this.#length !== 0 &&
-      length <= mergeBytes &&
-      slot === this.#slot &&
-      generation === this.#generation &&
-      this.#length + length <= deliveryBytes &&
-      mayFollow(this.#length, this.#segmentSize, length, segmentSize) &&
-      (here || this.end - this.at >= length)
-    ) {
-      if (here) this.#moveLater(this.at, from, length)
-      else this.#copyHere(arena, from, length)
+  put(flow: FlowId, span: Span): boolean {
+    const { length } = span
+    const here = span.memory === this.arena
+    if (this.#continues(flow, span) && (here || this.end - this.at >= length)) {
+      if (here) this.#moveLater(this.at, span.at, length)
+      else this.#copyHere(span)
       this.#length += length
       this.at += length
       return true
     }
     this.flush()
     if (!here && !this.makeRoom(length)) return false
-    const record = this.ring.reserve(Delivery.bytes)
+    const record = this.ring.reserve()
     if (record < 0) return false
-    if (!here) this.#copyHere(arena, from, length)
-    this.#record = record >> 2
-    this.#slot = slot
-    this.#generation = generation
-    this.#segmentSize = segmentSize
-    this.#from = here ? from : this.at
+    if (!here) this.#copyHere(span)
+    this.#record = record
+    this.#slot = flow.slot
+    this.#generation = flow.generation
+    this.#segmentSize = span.segmentSize
+    this.#from = here ? span.at : this.at
     this.#length = length
     this.at = this.#from + length
     return true
+  }
+
+  /** Whether these datagrams may join the delivery under way. */
+  #continues({ slot, generation }: FlowId, { length, segmentSize }: Span): boolean {
+    return (
+      this.#length !== 0 &&
+      length <= mergeBytes &&
+      slot === this.#slot &&
+      generation === this.#generation &&
+      this.#length + length <= deliveryBytes &&
+      mayFollow(this.#length, this.#segmentSize, length, segmentSize)
+    )
   }
 
   /**
@@ -173,9 +169,9 @@ export class LaneWriter extends Lane {
     this.#wake()
   }
 
-  #copyHere(arena: number, from: number, length: number): void {
+  #copyHere({ memory, at, length }: Span): void {
     this.#moveNow()
-    native.copy(this.arena, this.at, arena, from, length)
+    native.copy(this.arena, this.at, memory, at, length)
   }
 
   #moveLater(to: number, from: number, length: number): void {

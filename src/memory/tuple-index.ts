@@ -1,4 +1,5 @@
 import { Field, type FlowTable } from './flow-table.js'
+import type { Tuple } from './tuple.js'
 
 /**
  * Tuple → slot, in shared memory: written by the coordinator alone, read by every worker without a lock.
@@ -39,12 +40,13 @@ export class TupleIndex {
     this.#flows = flows
   }
 
-  /** Any thread. Slot of the tuple, `Lookup.missing`, or `Lookup.contended` when the index kept changing underfoot. `r0`–`r3`: remote address words. */
-  find(family: number, ports: number, r0: number, r1: number, r2: number, r3: number): number {
+  /** Any thread. Slot of the tuple, `Lookup.missing`, or `Lookup.contended` when the index kept changing underfoot. */
+  find(tuple: Tuple): number {
+    const { family, ports, r0, r1, r2, r3 } = tuple
     const words = this.#flows.words
     for (let attempt = 0; attempt < attempts; attempt++) {
       const version = Atomics.load(this.#entries, 0)
-      let at = hash(this.#seed, ports, r0, r1, r2, r3) & this.#mask
+      let at = hash(this.#seed, tuple) & this.#mask
       for (;;) {
         const slot = Atomics.load(this.#entries, 16 + at) - 1
         if (slot < 0) break
@@ -98,24 +100,12 @@ export class TupleIndex {
   }
 
   #home(slot: number): number {
-    const { words } = this.#flows
-    const at = this.#flows.base(slot)
-    const remote = at + Field.remote
-    return (
-      hash(
-        this.#seed,
-        words[at + Field.ports],
-        words[remote],
-        words[remote + 1],
-        words[remote + 2],
-        words[remote + 3],
-      ) & this.#mask
-    )
+    return hash(this.#seed, this.#flows.tuple(slot)) & this.#mask
   }
 }
 
 /** murmur3's mixing, seeded: fast, and unpredictable enough without the seed. */
-export const hash = (seed: number, ports: number, r0: number, r1: number, r2: number, r3: number): number => {
+export const hash = (seed: number, { ports, r0, r1, r2, r3 }: Tuple): number => {
   let h = seed
   h = mix(h, ports)
   h = mix(h, r0)

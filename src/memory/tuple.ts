@@ -10,3 +10,6 @@ export interface Tuple {
   readonly r2: number
   readonly r3: number
 }
+
+/** The remote address of a tuple. */
+export type Remote = Omit<Tuple, 'ports'>

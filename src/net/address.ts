@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { invalid } from '../errors.js'
+import type { Remote } from '../memory/tuple.js'
 
 /** An IP address as it goes on the wire: 4 or 16 bytes, and as four signed big-endian-valued words (IPv4 uses the first). */
 export interface Address {
@@ -76,6 +77,9 @@ export const fromWords = (family: number, words: ArrayLike<number>, at = 0): Add
   for (let i = 0; i < bytes.length / 4; i++) view.setInt32(i * 4, words[at + i])
   return fromBytes(bytes)
 }
+
+/** The other end of a tuple. */
+export const remoteAddress = ({ family, r0, r1, r2, r3 }: Remote): Address => fromWords(family, [r0, r1, r2, r3])
 
 /** '192.0.2.1:80' or '[2001:db8::1]:80'. */
 export const endpoint = (address: string, port: number): string =>

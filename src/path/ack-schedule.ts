@@ -1,10 +1,8 @@
 import { Field, type FlowTable } from '../memory/flow-table.js'
+import { delayMs } from './ack-policy.js'
 import type { Egress } from './egress.js'
 
-/** A flow that only receives acknowledges this long after its last ACK: well within conntrack's 300 s timer and the design's 5 s. */
-const delayMs = 1_000
-
-/** Flows with unacknowledged data. An idle stack has none and the schedule costs nothing. */
+/** Flows with unacknowledged data: each is sent an ACK `delayMs` after its last one. An idle stack has none and the schedule costs nothing. */
 export class AckSchedule {
   readonly #flows: FlowTable
   readonly #egress: Egress

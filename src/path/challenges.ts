@@ -1,8 +1,6 @@
-import { Field, type FlowTable, State } from '../memory/flow-table.js'
+import { Field, type FlowId, type FlowTable, State } from '../memory/flow-table.js'
+import { challengeMs } from './ack-policy.js'
 import type { Egress } from './egress.js'
-
-/** At most one challenge per connection in this time (RFC 5961 §7 asks for a limit). */
-const challengeMs = 500
 
 /**
  * Bare ACKs that ask a peer, or tell it, where the connection stands (challenge ACKs, RFC 5961). Every RST with a sequence number outside of the
@@ -33,7 +31,7 @@ export class Challenges {
   }
 
   /** At once or as soon as the limit lets it. */
-  sendSurely(slot: number, generation: number, now: number, back: number): void {
+  sendSurely({ slot, generation }: FlowId, now: number, back: number): void {
     if (this.send(slot, now, back) || this.#owed[slot] !== 0) return
     this.#owed[slot] = 1
     this.#after(this.#rest(slot, now), later => {

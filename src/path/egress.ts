@@ -1,7 +1,10 @@
+import { Batch } from '../memory/batch.js'
 import { Counter, type CounterPage } from '../memory/counters.js'
-import { Field, State } from '../memory/flow-table.js'
+import { Field, type FlowId, State } from '../memory/flow-table.js'
 import { type StackMemory, Switch } from '../memory/shared-stack.js'
-import { Errno, type Memory, native } from '../native.js'
+import { datagramsIn, Span } from '../memory/span.js'
+import type { Tuple } from '../memory/tuple.js'
+import { Errno, native } from '../native.js'
 import * as checksum from '../wire/checksum.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as ipv6 from '../wire/ipv6.js'
@@ -9,11 +12,7 @@ import { distance } from '../wire/serial.js'
 import { headersLength, ipHeaderLength } from '../wire/sizes.js'
 import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
-import type { Tuple } from './messages.js'
-
-/** The ack number in data moves at most once per this many bytes or milliseconds, so that a far-end GRO can merge segments in between (docs/architecture.md). */
-const ackStep = 32 * 1024
-const ackStepMs = 250
+import { ackMayStay } from './ack-policy.js'
 
 const headRoom = virtio.Offset.numBuffers + 2 + ipv6.headerLength + tcp.synHeaderLength
 /** Largest IP packet: both IPv4's total length and the kernel's super-packets end here. */
@@ -22,33 +21,84 @@ const maxPacket = 65_535
 /** What a write answers once TUN is removed, or the other end of a virtual link closed. */
 const gone: ReadonlySet<number> = new Set([Errno.EBADFD, Errno.EBADF, Errno.ENODEV, Errno.EPIPE, Errno.ECONNRESET])
 
+/** Headers of the packet that is being built. */
+class Header implements tcp.Header {
+  family = 4
+  sourcePort = 0
+  destinationPort = 0
+  readonly remote = new Int32Array(4)
+  flags = 0
+  seq = 0
+  ack = 0
+  /** IPv4's identification. */
+  id = 0
+  /** Bytes of payload that will follow. */
+  payload = 0
+  /** Bytes of payload per packet when the kernel is to cut; 0: it is not. */
+  gsoSize = 0
+
+  /** To the other end of this tuple: a segment without payload, for the time being. */
+  address({ family, ports, r0, r1, r2, r3 }: Tuple): void {
+    const { remote } = this
+    this.#start(family, ports)
+    remote[0] = r0
+    remote[1] = r1
+    remote[2] = r2
+    remote[3] = r3
+  }
+
+  /** The same for the flow whose slot begins at that word. */
+  addressFlow(words: Int32Array, base: number): void {
+    const { remote } = this
+    const from = base + Field.remote
+    this.#start(words[base + Field.family], words[base + Field.ports])
+    remote[0] = words[from]
+    if (this.family === 4) return
+    remote[1] = words[from + 1]
+    remote[2] = words[from + 2]
+    remote[3] = words[from + 3]
+  }
+
+  #start(family: number, ports: number): void {
+    this.family = family
+    this.sourcePort = ports & 0xffff
+    this.destinationPort = ports >>> 16
+    this.id = 0
+    this.payload = 0
+    this.gsoSize = 0
+  }
+}
+
 /** Writes segments to TUN from the thread that owns it; any number of threads may write for the same flow. */
 export class Egress {
   readonly #memory: StackMemory
   readonly #counters: CounterPage
+  readonly #header = new Header()
+  readonly #ipv4 = { totalLength: 0, id: 0, source: 0, destination: 0 }
+  readonly #ipv6: { payloadLength: number; source: Int32Array; destination: Int32Array }
+  readonly #virtio = { flags: 0, gsoType: 0, hdrLen: 0, gsoSize: 0, csumStart: 0, csumOffset: tcp.Offset.checksum }
+  /** The headers as bytes. */
   readonly #head = new Uint8Array(headRoom)
   readonly #headArena: number
-  readonly #vec = new Int32Array(2)
-  readonly #vecArena: number
+  /** For datagrams that lie in one piece. */
+  readonly #single = new Batch(1)
+  readonly #part = new Span()
   readonly #virtioSize: number
   readonly #switches: Int32Array
-  readonly #local4: Int32Array
-  readonly #local6: Int32Array
 
   constructor(memory: StackMemory, counters: CounterPage) {
     this.#memory = memory
     this.#counters = counters
     this.#headArena = native.arenaOpen(this.#head)
-    this.#vecArena = native.arenaOpen(new Uint8Array(this.#vec.buffer))
     this.#virtioSize = memory.shared.device.virtioSize
     this.#switches = memory.switches
-    this.#local4 = memory.shared.address4
-    this.#local6 = memory.shared.address6
+    this.#ipv4.source = memory.shared.address4[0]
+    this.#ipv6 = { payloadLength: 0, source: memory.shared.address6, destination: this.#header.remote }
   }
 
   close(): void {
     native.arenaClose(this.#headArena)
-    native.arenaClose(this.#vecArena)
+    this.#single.close()
   }
 
   /** Most payload bytes of one super-packet for a flow of this family; without offload the same, cut by software. */
@@ -57,97 +107,56 @@ export class Egress {
   }
 
   /**
-   * Sends the datagrams in `pieces` ranges of `body` (pairs at `vecAt` of the arena `vec`): `bytes` in all, `segmentSize` each, the
-   * last one possibly shorter; at most `maxPayload` bytes. Answers the datagrams written; fewer when the device refused, and that is counted.
+   * Sends a batch, which has at most `maxPayload` bytes, as one super-packet. Answers the datagrams written: fewer when the device refused, and
+   * that is counted.
    */
-  data(
-    slot: number,
-    generation: number,
-    body: Memory,
-    vec: number,
-    vecAt: number,
-    pieces: number,
-    bytes: number,
-    segmentSize: number,
-    now: number,
-  ): number {
+  data(flow: FlowId, batch: Batch, now: number): number {
+    const { slot } = flow
+    const { length, segmentSize } = batch
     const { flows, shared } = this.#memory
     const { words } = flows
     // A slot rests before it is used again, so this check holds for as long as the write below takes.
-    if (!flows.alive(slot, generation)) return 0
+    if (!flows.alive(slot, flow.generation)) return 0
     const base = flows.base(slot)
-    const count = bytes <= segmentSize ? 1 : Math.ceil(bytes / segmentSize)
-    const seq = flows.takeSeq(slot, bytes)
-    const id = flows.takeIpId(slot, count)
-    const queue = shared.device.queues[words[base + Field.homeQueue]]
-    const ack = this.#steppedAck(base, now)
-    const headLength = this.#flowHead(base, tcp.Flag.ack, seq, ack, id, bytes, count > 1 ? segmentSize : 0)
-    const whole = this.#usesHeaders()
-    let result = whole ? native.writeGather(queue, this.#headArena, 0, headLength, body, vec, vecAt, pieces) : 0
-    let written = whole && result >= 0 ? count : 0
-    let merged = written > 1
-    if (!whole || (result < 0 && this.#maybeRefused(result))) {
-      const plain = native.writeSegments(
-        queue,
-        this.#headArena,
-        0,
-        headLength,
-        this.#virtioSize,
-        body,
-        vec,
-        vecAt,
-        pieces,
-        segmentSize,
-      )
-      if (whole && plain > 0) this.#giveUpHeaders(result)
-      if (!whole || plain > 0) result = plain
-      written = Math.max(plain, 0)
-      merged = false
-    }
-    Atomics.store(words, base + Field.lastSent, now | 0)
-    const counters = this.#counters
+    const count = datagramsIn(length, segmentSize)
+    const header = this.#header
+    header.addressFlow(words, base)
+    header.flags = tcp.Flag.ack
+    header.seq = flows.takeSeq(slot, length)
+    header.ack = this.#steppedAck(base, now)
+    header.id = flows.takeIpId(slot, count)
+    header.payload = length
+    if (count > 1) header.gsoSize = segmentSize
+    const written = this.#writeData(shared.device.queues[words[base + Field.homeQueue]], this.#build(), batch)
     if (written !== 0) {
-      const writtenBytes = written === count ? bytes : written * segmentSize
       flows.bump(slot, Field.datagramsOut, written)
-      flows.bump(slot, Field.bytesOut, writtenBytes)
-      counters[Counter.datagramsOut] += written
-      counters[Counter.bytesOut] += writtenBytes
-      if (merged) {
-        counters[Counter.packetsOut] += 1
-        counters[Counter.superPacketsOut] += 1
-      } else {
-        counters[Counter.packetsOut] += written
-      }
+      flows.bump(slot, Field.bytesOut, written === count ? length : written * segmentSize)
+    } else {
+      flows.returnSeq(slot, header.seq, length)
     }
-    if (written === 0) flows.returnSeq(slot, seq, bytes)
-    if (written < count) this.#failed(result < 0 ? result : -Errno.EAGAIN, count - written)
     return written
   }
 
-  /** Same for one contiguous range. */
-  dataAt(
-    slot: number,
-    generation: number,
-    body: Memory,
-    at: number,
-    bytes: number,
-    segmentSize: number,
-    now: number,
-  ): number {
-    this.#vec[0] = at
-    this.#vec[1] = bytes
-    return this.data(slot, generation, body, this.#vecArena, 0, 1, bytes, segmentSize, now)
+  /** Same for datagrams in one piece. */
+  dataOf(flow: FlowId, span: Span, now: number): number {
+    const single = this.#single
+    single.reset(span.memory, span.bytes, span.length)
+    single.add(span)
+    return this.data(flow, single, now)
   }
 
-  /**
-   * Sends the equal datagrams that lie back to back in `body` as super-packets of at most `most` bytes; the last datagram may be
-   * shorter. Datagrams written.
-   */
-  batch(slot: number, generation: number, body: Uint8Array, segmentSize: number, most: number, now: number): number {
+  /** Sends datagrams in one piece, however many, as super-packets of at most `most` bytes. Datagrams written. */
+  dataCut(flow: FlowId, { memory, bytes, at, length, segmentSize }: Span, most: number, now: number): number {
     const whole = most - (most % segmentSize)
+    const part = this.#part
+    part.memory = memory
+    part.bytes = bytes
+    part.segmentSize = segmentSize
     let written = 0
-    for (let at = 0; at < body.length; at += whole) {
-      written += this.dataAt(slot, generation, body, at, Math.min(whole, body.length - at), segmentSize, now)
+    for (let from = at; from < at + length; from += whole) {
+      part.at = from
+      part.length = Math.min(whole, at + length - from)
+      written += this.dataOf(flow, part, now)
     }
     return written
   }
@@ -182,31 +191,57 @@ export class Egress {
     this.#counters[Counter.resetsOut] += 1
   }
 
-  /** A segment that belongs to no flow: the answer to (family, ports, remote) on `queue`. */
-  answer(
-    queue: number,
-    family: number,
-    ports: number,
-    remote: Int32Array,
-    flags: number,
-    seq: number,
-    ack: number,
-  ): void {
-    const length = this.#build(family, ports, remote, 0, flags, seq, ack, 0, 0, 0)
-    this.#write(this.#memory.shared.device.queues[queue], length)
+  /** A segment that belongs to no flow: the answer to a tuple, written on `queue`. */
+  answer(queue: number, tuple: Tuple, flags: number, seq: number, ack: number): void {
+    const header = this.#header
+    header.address(tuple)
+    header.flags = flags
+    header.seq = seq
+    header.ack = ack
+    this.#write(this.#memory.shared.device.queues[queue], this.#build())
   }
 
   /** RST|ACK to a tuple whose connection was turned down before it existed. */
   refuse(queue: number, tuple: Tuple, seq: number, ack: number): void {
-    this.answer(queue, tuple.family, tuple.ports, Int32Array.from(tuple.remote), tcp.Flag.rst | tcp.Flag.ack, seq, ack)
+    this.answer(queue, tuple, tcp.Flag.rst | tcp.Flag.ack, seq, ack)
     this.#counters[Counter.resetsOut] += 1
   }
 
   #control(base: number, flags: number, seq: number, ack: number): void {
     const { words } = this.#memory.flows
-    const id = Atomics.add(words, base + Field.ipId, 1) & 0xffff
-    const length = this.#flowHead(base, flags, seq, ack, id, 0, 0)
-    this.#write(this.#memory.shared.device.queues[words[base + Field.homeQueue]], length)
+    const header = this.#header
+    header.addressFlow(words, base)
+    header.flags = flags
+    header.seq = seq
+    header.ack = ack
+    header.id = Atomics.add(words, base + Field.ipId, 1) & 0xffff
+    this.#write(this.#memory.shared.device.queues[words[base + Field.homeQueue]], this.#build())
+  }
+
+  /** Writes a batch behind the `headLength` bytes of the head: as a super-packet where the kernel takes it. Datagrams written. */
+  #writeData(fd: number, headLength: number, { memory, vecArena, pieces, length, segmentSize }: Batch): number {
+    const count = datagramsIn(length, segmentSize)
+    const whole = this.#usesHeaders()
+    const head = this.#headArena
+    let result = whole ? native.writeGather(fd, head, 0, headLength, memory, vecArena, 0, pieces) : 0
+    let written = whole && result >= 0 ? count : 0
+    const merged = written > 1
+    if (!whole || (result < 0 && this.#maybeRefused(result))) {
+      const size = this.#virtioSize
+      const plain = native.writeSegments(fd, head, 0, headLength, size, memory, vecArena, 0, pieces, segmentSize)
+      if (whole && plain > 0) this.#giveUpHeaders(result)
+      if (!whole || plain > 0) result = plain
+      written = Math.max(plain, 0)
+    }
+    const counters = this.#counters
+    if (written !== 0) {
+      counters[Counter.datagramsOut] += written
+      counters[Counter.bytesOut] += written === count ? length : written * segmentSize
+      counters[Counter.packetsOut] += merged ? 1 : written
+      if (merged) counters[Counter.superPacketsOut] += 1
+    }
+    if (written < count) this.#failed(result < 0 ? result : -Errno.EAGAIN, count - written)
+    return written
   }
 
   /** Writes a packet without payload from the head. */
@@ -266,35 +301,10 @@ export class Egress {
     const sent = Atomics.load(words, base + Field.sentAck)
     if (next === sent) return sent >>> 0
     const waited = (now - Atomics.load(words, base + Field.sentAckAt)) | 0
-    if (distance(sent, next) < ackStep && waited < ackStepMs) return sent >>> 0
+    if (ackMayStay(distance(sent, next), waited)) return sent >>> 0
     Atomics.store(words, base + Field.sentAck, next)
     Atomics.store(words, base + Field.sentAckAt, now | 0)
     return next >>> 0
-  }
-
-  #flowHead(
-    base: number,
-    flags: number,
-    seq: number,
-    ack: number,
-    id: number,
-    payload: number,
-    gsoSize: number,
-  ): number {
-    const { words } = this.#memory.flows
-    const ports = words[base + Field.ports]
-    return this.#build(
-      words[base + Field.family],
-      ports,
-      words,
-      base + Field.remote,
-      flags,
-      seq,
-      ack,
-      id,
-      payload,
-      gsoSize,
-    )
   }
 
   /**
@@ -302,49 +312,38 @@ export class Egress {
    * a virtio-net header the TCP checksum is left to the kernel: the field holds the folded pseudo-header sum, not inverted (virtio 1.2
    * §5.1.6.2). Without one, and without payload, it is complete.
    */
-  #build(
-    family: number,
-    ports: number,
-    remote: Int32Array,
-    remoteAt: number,
-    flags: number,
-    seq: number,
-    ack: number,
-    id: number,
-    payload: number,
-    gsoSize: number,
-  ): number {
+  #build(): number {
+    const header = this.#header
     const head = this.#head
     const ip = this.#virtioSize
-    const tcpAt = ip + ipHeaderLength(family)
-    const headerLength = tcp.emit(head, tcpAt, ports & 0xffff, ports >>> 16, seq, ack, flags)
-    const l4Length = headerLength + payload
+    const tcpAt = ip + ipHeaderLength(header.family)
+    const headerLength = tcp.emit(head, tcpAt, header)
+    const l4Length = headerLength + header.payload
     let pseudo: number
-    if (family === 4) {
-      ipv4.emit(head, ip, tcpAt - ip + l4Length, id, this.#local4[0], remote[remoteAt])
+    if (header.family === 4) {
+      const fields = this.#ipv4
+      fields.totalLength = tcpAt - ip + l4Length
+      fields.id = header.id
+      fields.destination = header.remote[0]
+      ipv4.emit(head, ip, fields)
       pseudo = checksum.pseudo4(head, ip + ipv4.Offset.source, ip + ipv4.Offset.destination, l4Length)
     } else {
-      ipv6.emit(head, ip, l4Length, this.#local6, 0, remote, remoteAt)
+      this.#ipv6.payloadLength = l4Length
+      ipv6.emit(head, ip, this.#ipv6)
       pseudo = checksum.pseudo6(head, ip + ipv6.Offset.source, ip + ipv6.Offset.destination, l4Length)
     }
-    if (this.#virtioSize === 0) {
+    if (ip === 0) {
       tcp.setChecksum(head, tcpAt, checksum.finish(checksum.sum(head, tcpAt, headerLength, pseudo)))
-    } else {
-      tcp.setChecksum(head, tcpAt, checksum.fold(pseudo))
-      const gso = gsoSize === 0 ? virtio.Gso.none : family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
-      const start = tcpAt - ip
-      virtio.emit(
-        head,
-        0,
-        this.#virtioSize,
-        virtio.Flag.needsCsum,
-        gso,
-        start + headerLength,
-        gsoSize,
-        start,
-        tcp.Offset.checksum,
-      )
+      return tcpAt + headerLength
     }
+    tcp.setChecksum(head, tcpAt, checksum.fold(pseudo))
+    const fields = this.#virtio
+    fields.flags = virtio.Flag.needsCsum
+    fields.gsoType = header.gsoSize === 0 ? virtio.Gso.none : header.family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
+    fields.hdrLen = tcpAt - ip + headerLength
+    fields.gsoSize = header.gsoSize
+    fields.csumStart = tcpAt - ip
+    virtio.emit(head, 0, ip, fields)
     return tcpAt + headerLength
   }
 }

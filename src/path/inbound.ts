@@ -3,17 +3,20 @@ import { SynCookies } from '../flood/syn-cookie.js'
 import { SynGuard } from '../flood/syn-guard.js'
 import { TokenBucket } from '../flood/token-bucket.js'
 import { Counter, type CounterPage } from '../memory/counters.js'
-import { Field, State } from '../memory/flow-table.js'
+import { Field, type FlowId, FlowRef, State } from '../memory/flow-table.js'
 import { ports, type StackMemory, Switch } from '../memory/shared-stack.js'
+import { datagramsIn, type Span } from '../memory/span.js'
 import { Lookup } from '../memory/tuple-index.js'
 import { distance } from '../wire/serial.js'
 import { Flag } from '../wire/tcp.js'
+import { ackIsDue } from './ack-policy.js'
 import { Challenges } from './challenges.js'
 import type { Egress } from './egress.js'
 import type { Report } from './messages.js'
-import { type Opening, Openings } from './opening.js'
+import { type HeldPayload, type Opening, Openings } from './opening.js'
+import type { Packet } from './packet.js'
 import { PathMtu } from './path-mtu.js'
-import type { Classifier, Segment } from './segment.js'
+import { accepted, Classifier, type Segment } from './segment.js'
 import { TupleCache } from './tuple-cache.js'
 
 /** A segment may lie this far before or after the next expected byte; further off, a second one in sequence must vouch for it. */
@@ -23,28 +26,14 @@ const window = 64 * 1024 * 1024
  * older than what is on its way. Together with the window above, a blind segment is believed once in 500 times.
  */
 const ackWindow = 256 * 1024 * 1024
-/**
- * When a flow that only receives sends a bare ACK: after this many bytes, but not sooner than `ackPause` after the last one. If it gets
- * less, `AckSchedule` sends one after a delay.
- */
-const ackEvery = 1024 * 1024
-/** Milliseconds between two bare ACKs of a fast flow: each wakes a thread at the other end. */
-const ackPause = 10
-/** After this many bytes a bare ACK leaves whatever the clock says: a stock peer's window is 1 GiB. */
-const ackAtOnce = 16 * 1024 * 1024
-/**
- * The first of them at once in small steps: until a server has sent a packet that is no SYN+ACK, conntrack takes its window for 64 KiB, without the
- * scale, and drops what lies beyond. (Measured: half of a one-way flow's first second was lost behind a strict NAT.)
- */
-const ackEarly = 32 * 1024
 /** Answers to packets that belong to nothing, per second and worker. */
 const strangerRate = 1_000
 
 const kinds = Flag.fin | Flag.syn | Flag.rst | Flag.ack
 
 export interface InboundHooks {
-  /** Hands datagrams to whoever consumes the flow. */
-  deliver(slot: number, generation: number, s: Segment): void
+  /** Hands datagrams to whoever consumes the flow. Both records are only valid during the call. */
+  deliver(flow: FlowId, span: Span): void
   report(report: Report): void
   /** The flow has unacknowledged data. */
   owesAck(slot: number): void
@@ -52,12 +41,22 @@ export interface InboundHooks {
   after(ms: number, act: (now: number) => void): void
 }
 
+/** What an inbound path works with. */
+export interface InboundParts {
+  readonly queue: number
+  readonly memory: StackMemory
+  readonly counters: CounterPage
+  readonly egress: Egress
+  /** Another one only in tests. */
+  readonly classifier?: Classifier
+}
+
 /**
  * The inbound path of one queue (docs/architecture.md, steps 2 – 5): check, find the flow, move its numbers, deliver. What belongs to
  * no flow is answered here or reported to the coordinator, never both.
  */
 export class Inbound {
-  readonly openings = new Openings()
+  readonly #openings = new Openings()
   readonly #queue: number
   readonly #memory: StackMemory
   readonly #counters: CounterPage
@@ -71,20 +70,14 @@ export class Inbound {
   readonly #alarm: FloodAlarm
   readonly #pathMtu: PathMtu
   readonly #strangers = new TokenBucket(strangerRate)
-  readonly #remote = new Int32Array(4)
+  /** The flow of the packet under way. */
+  readonly #flow = new FlowRef()
 
-  constructor(
-    queue: number,
-    memory: StackMemory,
-    counters: CounterPage,
-    classifier: Classifier,
-    egress: Egress,
-    hooks: InboundHooks,
-  ) {
+  constructor({ queue, memory, counters, egress, classifier }: InboundParts, hooks: InboundHooks) {
     this.#queue = queue
     this.#memory = memory
     this.#counters = counters
-    this.#classifier = classifier
+    this.#classifier = classifier ?? new Classifier(memory.shared)
     this.#egress = egress
     this.#hooks = hooks
     this.#challenges = new Challenges(memory.flows, egress, hooks.after)
@@ -95,88 +88,112 @@ export class Inbound {
     this.#pathMtu = new PathMtu(memory, hooks.report)
   }
 
-  /** One packet as it was read: `length` bytes at `at` of `bytes`, which is the arena `arena`; `sum` as for `Classifier.parse`. */
-  packet(bytes: Uint8Array, arena: number, at: number, length: number, now: number, sum = -1): void {
+  /** One packet as it was read; `now` in milliseconds. */
+  packet(packet: Packet, now: number): void {
     const counters = this.#counters
     counters[Counter.packetsIn] += 1
-    const refused = this.#classifier.parse(bytes, arena, at, length, sum)
-    if (refused >= 0) {
-      // What is not TCP may be news of the path.
-      const ip = at + this.#memory.shared.device.virtioSize
-      const why = refused === Counter.otherProtocol ? this.#pathMtu.heed(bytes, ip, at + length, now) : refused
-      counters[why] += 1
+    const refused = this.#classifier.parse(packet)
+    if (refused !== accepted) {
+      counters[refused === Counter.otherProtocol ? this.#notTcp(packet, now) : refused] += 1
       this.#alarm.refused(now)
       return
     }
     const s = this.#classifier.segment
-    const cache = this.#cache
-    let slot = cache.find(s)
-    let generation = cache.generation
-    if (slot < 0) {
-      counters[Counter.cacheMisses] += 1
-      slot = this.#memory.index.find(s.family, s.ports, s.r0, s.r1, s.r2, s.r3)
-      if (slot === Lookup.contended) {
-        counters[Counter.indexContended] += 1
-        return
-      }
-      if (slot >= 0) {
-        generation = this.#memory.index.generation
-        cache.learn(s, slot, generation)
-      }
+    const known = this.#find(s)
+    if (known === Lookup.contended) {
+      counters[Counter.indexContended] += 1
+      return
     }
-    if (this.openings.size > 0) {
-      const opening = this.openings.get(Openings.key(s))
+    if (this.#openings.size > 0) {
+      const opening = this.#openings.get(Openings.key(s))
       if (opening !== undefined) {
-        this.#hold(opening, s, bytes)
+        this.#hold(opening, s)
         return
       }
     }
     // The coordinator may end the connection at this very moment: then its slot is free, and the packet a stranger's.
-    const state = slot < 0 ? State.free : this.#memory.flows.load(slot, Field.state)
-    if (state === State.established) this.#established(s, slot, generation, now)
-    else if (state === State.synSent) this.#halfOpen(s, slot, generation)
-    else this.#stranger(s, bytes, now)
+    const flow = this.#flow
+    const state = known < 0 ? State.free : this.#memory.flows.load(flow.slot, Field.state)
+    if (state === State.established) this.#established(s, flow, now)
+    else if (state === State.synSent) this.#halfOpen(s, flow)
+    else this.#stranger(s, now)
   }
 
-  /** What was held while the flow was opening, as if it came now. */
-  replay(
-    opening: Opening,
-    slot: number,
-    generation: number,
-    now: number,
-    restore: (held: Uint8Array, s: Segment) => void,
-  ): void {
-    if (!this.#memory.flows.alive(slot, generation)) {
+  /**
+   * The coordinator has answered an `open`: what was held while the flow was opening is taken as if it came now, in its order. Nothing when the
+   * opening is not known (any more).
+   */
+  opened(key: string, flow: FlowId, now: number): void {
+    const opening = this.#openings.finish(key)
+    if (opening === undefined) return
+    if (!this.#memory.flows.alive(flow.slot, flow.generation)) {
       // It ended meanwhile, and its slot may be another connection's by now.
-      for (const held of opening.held) {
-        this.#counters[Counter.flowGone] += Math.ceil(held.bytes.length / held.segmentSize)
-      }
+      for (const held of opening.held) this.#counters[Counter.flowGone] += datagramsIn(held.bytes.length, held.segmentSize)
       return
     }
-    const s = this.#classifier.segment
-    s.family = opening.tuple.family
-    s.ports = opening.tuple.ports
-    for (const held of opening.held) {
-      s.flags = Flag.ack
-      s.seq = held.seq
-      s.ack = held.ack
-      s.segmentSize = held.segmentSize
-      s.payloadLength = held.bytes.length
-      restore(held.bytes, s)
-      this.#established(s, slot, generation, now)
-    }
+    for (const held of opening.held) this.#replay(opening, { flags: Flag.ack, ...held }, flow, now)
     if (opening.reset === undefined) return
-    s.flags = Flag.rst
-    s.seq = opening.reset
-    s.payloadLength = 0
-    this.#established(s, slot, generation, now)
+    this.#replay(opening, { flags: Flag.rst, seq: opening.reset, ack: 0, bytes: nothing, segmentSize: 0 }, flow, now)
   }
 
-  #established(s: Segment, slot: number, generation: number, now: number): void {
+  /** The coordinator has turned an `open` down; `reset`: its peer is told. */
+  turnedDown(key: string, reset: boolean): void {
+    const opening = this.#openings.finish(key)
+    if (opening !== undefined && reset) this.#egress.refuse(this.#queue, opening.tuple, opening.ack, opening.seq)
+  }
+
+  /** No answer of the coordinator comes any more: these peers take their connection for open, and must hear that it isn't. */
+  close(): void {
+    for (const { tuple, seq, ack } of this.#openings.finishAll()) this.#egress.refuse(this.#queue, tuple, ack, seq)
+  }
+
+  /** Slot of the segment's flow, and `#flow` names it; else < 0, as `TupleIndex.find`. */
+  #find(s: Segment): number {
+    const cache = this.#cache
+    const flow = this.#flow
+    const cached = cache.find(s)
+    if (cached >= 0) {
+      flow.slot = cached
+      flow.generation = cache.generation
+      return cached
+    }
+    const { index } = this.#memory
+    this.#counters[Counter.cacheMisses] += 1
+    const slot = index.find(s)
+    if (slot < 0) return slot
+    flow.slot = slot
+    flow.generation = index.generation
+    cache.learn(s, flow)
+    return slot
+  }
+
+  /** What is not TCP may be news of the path. The counter to raise. */
+  #notTcp({ bytes, at, length }: Packet, now: number): number {
+    return this.#pathMtu.heed(bytes, at + this.#memory.shared.device.virtioSize, at + length, now)
+  }
+
+  #replay({ tuple }: Opening, held: HeldPayload & { flags: number }, flow: FlowId, now: number): void {
+    const s = this.#classifier.segment
+    s.family = tuple.family
+    s.ports = tuple.ports
+    s.r0 = tuple.r0
+    s.r1 = tuple.r1
+    s.r2 = tuple.r2
+    s.r3 = tuple.r3
+    s.flags = held.flags
+    s.seq = held.seq
+    s.ack = held.ack
+    s.payload.over(held.bytes, held.segmentSize)
+    this.#established(s, flow, now)
+  }
+
+  #established(s: Segment, flow: FlowId, now: number): void {
     if ((s.flags & kinds) !== Flag.ack) {
-      this.#unusual(s, slot, generation, now)
+      this.#unusual(s, flow, now)
       return
     }
+    const { slot } = flow
+    const { payload } = s
     const { flows } = this.#memory
     const { words } = flows
     const base = flows.base(slot)
@@ -186,12 +203,12 @@ export class Inbound {
       return
     }
     const offset = distance(Atomics.load(words, base + Field.nextAck), s.seq)
-    const end = (s.seq + s.payloadLength) | 0
+    const end = (s.seq + payload.length) | 0
     if (offset > window || offset < -window) {
       // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in sequence settle it.
       const expected = Atomics.load(words, base + Field.resync)
-      if (s.payloadLength === 0 || expected === 0 || expected !== (s.seq | 0)) {
-        if (s.payloadLength > 0) Atomics.store(words, base + Field.resync, end)
+      if (payload.length === 0 || expected === 0 || expected !== (s.seq | 0)) {
+        if (payload.length > 0) Atomics.store(words, base + Field.resync, end)
         this.#counters[Counter.seqOutOfWindow] += 1
         return
       }
@@ -199,37 +216,43 @@ export class Inbound {
       Atomics.store(words, base + Field.nextAck, end)
       // At once: by serial arithmetic a jump beyond 2^31 owes nothing.
       this.#egress.ack(slot, now)
-    } else if (offset + s.payloadLength > 0) {
+    } else if (offset + payload.length > 0) {
       flows.advance(slot, Field.nextAck, end)
     }
     flows.advance(slot, Field.peerAck, s.ack)
     Atomics.store(words, base + Field.lastSeen, now | 0)
-    if (s.payloadLength === 0) {
+    if (payload.length === 0) {
       // A probe asks for an answer by a sequence number just before the one we expect (docs/protocol.md).
       if (offset < 0 && offset >= -3) this.#challenges.send(slot, now, 0)
       return
     }
-    const count = s.payloadLength <= s.segmentSize ? 1 : Math.ceil(s.payloadLength / s.segmentSize)
+    this.#count(slot, payload)
+    this.#acknowledge(slot, end, now)
+    this.#hooks.deliver(flow, payload)
+  }
+
+  #count(slot: number, payload: Span): void {
+    const { count, length } = payload
+    const { flows } = this.#memory
     flows.bump(slot, Field.datagramsIn, count)
-    flows.bump(slot, Field.bytesIn, s.payloadLength)
+    flows.bump(slot, Field.bytesIn, length)
     const counters = this.#counters
     counters[Counter.datagramsIn] += count
-    counters[Counter.bytesIn] += s.payloadLength
+    counters[Counter.bytesIn] += length
     if (count > 1) counters[Counter.superPacketsIn] += 1
-    const owed = distance(Atomics.load(words, base + Field.sentAck), end)
-    const early = owed >= ackEarly && flows.load(slot, Field.bytesIn) >>> 0 <= ackEvery
-    if (
-      early ||
-      owed >= ackAtOnce ||
-      (owed >= ackEvery && ((now - flows.load(slot, Field.sentAckAt)) | 0) >= ackPause)
-    ) {
-      this.#egress.ack(slot, now)
-    } else if (owed > 0) this.#hooks.owesAck(slot)
-    this.#hooks.deliver(slot, generation, s)
+  }
+
+  /** Data up to `end` has come: a bare ACK leaves now, or later unless data of ours carries it. */
+  #acknowledge(slot: number, end: number, now: number): void {
+    const { flows } = this.#memory
+    const owed = distance(flows.load(slot, Field.sentAck), end)
+    const received = flows.load(slot, Field.bytesIn) >>> 0
+    if (ackIsDue(owed, received, (now - flows.load(slot, Field.sentAckAt)) | 0)) this.#egress.ack(slot, now)
+    else if (owed > 0) this.#hooks.owesAck(slot)
   }
 
   /** Anything but data or a bare ACK on an established connection. */
-  #unusual(s: Segment, slot: number, generation: number, now: number): void {
+  #unusual(s: Segment, { slot, generation }: FlowId, now: number): void {
     const { flows } = this.#memory
     if ((s.flags & Flag.rst) !== 0) {
       // RFC 5961 §3.2: only the exact number resets. Otherwise ask: a peer that is gone answers the challenge with the right one.
@@ -239,7 +262,7 @@ export class Inbound {
         return
       }
       this.#counters[Counter.resetNotExact] += 1
-      this.#challenges.sendSurely(slot, generation, now, 1)
+      this.#challenges.sendSurely({ slot, generation }, now, 1)
       return
     }
     this.#counters[Counter.unexpectedFlags] += 1
@@ -247,7 +270,7 @@ export class Inbound {
     if ((s.flags & Flag.syn) !== 0) this.#challenges.send(slot, now, (s.flags & Flag.ack) !== 0 ? 0 : 1)
   }
 
-  #halfOpen(s: Segment, slot: number, generation: number): void {
+  #halfOpen(s: Segment, { slot, generation }: FlowId): void {
     const kind = s.flags & kinds
     if (kind === (Flag.syn | Flag.ack) && s.ack === 1) {
       this.#hooks.report({ kind: 'synAck', slot, generation, seq: s.seq })
@@ -259,14 +282,14 @@ export class Inbound {
     }
   }
 
-  #hold(opening: Opening, s: Segment, bytes: Uint8Array): void {
+  #hold(opening: Opening, s: Segment): void {
     if ((s.flags & Flag.rst) !== 0) opening.reset = s.seq
     else if ((s.flags & kinds) !== Flag.ack) this.#counters[Counter.unexpectedFlags] += 1
-    else if (!this.openings.hold(opening, s, bytes)) this.#counters[Counter.openingFull] += 1
+    else if (!this.#openings.hold(opening, s)) this.#counters[Counter.openingFull] += 1
   }
 
   /** A segment without a connection. */
-  #stranger(s: Segment, bytes: Uint8Array, now: number): void {
+  #stranger(s: Segment, now: number): void {
     const kind = s.flags & kinds
     if ((kind & Flag.rst) !== 0) {
       this.#counters[Counter.strayReset] += 1
@@ -282,7 +305,7 @@ export class Inbound {
           return
         }
         const cookie = this.#cookies.make(s.ports, s.r0, s.r1, s.r2, s.r3, now)
-        this.#answer(s, Flag.syn | Flag.ack, cookie, 1)
+        this.#egress.answer(this.#queue, s, Flag.syn | Flag.ack, cookie, 1)
         this.#counters[Counter.synCookiesOut] += 1
       } else {
         this.#counters[Counter.synBadSeq] += 1
@@ -294,7 +317,7 @@ export class Inbound {
       const cookie = this.#cookies.check(s.ports, s.r0, s.r1, s.r2, s.r3, s.ack, now)
       // The client has sent nothing before this handshake but what may have been lost on the way.
       if (cookie >= 0 && s.seq - 1 <= window) {
-        this.#open(s, bytes, cookie, now)
+        this.#open(s, cookie, now)
         return
       }
     }
@@ -303,14 +326,14 @@ export class Inbound {
     this.#refuse(s, now, s.ack)
   }
 
-  #open(s: Segment, bytes: Uint8Array, cookie: number, now: number): void {
+  #open(s: Segment, cookie: number, now: number): void {
     const key = Openings.key(s)
-    const opening = this.openings.begin(key, s, now)
+    const opening = this.#openings.begin(key, s, now)
     if (opening === undefined) {
       this.#counters[Counter.openingFull] += 1
       return
     }
-    this.#hold(opening, s, bytes)
+    this.#hold(opening, s)
     this.#hooks.report({ kind: 'open', tuple: opening.tuple, key, seq: s.seq, ack: cookie + 1 })
   }
 
@@ -327,16 +350,9 @@ export class Inbound {
       return
     }
     const control = (s.flags & (Flag.syn | Flag.fin)) !== 0 ? 1 : 0
-    this.#answer(s, Flag.rst | Flag.ack, seq, (s.seq + s.payloadLength + control) >>> 0)
+    this.#egress.answer(this.#queue, s, Flag.rst | Flag.ack, seq, (s.seq + s.payload.length + control) >>> 0)
     this.#counters[Counter.resetsOut] += 1
   }
-
-  #answer(s: Segment, flags: number, seq: number, ack: number): void {
-    const remote = this.#remote
-    remote[0] = s.r0
-    remote[1] = s.r1
-    remote[2] = s.r2
-    remote[3] = s.r3
-    this.#egress.answer(this.#queue, s.family, s.ports, remote, flags, seq, ack)
-  }
 }
+
+const nothing = new Uint8Array(0)

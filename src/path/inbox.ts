@@ -1,16 +1,12 @@
 import type { Doorbell } from '../memory/doorbell.js'
-import { Delivery, type LaneReader } from '../memory/lane.js'
+import { Delivery } from '../memory/delivery-ring.js'
+import { type FlowId, FlowRef } from '../memory/flow-table.js'
+import type { LaneReader } from '../memory/lane.js'
+import { Span } from '../memory/span.js'
 import { native } from '../native.js'
 
-/** Takes one delivery: `length` bytes of `lane`, from `at`, which are its own until it calls `lane.release(at)`. */
-export type Deliver = (
-  lane: LaneReader,
-  slot: number,
-  generation: number,
-  segmentSize: number,
-  at: number,
-  length: number,
-) => void
+/** Takes one delivery: datagrams of a flow in a block of `lane`, which are its own until it calls `lane.release(span.at)`. */
+export type Deliver = (lane: LaneReader, flow: FlowId, span: Span) => void
 
 /** Bytes taken from each lane in one wake: they must fit a socket's queue, since its reader gets a turn only afterwards. */
 const wakeBudget = 1024 * 1024
@@ -20,6 +16,8 @@ export class Inbox {
   readonly bell: Doorbell
   readonly #lanes: readonly LaneReader[]
   readonly #deliver: Deliver
+  readonly #flow = new FlowRef()
+  readonly #span = new Span()
 
   constructor(bell: Doorbell, lanes: readonly LaneReader[], deliver: Deliver) {
     this.bell = bell
@@ -45,24 +43,14 @@ export class Inbox {
   drain(budget: number): boolean {
     let empty = true
     for (const lane of this.#lanes) {
-      const { ring } = lane
-      const { words } = ring
       for (let taken = 0; ; ) {
         if (taken > budget) {
           empty = false
           break
         }
-        const record = ring.peek() >> 2
-        if (record < 0) break
-        const at = words[record + Delivery.at]
-        const length = words[record + Delivery.length]
-        const slot = words[record + Delivery.slot]
-        const generation = words[record + Delivery.generation]
-        const segmentSize = words[record + Delivery.segmentSize]
-        // Before it is handled: should that kill the consumer, the next one must not meet it again.
-        ring.release()
+        const length = this.#takeOne(lane)
+        if (length === 0) break
         taken += length
-        this.#deliver(lane, slot, generation, segmentSize, at, length)
       }
     }
     return empty
@@ -70,6 +58,28 @@ export class Inbox {
 
   close(): void {
     for (const lane of this.#lanes) lane.close()
+  }
+
+  /** Hands on the oldest delivery of a lane; its bytes, 0 when there is none. */
+  #takeOne(lane: LaneReader): number {
+    const { ring, arena, bytes } = lane
+    const record = ring.peek()
+    if (record < 0) return 0
+    const { words } = ring
+    const flow = this.#flow
+    flow.slot = words[record + Delivery.slot]
+    flow.generation = words[record + Delivery.generation]
+    const span = this.#span
+    span.memory = arena
+    span.bytes = bytes
+    span.at = words[record + Delivery.at]
+    const length = words[record + Delivery.length]
+    span.length = length
+    span.segmentSize = words[record + Delivery.segmentSize]
+    // Before it is handled: should that kill the consumer, the next one must not meet it again.
+    ring.release()
+    this.#deliver(lane, flow, span)
+    return length
   }
 
   #waiting(): boolean {

@@ -1,34 +1,32 @@
 /** Control messages between the coordinator and a queue worker. Data never travels here. */
 
 import type { LogEvent } from '../log/events.js'
+import type { FlowId } from '../memory/flow-table.js'
+import type { Remote, Tuple } from '../memory/tuple.js'
 
-/** A tuple as plain numbers: family, ports (remote << 16 | local), four remote address words. */
-export interface Tuple {
-  readonly family: number
-  readonly ports: number
-  readonly remote: readonly [number, number, number, number]
-}
+/** Why a connection ended: by us, by its peer, because nothing came any more, or with its stack. */
+export type CloseReason = 'local' | 'reset' | 'timeout' | 'stack'
 
-/** An address as plain numbers. */
-export type Target = Pick<Tuple, 'family' | 'remote'>
+/** The same as numbers, for shared memory and `purge`. */
+export const End = { local: 0, reset: 1, timeout: 2, stack: 3 } as const satisfies Record<CloseReason, number>
+export type End = (typeof End)[CloseReason]
 
-/** What ended a connection. */
-export const End = { local: 0, reset: 1, timeout: 2, stack: 3 } as const
-export type End = (typeof End)[keyof typeof End]
+/** By `End`. */
+export const closeReasons = Object.keys(End) as readonly CloseReason[]
 
 /** Worker → coordinator. Each one was earned: the worker checked cookie, ack number or sequence number first. */
 export type Report =
   /** The third packet of a handshake, answering a cookie. */
   | { kind: 'open'; tuple: Tuple; key: string; seq: number; ack: number }
   /** SYN+ACK for a connection we opened. */
-  | { kind: 'synAck'; slot: number; generation: number; seq: number }
-  | { kind: 'refused'; slot: number; generation: number }
+  | ({ kind: 'synAck'; seq: number } & FlowId)
+  | ({ kind: 'refused' } & FlowId)
   /** The peer ended it. */
-  | { kind: 'reset'; slot: number; generation: number }
+  | ({ kind: 'reset' } & FlowId)
   /** A service ends it; the coordinator sends the RST. */
-  | { kind: 'close'; slot: number; generation: number; end: End }
+  | ({ kind: 'close'; end: End } & FlowId)
   /** A service wants a connection to one of these addresses, homed on this worker's queue. */
-  | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Target[] }
+  | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Remote[] }
   /** Far more packets came than are answered; `syns`: they are SYNs. */
   | { kind: 'flood'; syns: boolean }
   /** The kernel's number of the worker's thread. */
@@ -42,9 +40,9 @@ export type Report =
 /** Coordinator → worker. */
 export type Order =
   /** A connection exists. `key` answers an `open`; a service's flow comes to its home worker with or without one. */
-  | { kind: 'opened'; slot: number; generation: number; key?: string }
+  | ({ kind: 'opened'; key?: string } & FlowId)
   /** A service's `connect` succeeded. The peer may have ended the connection since. */
-  | { kind: 'connected'; slot: number; generation: number; service: number; token: number }
+  | ({ kind: 'connected'; service: number; token: number } & FlowId)
   /** The `open` was turned down; with `reset` the peer is told. */
   | { kind: 'turnedDown'; key: string; reset: boolean }
   /** A service's `connect` failed. */

@@ -1,4 +1,4 @@
-import type { Tuple } from './messages.js'
+import type { Tuple } from '../memory/tuple.js'
 import type { Segment } from './segment.js'
 
 /** Payload that came with or after the third packet of a handshake, while the coordinator makes the connection. */
@@ -15,6 +15,7 @@ export interface Opening {
   reset?: number
 }
 
+/** What one segment brought. */
 export interface HeldPayload {
   readonly bytes: Uint8Array
   readonly segmentSize: number
@@ -42,8 +43,8 @@ export class Openings {
     return this.#waiting.size
   }
 
-  static key(s: Segment): string {
-    return `${s.ports},${s.r0},${s.r1},${s.r2},${s.r3},${s.family}`
+  static key({ family, ports, r0, r1, r2, r3 }: Tuple): string {
+    return `${ports},${r0},${r1},${r2},${r3},${family}`
   }
 
   get(key: string): Opening | undefined {
@@ -54,25 +55,20 @@ export class Openings {
   begin(key: string, s: Segment, now: number): Opening | undefined {
     if (this.#waiting.size >= maxOpenings) this.#expire(now)
     if (this.#waiting.size >= maxOpenings) return undefined
-    const tuple: Tuple = { family: s.family, ports: s.ports, remote: [s.r0, s.r1, s.r2, s.r3] }
-    const opening: Opening = { key, tuple, since: now, seq: s.seq, ack: s.ack, held: [], bytes: 0 }
+    const { family, ports, r0, r1, r2, r3, seq, ack } = s
+    const opening: Opening = { key, tuple: { family, ports, r0, r1, r2, r3 }, since: now, seq, ack, held: [], bytes: 0 }
     this.#waiting.set(key, opening)
     return opening
   }
 
   /** Keeps a copy of the segment's payload; false when there is no room for it. */
-  hold(opening: Opening, s: Segment, bytes: Uint8Array): boolean {
-    const { payloadLength } = s
-    if (payloadLength === 0) return true
-    if (opening.bytes + payloadLength > maxHeldBytes || this.#heldInAll + payloadLength > maxHeldInAll) return false
-    opening.held.push({
-      bytes: bytes.slice(s.payloadAt, s.payloadAt + s.payloadLength),
-      segmentSize: s.segmentSize,
-      seq: s.seq,
-      ack: s.ack,
-    })
-    opening.bytes += payloadLength
-    this.#heldInAll += payloadLength
+  hold(opening: Opening, { seq, ack, payload }: Segment): boolean {
+    const { bytes, at, length, segmentSize } = payload
+    if (length === 0) return true
+    if (opening.bytes + length > maxHeldBytes || this.#heldInAll + length > maxHeldInAll) return false
+    opening.held.push({ bytes: bytes.slice(at, at + length), segmentSize, seq, ack })
+    opening.bytes += length
+    this.#heldInAll += length
     return true
   }
 

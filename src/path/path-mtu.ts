@@ -106,11 +106,11 @@ export class PathMtu {
     let slot: number
     if (version === 4) {
       if ((ipv4.source(b, quote) | 0) !== shared.address4[0]) return -1
-      slot = index.find(4, ports, ipv4.destination(b, quote) | 0, 0, 0, 0)
+      slot = index.find({ family: 4, ports, r0: ipv4.destination(b, quote) | 0, r1: 0, r2: 0, r3: 0 })
     } else {
       for (let i = 0; i < 4; i++) if ((ipv6.word(b, quote, i) | 0) !== shared.address6[i]) return -1
       const word = (i: number) => ipv6.word(b, quote, 4 + i) | 0
-      slot = index.find(6, ports, word(0), word(1), word(2), word(3))
+      slot = index.find({ family: 6, ports, r0: word(0), r1: word(1), r2: word(2), r3: word(3) })
     }
     return slot >= 0 && flows.load(slot, Field.state) === State.established ? slot : -1
   }

@@ -1,37 +1,41 @@
 import { Counter, faultCounter } from '../memory/counters.js'
 import type { SharedStack } from '../memory/shared-stack.js'
-import { type Memory, native } from '../native.js'
+import { Span } from '../memory/span.js'
+import type { Tuple } from '../memory/tuple.js'
+import { native } from '../native.js'
 import * as checksum from '../wire/checksum.js'
 import { Fault } from '../wire/fault.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as ipv6 from '../wire/ipv6.js'
 import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
+import type { Packet } from './packet.js'
 
-/** What `parse` found: one TCP segment, or the equal segments of a super-packet. Reused for every packet; address words are signed. */
-export class Segment {
+/** What `parse` found: one TCP segment, or the equal segments of a super-packet. Reused for every packet. */
+export class Segment implements Tuple {
   family = 0
-  /** remote port << 16 | local port */
   ports = 0
   r0 = 0
   r1 = 0
   r2 = 0
   r3 = 0
+  /** Bit set of `tcp.Flag`. */
   flags = 0
+  /** Sequence number of the first payload byte. */
   seq = 0
   ack = 0
-  /** Byte offset of the payload in the memory that was parsed. */
-  payloadAt = 0
-  payloadLength = 0
-  /** Payload bytes per segment; the last one may be shorter. Equal to `payloadLength` for a single segment. */
-  segmentSize = 0
+  /** One datagram, or the equal datagrams of a super-packet; none where `length` is 0. */
+  readonly payload = new Span()
 
   get localPort(): number {
     return this.ports & 0xffff
   }
 }
 
-/** Checks one inbound packet against every rule of the wire. `parse` answers -1 and fills `segment`, or the counter to raise. */
+/** What `Classifier.parse` answers for a packet that is a good segment. */
+export const accepted = -1
+
+/** Checks inbound packets against every rule of the wire. */
 export class Classifier {
   readonly segment = new Segment()
   readonly #virtioSize: number
@@ -48,11 +52,8 @@ export class Classifier {
     this.#local6 = shared.address6
   }
 
-  /**
-   * `bytes` and `memory` are the same memory; the packet lies at `at`, `length` bytes with its virtio-net header. `sum` ≥ 0: the ones'
-   * complement sum of all of them.
-   */
-  parse(bytes: Uint8Array, memory: Memory, at: number, length: number, sum = -1): number {
+  /** `accepted`, and `segment` is filled; or the counter to raise, which is ≥ 0. */
+  parse({ memory, bytes, at, length, sum }: Packet): number {
     const s = this.segment
     const end = at + length
     const ip = at + this.#virtioSize
@@ -112,10 +113,13 @@ export class Classifier {
     s.flags = tcp.flags(bytes, segmentAt)
     s.seq = tcp.seq(bytes, segmentAt)
     s.ack = tcp.ack(bytes, segmentAt)
-    s.payloadAt = segmentAt + header
-    s.payloadLength = segmentEnd - s.payloadAt
-    s.segmentSize = gsoSize === 0 || gsoSize > s.payloadLength ? s.payloadLength : gsoSize
-    return -1
+    const { payload } = s
+    payload.memory = memory
+    payload.bytes = bytes
+    payload.at = segmentAt + header
+    payload.length = segmentEnd - payload.at
+    payload.segmentSize = gsoSize === 0 || gsoSize > payload.length ? payload.length : gsoSize
+    return accepted
   }
 
   #isLocal6(bytes: Uint8Array, ip: number): boolean {

@@ -1,6 +1,6 @@
-import type { FlowTable } from '../memory/flow-table.js'
+import type { FlowId, FlowTable } from '../memory/flow-table.js'
+import type { Tuple } from '../memory/tuple.js'
 import { hash } from '../memory/tuple-index.js'
-import type { Segment } from './segment.js'
 
 const Entry = { slot: 0, generation: 1, ports: 2, r0: 3, r1: 4, r2: 5, r3: 6, family: 7, words: 8 } as const
 
@@ -22,8 +22,8 @@ export class TupleCache {
     for (let at = 0; at < this.#words.length; at += Entry.words) this.#words[at] = -1
   }
 
-  /** Slot of the segment's tuple, or -1; its generation is in `generation`. */
-  find(s: Segment): number {
+  /** Slot of the tuple, or -1; its generation is in `generation`. */
+  find(s: Tuple): number {
     const words = this.#words
     const at = this.#place(s)
     const slot = words[at]
@@ -42,7 +42,7 @@ export class TupleCache {
     return this.#flows.alive(slot, this.generation) ? slot : -1
   }
 
-  learn(s: Segment, slot: number, generation: number): void {
+  learn(s: Tuple, { slot, generation }: FlowId): void {
     const words = this.#words
     const at = this.#place(s)
     words[at + Entry.slot] = slot
@@ -55,7 +55,7 @@ export class TupleCache {
     words[at + Entry.family] = s.family
   }
 
-  #place(s: Segment): number {
-    return (hash(0, s.ports, s.r0, s.r1, s.r2, s.r3) & this.#mask) * Entry.words
+  #place(s: Tuple): number {
+    return (hash(0, s) & this.#mask) * Entry.words
   }
 }

@@ -73,15 +73,16 @@ export class ConsumerThread<S extends HeldSocket> {
     this.#channel.onmessage = message => this.#noticed((message as { data: Notice }).data)
   }
 
-  #attach({ slot, generation }: FlowId): Promise<S> {
+  #attach(flow: FlowId): Promise<S> {
+    const { slot, generation } = flow
     return new Promise((resolve, reject) => {
-      if (this.#attaching.has(slot) || this.#sockets.get(slot, generation) !== undefined) {
+      if (this.#attaching.has(slot) || this.#sockets.get(flow) !== undefined) {
         reject(new FakeTcpError(ErrorCode.CLOSED, 'This thread has attached that connection already.'))
         return
       }
       this.#attaching.set(slot, { generation, resolve, reject })
       // From here on it may bring datagrams; its reader sees them after those that were there before.
-      this.#sockets.add(slot, generation)
+      this.#sockets.add(flow)
       this.#live()
       this.#post({ to: 'stack', kind: 'attach', thread: this.#thread, lifeline: this.#lifeline[1], slot, generation })
     })
@@ -96,7 +97,7 @@ export class ConsumerThread<S extends HeldSocket> {
     const { slot, generation } = notice
     switch (notice.kind) {
       case 'attached': {
-        const socket = this.#sockets.get(slot, generation)
+        const socket = this.#sockets.get(notice)
         if (socket === undefined) break
         socket.receivedBefore(notice.residue)
         this.#attaching.get(slot)?.resolve(socket)
@@ -104,20 +105,20 @@ export class ConsumerThread<S extends HeldSocket> {
         break
       }
       case 'refused':
-        this.#sockets.remove(slot, generation)
+        this.#sockets.remove(notice)
         this.#attaching.get(slot)?.reject(closed())
         this.#attaching.delete(slot)
         break
       case 'surrender': {
         this.#inbox.drain()
-        const residue = this.#sockets.remove(slot, generation)?.surrender() ?? []
+        const residue = this.#sockets.remove(notice)?.surrender() ?? []
         this.#post({ to: 'stack', kind: 'surrendered', slot, generation, residue })
         break
       }
       case 'ended':
         // Datagrams that came before its end are still in the lanes.
         this.#inbox.drain()
-        this.#sockets.ended(slot, generation, notice.end)
+        this.#sockets.ended(notice, notice.end)
     }
     this.#live()
   }

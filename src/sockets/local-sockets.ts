@@ -2,6 +2,7 @@ import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field, type FlowId, type FlowTable } from '../memory/flow-table.js'
 import type { LaneReader } from '../memory/lane.js'
 import type { SharedStack, StackMemory } from '../memory/shared-stack.js'
+import { datagramsIn, type Span } from '../memory/span.js'
 import { fromWords } from '../net/address.js'
 import type { Egress } from '../path/egress.js'
 import type { End } from '../path/messages.js'
@@ -11,7 +12,7 @@ import type { Residue } from './transfer-messages.js'
 /** What a socket is to the thread it lives on. */
 export interface HeldSocket extends FlowId {
   /** Bytes that it took of a delivery; the lane keeps them until it gives them back. */
-  deliver(lane: LaneReader, at: number, length: number, segmentSize: number): number
+  deliver(lane: LaneReader, span: Span): number
   flush(): void
   settle(): void
   ended(end: End): void
@@ -39,7 +40,7 @@ export interface SocketHome {
 }
 
 /** Makes the socket of a connection. */
-export type MakeSocket<S> = (home: SocketHome, slot: number, generation: number, localAddress: string) => S
+export type MakeSocket<S> = (home: SocketHome, flow: FlowId, localAddress: string) => S
 
 export interface LocalSocketsHooks<S> extends Pick<SocketHome, 'end' | 'offered'> {
   make: MakeSocket<S>
@@ -82,43 +83,47 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     return this.#size
   }
 
-  get(slot: number, generation: number): S | undefined {
+  get({ slot, generation }: FlowId): S | undefined {
     const socket = this.#sockets[slot]
     return socket?.generation === generation ? socket : undefined
   }
 
-  add(slot: number, generation: number): S {
+  add(flow: FlowId): S {
+    const { slot } = flow
     const family = this.flows.load(slot, Field.family)
     const local = fromWords(family, family === 4 ? this.shared.address4 : this.shared.address6).text
-    const socket = this.#make(this, slot, generation, local)
+    const socket = this.#make(this, flow, local)
     if (this.#sockets[slot] === undefined) this.#size++
     this.#sockets[slot] = socket
     return socket
   }
 
   /** The thread consumes this connection no longer. Its socket, when there was one. */
-  remove(slot: number, generation: number): S | undefined {
-    const socket = this.get(slot, generation)
+  remove(flow: FlowId): S | undefined {
+    const socket = this.get(flow)
     if (socket === undefined) return undefined
-    this.#sockets[slot] = undefined
+    this.#sockets[flow.slot] = undefined
     this.#size--
     return socket
   }
 
   /** The connection is gone. Call before its slot is freed. */
-  ended(slot: number, generation: number, end: End): void {
-    this.remove(slot, generation)?.ended(end)
+  ended(flow: FlowId, end: End): void {
+    this.remove(flow)?.ended(end)
   }
 
   /** What the thread's inbox does with a delivery. */
-  deliver(lane: LaneReader, slot: number, generation: number, segmentSize: number, at: number, length: number): void {
-    const socket = this.get(slot, generation)
-    const taken = socket?.deliver(lane, at, length, segmentSize) ?? 0
+  deliver(lane: LaneReader, flow: FlowId, span: Span): void {
+    const socket = this.get(flow)
+    const { at, length, segmentSize } = span
+    const taken = socket?.deliver(lane, span) ?? 0
     if (taken === length) return
     if (taken === 0) lane.release(at)
-    const lost = Math.ceil((length - taken) / segmentSize)
+    const lost = datagramsIn(length - taken, segmentSize)
     this.#counters[socket === undefined ? Counter.flowGone : Counter.receiveQueueFull] += lost
-    if (socket !== undefined && this.flows.alive(slot, generation)) this.flows.bump(slot, Field.overflow, lost)
+    if (socket !== undefined && this.flows.alive(flow.slot, flow.generation)) {
+      this.flows.bump(flow.slot, Field.overflow, lost)
+    }
   }
 
   flushLater(socket: HeldSocket): void {

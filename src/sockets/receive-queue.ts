@@ -1,5 +1,5 @@
 import type { LaneReader } from '../memory/lane.js'
-import { mayFollow } from '../memory/run.js'
+import { datagramsIn, mayFollow, type Place, type Span } from '../memory/span.js'
 import { type Memory, native } from '../native.js'
 import { type Chunk, type ChunkPool, chunkBytes } from './chunk-pool.js'
 import type { Residue } from './transfer-messages.js'
@@ -17,12 +17,12 @@ export interface DatagramBatch {
 const compactAt = 1024
 
 /** Datagrams back to back: in a lane's block as they arrived, or in a chunk of ours. */
-interface Entry {
+interface Entry extends Place {
   lane: LaneReader | undefined
   chunk: Chunk | undefined
   at: number
   length: number
-  segmentSize: number
+  readonly segmentSize: number
 }
 
 /**
@@ -55,7 +55,7 @@ export class ReceiveQueue {
   }
 
   /** Takes datagrams as they lie in `lane`, as many of them as there is room for: bytes taken. None taken: they stay the caller's. */
-  push(lane: LaneReader, at: number, length: number, segmentSize: number): number {
+  push(lane: LaneReader, { at, length, segmentSize }: Span): number {
     const room = this.#limit - this.#bytes
     const taken = length <= room ? length : room - (room % segmentSize)
     if (taken === 0) return 0
@@ -73,13 +73,13 @@ export class ReceiveQueue {
     this.#entries = []
     this.#first = 0
     for (const entry of entries) {
-      const { lane, at, length, segmentSize } = entry
+      const { lane } = entry
       if (lane === undefined) {
         this.#entries.push(entry)
         continue
       }
-      this.#append(lane.arena, at, length, segmentSize)
-      lane.release(at)
+      this.#append(lane.arena, entry)
+      lane.release(entry.at)
     }
   }
 
@@ -98,7 +98,7 @@ export class ReceiveQueue {
     const later = this.#entries.slice(this.#first)
     this.#entries = []
     this.#first = 0
-    for (const { bytes, segmentSize } of residue) this.#append(bytes, 0, bytes.length, segmentSize)
+    for (const { bytes, segmentSize } of residue) this.#append(bytes, { at: 0, length: bytes.length, segmentSize })
     for (const { length } of this.#entries) this.#bytes += length
     this.#entries.push(...later)
   }
@@ -110,7 +110,7 @@ export class ReceiveQueue {
     const entry = this.#shift()
     if (entry === undefined) return undefined
     const { at, length, segmentSize } = entry
-    const count = Math.ceil(length / segmentSize)
+    const count = datagramsIn(length, segmentSize)
     if (entry.lane !== undefined && !entry.lane.lend()) {
       const bytes = copyOf(entry)
       this.#release(entry)
@@ -182,7 +182,7 @@ export class ReceiveQueue {
   }
 
   /** Copies datagrams of one delivery, which always fits a chunk. */
-  #append(memory: Memory, at: number, length: number, segmentSize: number): void {
+  #append(memory: Memory, { at, length, segmentSize }: Place): void {
     let chunk = this.#tail
     if (chunk === undefined || chunk.end + length > chunkBytes) {
       chunk = this.#pool.take()
@@ -207,7 +207,7 @@ export class ReceiveQueue {
   #restOfCopy(): DatagramBatch {
     const bytes = this.#copy!.subarray(this.#copyAt)
     this.#copy = undefined
-    return { bytes, segmentSize: this.#copySegment, count: Math.ceil(bytes.length / this.#copySegment) }
+    return { bytes, segmentSize: this.#copySegment, count: datagramsIn(bytes.length, this.#copySegment) }
   }
 
   #shift(): Entry | undefined {

@@ -1,11 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { ErrorCode, FakeTcpError, sizeError } from '../errors.js'
-import { Field } from '../memory/flow-table.js'
+import { Field, type FlowId } from '../memory/flow-table.js'
 import type { LaneReader } from '../memory/lane.js'
+import { Span } from '../memory/span.js'
 import { native } from '../native.js'
 import { endpoint, fromWords } from '../net/address.js'
 import { Egress } from '../path/egress.js'
-import { End } from '../path/messages.js'
+import { type CloseReason, closeReasons, type End } from '../path/messages.js'
 import { type Chunk, chunkBytes } from './chunk-pool.js'
 import { ConsumerThread } from './consumer-thread.js'
 import type { HeldSocket, SocketHome } from './local-sockets.js'
@@ -14,12 +15,13 @@ import { readableOf, writableOf } from './streams.js'
 import type { Residue, SocketHandle } from './transfer-messages.js'
 import { Waiters } from './waiters.js'
 
-/** Why a connection ended: by us, by the peer, because nothing came any more, or with its stack. */
+/** How a connection ended. */
 export interface Closed {
-  readonly reason: 'local' | 'reset' | 'timeout' | 'stack'
+  readonly reason: CloseReason
 }
 
-const reasons = { [End.local]: 'local', [End.reset]: 'reset', [End.timeout]: 'timeout', [End.stack]: 'stack' } as const
+/** Names the bytes that a socket of this thread sends. */
+const outgoing = new Span()
 
 export interface SocketStats {
   readonly datagramsIn: number
@@ -62,7 +64,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldS
   #segmentSize = 0
 
   /** @internal Sockets come from `Stack.connect`, `Listener.accept` and `Socket.attach`. */
-  constructor(home: SocketHome, slot: number, generation: number, localAddress: string) {
+  constructor(home: SocketHome, { slot, generation }: FlowId, localAddress: string) {
     const { flows } = home
     const base = flows.base(slot)
     const ports = flows.words[base + Field.ports]
@@ -93,7 +95,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldS
    * CONSUMERS_EXHAUSTED when too many threads hold sockets of its stack.
    */
   static async attach(handle: SocketHandle): Promise<Socket> {
-    return ConsumerThread.attach(handle, (home, slot, generation, local) => new Socket(home, slot, generation, local))
+    return ConsumerThread.attach(handle, (home, flow, local) => new Socket(home, flow, local))
   }
 
   /**
@@ -141,7 +143,9 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldS
     if (chunk === undefined) return
     this.#chunk = undefined
     const { egress, chunks } = this.#home
-    egress.dataAt(this.slot, this.generation, chunk.bytes, 0, chunk.end, this.#segmentSize, native.clock())
+    const span = outgoing.over(chunk.bytes, this.#segmentSize)
+    span.length = chunk.end
+    egress.dataOf(this, span, native.clock())
     chunks.give(chunk)
   }
 
@@ -156,7 +160,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldS
     }
     this.flush()
     const { egress } = this.#home
-    return egress.batch(this.slot, this.generation, bytes, segmentSize, this.#maxPayload, native.clock())
+    return egress.dataCut(this, outgoing.over(bytes, segmentSize), this.#maxPayload, native.clock())
   }
 
   /** The next datagram, yours to keep; undefined once the connection is closed and everything was read. */
@@ -239,8 +243,8 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldS
   }
 
   /** @internal Datagrams as they lie in a lane: bytes taken, which are released once they were read. */
-  deliver(lane: LaneReader, at: number, length: number, segmentSize: number): number {
-    const taken = this.#queue.push(lane, at, length, segmentSize)
+  deliver(lane: LaneReader, span: Span): number {
+    const taken = this.#queue.push(lane, span)
     this.#home.settleLater(this)
     this.#readers.resolveAll(undefined)
     return taken
@@ -266,7 +270,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldS
   ended(end: End): void {
     if (this.#end !== undefined) return
     this.#lastStats = this.#readStats()
-    this.#end = { reason: reasons[end] }
+    this.#end = { reason: closeReasons[end] }
     if (this.#chunk !== undefined) this.#home.chunks.give(this.#chunk)
     this.#chunk = undefined
     this.#readers.resolveAll(undefined)

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { Message } from '../native.js'
 import { UdpSender } from '../udp/send.js'
-import type { Service, ServiceContext, ServiceFactory } from '../workers/service.js'
+import type { ServiceFactory } from '../workers/service.js'
 import { Entrance } from './entrance.js'
 import { FarEnd } from './far-end.js'
 import { FlowSet } from './flow-set.js'
@@ -11,8 +11,8 @@ import { type ClientData, sweepMs } from './options.js'
 import { Peer, type Peers, sourceKey } from './peer.js'
 
 /** The tunnel's client in one queue worker: UDP in, one fake-TCP connection per UDP source, and back. */
-const clientService: ServiceFactory = (context: ServiceContext): Service => {
-  const data = context.data as ClientData
+const clientService: ServiceFactory<Peer, ClientData> = context => {
+  const { data } = context
   const { udp } = data
   const sender = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })
   const intake = new UdpIntake(context)
@@ -86,18 +86,17 @@ const clientService: ServiceFactory = (context: ServiceContext): Service => {
     },
 
     received(flow, batch) {
-      const peer = flow.state as Peer | undefined
+      const peer = flow.state
       if (peer === undefined) return
-      const { run } = batch
-      peer.activity.in(context.now(), run.bytes > run.segmentSize)
+      peer.activity.in(context.now(), batch.length > batch.segmentSize)
       if (peers.entrance.socket !== undefined) sender.add(peer, batch)
       else context.count('udpSendFailed', batch.count)
     },
 
     settle: () => sender.flush(),
 
-    closed(flow, end) {
-      ;(flow.state as Peer | undefined)?.closed(end)
+    closed(flow, reason) {
+      flow.state?.closed(reason)
     },
 
     connectFailed(token, error) {

@@ -1,4 +1,4 @@
-import { Errno, native, Ready, UdpFlag } from '../native.js'
+import { Errno, errnoName, native, UdpFlag } from '../native.js'
 import { bindUdp, describeUdp, scopeOf, type UdpAddress, UdpError, type UdpSocket } from '../udp/socket.js'
 import type { ServiceContext } from '../workers/service.js'
 import { Pause } from './pause.js'
@@ -58,7 +58,7 @@ export class Entrance {
 
   close(): void {
     if (this.#socket === undefined) return
-    this.#context.unpoll(this.#socket.fd)
+    this.#context.offReadable(this.#socket.fd)
     native.close(this.#socket.fd)
     this.#socket = undefined
   }
@@ -68,9 +68,13 @@ export class Entrance {
     const flags = UdpFlag.reusePort | UdpFlag.packetInfo | (gro ? UdpFlag.gro : 0)
     const scope = scopeOf(local.zone)
     const socket = bindUdp(local, localPort, flags)
+    const watched = this.#context.onReadable(socket.fd, () => this.#read(socket.fd))
+    if (watched < 0) {
+      native.close(socket.fd)
+      throw new UdpError(-watched, `The kernel refused to watch a UDP socket (${errnoName(watched)}).`)
+    }
     this.#socket = socket
     this.#scope = scope
-    this.#context.poll(socket.fd, Ready.read, () => this.#read(socket.fd))
   }
 
   #retry(): void {

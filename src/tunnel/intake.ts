@@ -1,4 +1,5 @@
-import { Run } from '../memory/run.js'
+import { Batch } from '../memory/batch.js'
+import { datagramsIn } from '../memory/span.js'
 import { Message } from '../native.js'
 import { maxReceived, UdpReceiver } from '../udp/receive.js'
 import type { ServiceContext, ServiceFlow } from '../workers/service.js'
@@ -27,7 +28,9 @@ export interface Taker {
 /** UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order. */
 export class UdpIntake extends UdpReceiver {
   readonly #context: ServiceContext
-  readonly #run = new Run(maxReceived)
+  readonly #batch = new Batch(maxReceived)
+  /** A part of one message. */
+  readonly #part = { at: 0, length: 0, segmentSize: 0 }
   readonly #next = new Int32Array(maxReceived)
   readonly #touched: Intake[] = []
 
@@ -79,15 +82,16 @@ export class UdpIntake extends UdpReceiver {
     }
     const size = this.segmentSize(record)
     if (Math.min(size, length) <= maxDatagram) return true
-    this.#context.count('oversizeDatagram', Math.ceil(length / size))
+    this.#context.count('oversizeDatagram', datagramsIn(length, size))
     return false
   }
 
   #forward(intake: Intake): void {
     const { flow } = intake
-    const run = this.#run
+    const batch = this.#batch
+    const part = this.#part
     const most = flow.maxPayload
-    run.reset(most)
+    batch.reset(this.arena, this.bytes, most)
     for (let i = intake.first; i >= 0; i = this.#next[i]) {
       const record = i * Message.words
       const size = this.segmentSize(record)
@@ -97,14 +101,15 @@ export class UdpIntake extends UdpReceiver {
       }
       const end = this.records[record + Message.at] + this.records[record + Message.length]
       const whole = most - (most % size)
-      for (let at = this.records[record + Message.at]; at < end; at += whole) {
-        const length = Math.min(whole, end - at)
-        if (run.add(at, length, size)) continue
-        flow.sendRun(this.arena, run)
-        run.reset(most)
-        run.add(at, length, size)
+      part.segmentSize = size
+      for (part.at = this.records[record + Message.at]; part.at < end; part.at += whole) {
+        part.length = Math.min(whole, end - part.at)
+        if (batch.add(part)) continue
+        flow.send(batch)
+        batch.reset(this.arena, this.bytes, most)
+        batch.add(part)
       }
     }
-    flow.sendRun(this.arena, run)
+    flow.send(batch)
   }
 }

@@ -1,4 +1,4 @@
-import { Errno, native, Ready, UdpFlag } from '../native.js'
+import { Errno, native, UdpFlag } from '../native.js'
 import { describeUdp, familyOf, openUdp, scopeOf, type UdpAddress, UdpError, type UdpSocket } from '../udp/socket.js'
 import type { ServiceContext } from '../workers/service.js'
 import type { UdpIntake } from './intake.js'
@@ -53,16 +53,16 @@ export class LegSocket implements UdpSocket {
 
   /** From now on `handler` is called when something has come from there. 0 or -errno: it is connected to nobody then. */
   connect(to: UdpAddress, port: number, handler: () => boolean): number {
-    this.#unpoll()
+    this.#unwatch()
     native.udpDisconnect(this.fd)
     const scope = scopeOf(to.zone)
     const result = scope < 0 ? scope : native.udpConnect(this.fd, to.bytes, port, scope)
     if (result < 0) return result
     // A socket without a peer takes from anyone.
     this.#shared.intake.discard(this.fd)
-    const polled = this.#shared.context.poll(this.fd, Ready.read, handler)
-    if (polled >= 0) this.#handler = handler
-    return Math.min(polled, 0)
+    const watched = this.#shared.context.onReadable(this.fd, handler)
+    if (watched === 0) this.#handler = handler
+    return watched
   }
 
   /** Address that its datagrams leave from, while it is connected. */
@@ -73,14 +73,14 @@ export class LegSocket implements UdpSocket {
   }
 
   close(): void {
-    this.#unpoll()
+    this.#unwatch()
     native.close(this.fd)
     if (this.#source !== undefined) this.#shared.ports.release(this.#source, this.#shared.context.now())
   }
 
-  #unpoll(): void {
+  #unwatch(): void {
     if (this.#handler === undefined) return
-    this.#shared.context.unpoll(this.fd)
+    this.#shared.context.offReadable(this.fd)
     this.#handler = undefined
   }
 

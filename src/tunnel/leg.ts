@@ -1,5 +1,4 @@
 import { Errno, errnoName } from '../native.js'
-import { End } from '../path/messages.js'
 import { noSocket, type Route, unaddressed } from '../udp/route.js'
 import { type UdpAddress, UdpError, type UdpSocket } from '../udp/socket.js'
 import type { ServiceFlow } from '../workers/service.js'
@@ -176,7 +175,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
 
   end(why: 'idle' | 'evicted'): void {
     this.#legs.context.log(why === 'idle' ? 'info' : 'debug', `${why} connection closed`, this.fields)
-    this.flow.close(End.timeout)
+    this.flow.close('timeout')
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 import { ErrorCode } from '../errors.js'
 import { Message, native } from '../native.js'
 import { endpoint, fromBytes } from '../net/address.js'
-import { End } from '../path/messages.js'
+import type { CloseReason } from '../path/messages.js'
 import { noSocket, type Route } from '../udp/route.js'
 import type { UdpSocket } from '../udp/socket.js'
 import type { ServiceContext, ServiceFlow } from '../workers/service.js'
@@ -154,15 +154,15 @@ export class Peer implements Route, LimitedFlow {
   }
 
   /** The connection is gone. */
-  closed(end: End): void {
+  closed(reason: CloseReason): void {
     const { context, farEnd } = this.#peers
     const { open } = this
     this.open = undefined
-    if (end === End.reset || end === End.timeout) farEnd.doubt()
+    if (reason === 'reset' || reason === 'timeout') farEnd.doubt()
     context.log('info', 'connection closed', this.fields)
     const brought = open !== undefined && this.activity.inAt >= open.openedAt
     const brief = open !== undefined && context.now() - open.openedAt < briefLifeMs
-    if (end === End.reset && brief && !brought) this.#wait()
+    if (reason === 'reset' && brief && !brought) this.#wait()
     else this.#peers.forget(this)
   }
 
@@ -201,7 +201,7 @@ export class Peer implements Route, LimitedFlow {
     const { context, forget } = this.#peers
     if (this.open !== undefined) {
       context.log(why === 'idle' ? 'info' : 'debug', `${why} connection closed`, this.fields)
-      this.open.flow.close(End.timeout)
+      this.open.flow.close('timeout')
       return
     }
     // With nothing to send no attempt is made any more.

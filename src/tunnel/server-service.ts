@@ -1,6 +1,6 @@
 import { UdpSender } from '../udp/send.js'
 import { UdpError } from '../udp/socket.js'
-import type { Service, ServiceContext, ServiceFactory } from '../workers/service.js'
+import type { ServiceFactory } from '../workers/service.js'
 import { flowName } from './flow-name.js'
 import { FlowSet } from './flow-set.js'
 import { UdpIntake } from './intake.js'
@@ -12,8 +12,8 @@ import { SourcePorts } from './source-ports.js'
 import { Target } from './target.js'
 
 /** The tunnel's server in one queue worker: fake TCP in, UDP out, and back. */
-const serverService: ServiceFactory = (context: ServiceContext): Service => {
-  const data = context.data as ServerData
+const serverService: ServiceFactory<Leg, ServerData> = context => {
+  const { data } = context
   const { handshakePacket, udp } = data
   const sender = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })
   const flows = new FlowSet<Leg>(context, data)
@@ -61,10 +61,9 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
     },
 
     received(flow, batch) {
-      const leg = flow.state as Leg | undefined
+      const leg = flow.state
       if (leg === undefined) return
-      const { run } = batch
-      leg.activity.out(context.now(), run.bytes > run.segmentSize)
+      leg.activity.out(context.now(), batch.length > batch.segmentSize)
       if (leg.ready()) sender.add(leg, batch)
       else context.count(legs.target.current === undefined ? 'udpUnresolved' : 'udpSendFailed', batch.count)
     },
@@ -73,7 +72,7 @@ const serverService: ServiceFactory = (context: ServiceContext): Service => {
     settle: () => sender.flush(),
 
     closed(flow) {
-      const leg = flow.state as Leg | undefined
+      const leg = flow.state
       if (leg === undefined) return
       sender.flush()
       flows.delete(leg)

@@ -1,5 +1,5 @@
+import type { Batch } from '../memory/batch.js'
 import { Errno, type Memory, native } from '../native.js'
-import type { Batch } from '../path/batch.js'
 import { MessageVector } from './message-vector.js'
 import { full, neverCut, uncut } from './refusals.js'
 import type { Route } from './route.js'
@@ -40,18 +40,17 @@ export class UdpSender {
   }
 
   /** Gathers a batch's datagrams; they leave with `flush`, or before when another socket or memory follows. */
-  add(route: Route, { memory, run }: Batch): void {
+  add(route: Route, { memory, vec, pieces, segmentSize }: Batch): void {
     if (this.#messages.count > 0 && (route.socket !== this.#socket || memory !== this.#memory)) this.flush()
     this.#socket = route.socket
     this.#memory = memory
-    const { segmentSize } = run
     const cut = this.#segment && segmentSize < route.singleFrom
     const segments = cut ? Math.min(maxSegments, Math.max(1, Math.floor(maxMessage / segmentSize))) : 1
     const most = segments * segmentSize
     let room = 0
-    for (let i = 0; i < run.pieces; i++) {
-      let at = run.vec[i * 2]
-      let left = run.vec[i * 2 + 1]
+    for (let i = 0; i < pieces; i++) {
+      let at = vec[i * 2]
+      let left = vec[i * 2 + 1]
       while (left > 0) {
         if (this.#messages.full) {
           this.flush()

@@ -71,18 +71,17 @@ export const usableSource = (word: number): boolean => {
   return top !== 0 && top !== 127 && top >>> 4 !== 0xe && word >>> 0 !== 0xffffffff
 }
 
-/**
- * Writes a 20-byte header with a valid checksum (DF, TTL 64, TOS 0: docs/protocol.md) and returns 20. `totalLength` in bytes, ≤
- * 65,535.
- */
-export const emit = (
-  b: Uint8Array,
-  at: number,
-  totalLength: number,
-  id: number,
-  source: number,
-  destination: number,
-): number => {
+/** What `emit` writes. Addresses are words, signed or not. */
+export interface Header {
+  /** Bytes of the whole packet, ≤ 65,535. */
+  readonly totalLength: number
+  readonly id: number
+  readonly source: number
+  readonly destination: number
+}
+
+/** Writes a 20-byte header with a valid checksum (DF, TTL 64, TOS 0: docs/protocol.md) and returns 20. */
+export const emit = (b: Uint8Array, at: number, { totalLength, id, source, destination }: Header): number => {
   b[at + Offset.versionLength] = 0x45
   b[at + Offset.tos] = 0
   setU16(b, at + Offset.totalLength, totalLength)

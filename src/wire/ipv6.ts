@@ -110,27 +110,23 @@ export const usableSource = (b: Uint8Array, at: number): boolean => {
   return third !== 0xffff && (third !== 0 || word(b, at, 3) > 1)
 }
 
-/**
- * Writes the 40-byte header (hop limit 64, class and flow label 0, next header TCP) and returns 40. `payloadLength` in
- * bytes, ≤ 65,535. Addresses are 4 words each from `source[sourceAt]` and `destination[destinationAt]`, most
- * significant first, signed or not.
- */
-export const emit = (
-  b: Uint8Array,
-  at: number,
-  payloadLength: number,
-  source: Int32Array | Uint32Array,
-  sourceAt: number,
-  destination: Int32Array | Uint32Array,
-  destinationAt: number,
-): number => {
+/** What `emit` writes. Addresses are four words each, most significant first, signed or not. */
+export interface Header {
+  /** Bytes after this header, ≤ 65,535. */
+  readonly payloadLength: number
+  readonly source: ArrayLike<number>
+  readonly destination: ArrayLike<number>
+}
+
+/** Writes the 40-byte header (hop limit 64, class and flow label 0, next header TCP) and returns 40. */
+export const emit = (b: Uint8Array, at: number, { payloadLength, source, destination }: Header): number => {
   setU32(b, at, 0x60000000)
   setU16(b, at + Offset.payloadLength, payloadLength)
   b[at + Offset.nextHeader] = Protocol.tcp
   b[at + Offset.hopLimit] = 64
   for (let i = 0; i < 4; i++) {
-    setU32(b, at + Offset.source + (i << 2), source[sourceAt + i])
-    setU32(b, at + Offset.destination + (i << 2), destination[destinationAt + i])
+    setU32(b, at + Offset.source + (i << 2), source[i])
+    setU32(b, at + Offset.destination + (i << 2), destination[i])
   }
   return headerLength
 }

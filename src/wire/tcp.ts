@@ -103,19 +103,21 @@ export const flagNames = (flags: number): string => {
   return names.length === 0 ? 'none' : names.join('|')
 }
 
+/** What `emit` writes. Numbers may be signed or not. */
+export interface Header {
+  readonly sourcePort: number
+  readonly destinationPort: number
+  readonly seq: number
+  readonly ack: number
+  /** Bit set of `Flag`. */
+  readonly flags: number
+}
+
 /**
  * Writes the header and returns its length in bytes: 24 with SYN (options `01 03 03 0e`), else 20. Window 65535, urgent
  * 0. The checksum field is 0, ready to be summed over; then `setChecksum`.
  */
-export const emit = (
-  b: Uint8Array,
-  at: number,
-  sourcePort: number,
-  destinationPort: number,
-  seq: number,
-  ack: number,
-  flags: number,
-): number => {
+export const emit = (b: Uint8Array, at: number, { sourcePort, destinationPort, seq, ack, flags }: Header): number => {
   setU16(b, at + Offset.sourcePort, sourcePort)
   setU16(b, at + Offset.destinationPort, destinationPort)
   setU32(b, at + Offset.seq, seq)

@@ -63,24 +63,24 @@ export const numBuffers = (b: Uint8Array, at: number): number => u16le(b, at + O
 export const checksumTrusted = (b: Uint8Array, at: number): boolean =>
   (b[at + Offset.flags] & (Flag.needsCsum | Flag.dataValid)) !== 0
 
+/** What `emit` writes; as the accessors above. */
+export interface Header {
+  readonly flags: number
+  readonly gsoType: number
+  readonly hdrLen: number
+  readonly gsoSize: number
+  readonly csumStart: number
+  readonly csumOffset: number
+}
+
 /** Writes the header, `size` bytes, and returns `size`. */
-export const emit = (
-  b: Uint8Array,
-  at: number,
-  size: number,
-  flags: number,
-  gsoType: number,
-  hdrLen: number,
-  gsoSize: number,
-  csumStart: number,
-  csumOffset: number,
-): number => {
-  b[at + Offset.flags] = flags
-  b[at + Offset.gsoType] = gsoType
-  setU16le(b, at + Offset.hdrLen, hdrLen)
-  setU16le(b, at + Offset.gsoSize, gsoSize)
-  setU16le(b, at + Offset.csumStart, csumStart)
-  setU16le(b, at + Offset.csumOffset, csumOffset)
+export const emit = (b: Uint8Array, at: number, size: number, header: Header): number => {
+  b[at + Offset.flags] = header.flags
+  b[at + Offset.gsoType] = header.gsoType
+  setU16le(b, at + Offset.hdrLen, header.hdrLen)
+  setU16le(b, at + Offset.gsoSize, header.gsoSize)
+  setU16le(b, at + Offset.csumStart, header.csumStart)
+  setU16le(b, at + Offset.csumOffset, header.csumOffset)
   for (let i = Offset.numBuffers; i < size; i++) b[at + i] = 0
   return size
 }

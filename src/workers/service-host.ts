@@ -1,53 +1,72 @@
 import { sizeError } from '../errors.js'
+import { Batch } from '../memory/batch.js'
 import { Counter, type CounterPage, type DropCounter } from '../memory/counters.js'
-import { Field, type FlowTable } from '../memory/flow-table.js'
-import { Run } from '../memory/run.js'
-import type { Memory } from '../native.js'
-import { Batch } from '../path/batch.js'
+import { Field, type FlowId } from '../memory/flow-table.js'
+import type { StackMemory } from '../memory/shared-stack.js'
+import { Span } from '../memory/span.js'
+import type { Remote, Tuple } from '../memory/tuple.js'
+import { remoteAddress } from '../net/address.js'
 import { Egress } from '../path/egress.js'
-import { End, type Report, type Target, type Tuple } from '../path/messages.js'
-import type { PollHandler, Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
+import { type CloseReason, End, type Report } from '../path/messages.js'
+import type { EventLoop } from './event-loop.js'
+import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
 
-class Flow implements ServiceFlow {
+/** Datagrams that one flow's batch gathers from different packets before it goes to the service. */
+const maxPieces = 64
+
+/** Names the bytes of `sendBatch`. */
+const outgoing = new Span()
+
+class Flow implements ServiceFlow, FlowId {
   open = true
   state: unknown
   readonly slot: number
   readonly generation: number
   readonly token: number
-  readonly tuple: Tuple
   readonly maxPayload: number
   readonly service: Service
+  readonly #tuple: Tuple
   readonly #worker: HostWorker
-  readonly #end: (flow: Flow, end: End) => void
+  readonly #end: (flow: Flow, reason: CloseReason) => void
 
   constructor(
-    slot: number,
-    generation: number,
+    { slot, generation }: FlowId,
     worker: HostWorker,
     service: Service,
-    end: (flow: Flow, end: End) => void,
+    end: (flow: Flow, reason: CloseReason) => void,
   ) {
-    const word = (field: number) => worker.flows.load(slot, field)
+    const { flows } = worker.memory
     this.#worker = worker
     this.#end = end
+    this.#tuple = flows.tuple(slot)
     this.slot = slot
     this.generation = generation
     this.service = service
-    this.token = word(Field.token)
-    this.maxPayload = Egress.maxPayload(word(Field.family))
-    this.tuple = {
-      family: word(Field.family),
-      ports: word(Field.ports),
-      remote: [word(Field.remote), word(Field.remote + 1), word(Field.remote + 2), word(Field.remote + 3)],
-    }
+    this.token = flows.load(slot, Field.token)
+    this.maxPayload = Egress.maxPayload(this.#tuple.family)
+  }
+
+  get remoteAddress(): string {
+    return remoteAddress(this.#tuple).text
+  }
+
+  get remotePort(): number {
+    return this.#tuple.ports >>> 16
+  }
+
+  get localPort(): number {
+    return this.#tuple.ports & 0xffff
   }
 
   get maxDatagram(): number {
-    return this.#worker.flows.load(this.slot, Field.maxDatagram)
+    return this.#worker.memory.flows.load(this.slot, Field.maxDatagram)
   }
 
-  send(datagram: Uint8Array): boolean {
-    return this.sendBatch(datagram, datagram.length) === 1
+  send(data: Uint8Array | Batch): number {
+    if (data instanceof Uint8Array) return this.sendBatch(data, data.length)
+    if (!this.open || data.pieces === 0) return 0
+    const { egress, loop } = this.#worker
+    return egress.data(this, data, loop.now)
   }
 
   sendBatch(bytes: Uint8Array, segmentSize: number): number {
@@ -55,18 +74,12 @@ class Flow implements ServiceFlow {
       throw sizeError(this.maxDatagram, segmentSize)
     }
     if (!this.open) return 0
-    const { egress, now } = this.#worker
-    return egress.batch(this.slot, this.generation, bytes, segmentSize, this.maxPayload, now())
+    const { egress, loop } = this.#worker
+    return egress.dataCut(this, outgoing.over(bytes, segmentSize), this.maxPayload, loop.now)
   }
 
-  sendRun(memory: Memory, { vecArena, pieces, bytes, segmentSize }: Run): number {
-    if (!this.open || pieces === 0) return 0
-    const { egress, now } = this.#worker
-    return egress.data(this.slot, this.generation, memory, vecArena, 0, pieces, bytes, segmentSize, now())
-  }
-
-  close(end: End = End.local): void {
-    this.#end(this, end)
+  close(reason: CloseReason = 'local'): void {
+    this.#end(this, reason)
   }
 }
 
@@ -74,14 +87,10 @@ class Flow implements ServiceFlow {
 export interface HostWorker {
   readonly queue: number
   readonly queues: number
-  readonly flows: FlowTable
+  readonly memory: StackMemory
   readonly counters: CounterPage
   readonly egress: Egress
-  now(): number
-  poll(fd: number, interest: number, handler: PollHandler): number
-  unpoll(fd: number): void
-  every(ms: number, tick: () => void): void
-  after(ms: number, act: () => void): void
+  readonly loop: Pick<EventLoop, 'now' | 'tryWatch' | 'unwatch' | 'every' | 'after'>
   report(report: Report): void
 }
 
@@ -90,7 +99,7 @@ export class ServiceHost {
   readonly #worker: HostWorker
   readonly #services: Service[] = []
   readonly #flows: (Flow | undefined)[] = []
-  readonly #batch = new Batch(new Run(64))
+  readonly #batch = new Batch(maxPieces)
   #flow: Flow | undefined
   #stopped = false
 
@@ -108,14 +117,15 @@ export class ServiceHost {
   }
 
   /** A flow of this worker exists. Harmless when it is known already: its first datagrams may overtake the coordinator's word. */
-  opened(slot: number, generation: number): Flow | undefined {
+  opened(id: FlowId): Flow | undefined {
+    const { slot, generation } = id
     const known = this.#flows[slot]
     if (known !== undefined && known.generation === generation) return known
-    const { flows } = this.#worker
+    const { flows } = this.#worker.memory
     const service = this.#services[flows.load(slot, Field.service)]
     if (service === undefined || !flows.alive(slot, generation)) return undefined
-    if (known !== undefined) this.#end(known, End.reset)
-    const flow = new Flow(slot, generation, this.#worker, service, (flow, end) => this.#close(flow, end))
+    if (known !== undefined) this.#end(known, 'reset')
+    const flow = new Flow(id, this.#worker, service, (ended, reason) => this.#close(ended, reason))
     this.#flows[slot] = flow
     service.opened(flow)
     return flow
@@ -125,37 +135,27 @@ export class ServiceHost {
     this.#services[id]?.connectFailed?.(token, error)
   }
 
-  closed(slot: number, generation: number, end: End): void {
+  closed({ slot, generation }: FlowId, reason: CloseReason): void {
     const flow = this.#flows[slot]
     if (flow?.generation !== generation) return
-    this.#end(flow, end)
+    this.#end(flow, reason)
     this.#flows[slot] = undefined
   }
 
   /** Datagrams for one of this worker's flows; they reach the service at the latest with `settle`. */
-  deliver(
-    slot: number,
-    generation: number,
-    memory: Memory,
-    bytes: Uint8Array,
-    at: number,
-    length: number,
-    segmentSize: number,
-  ): void {
-    let flow = this.#flows[slot]
-    if (flow === undefined || flow.generation !== generation) flow = this.opened(slot, generation)
+  deliver(id: FlowId, span: Span): void {
+    let flow = this.#flows[id.slot]
+    if (flow === undefined || flow.generation !== id.generation) flow = this.opened(id)
     if (flow === undefined || !flow.open) {
-      this.#worker.counters[Counter.flowGone] += Math.ceil(length / segmentSize)
+      this.#worker.counters[Counter.flowGone] += span.count
       return
     }
     const batch = this.#batch
-    if (flow === this.#flow && memory === batch.memory && batch.run.add(at, length, segmentSize)) return
+    if (flow === this.#flow && span.memory === batch.memory && batch.add(span)) return
     this.#flush()
     this.#flow = flow
-    batch.memory = memory
-    batch.bytes = bytes
-    batch.run.reset(Egress.maxPayload(6))
-    batch.run.add(at, length, segmentSize)
+    batch.reset(span.memory, span.bytes, Egress.maxPayload(6))
+    batch.add(span)
   }
 
   /** Call when the memory of what was delivered is about to be reused. */
@@ -176,17 +176,17 @@ export class ServiceHost {
     if (flow.open) flow.service.received(flow, this.#batch)
   }
 
-  #close(flow: Flow, end: End): void {
+  #close(flow: Flow, reason: CloseReason): void {
     if (!flow.open) return
-    this.#worker.report({ kind: 'close', slot: flow.slot, generation: flow.generation, end })
-    this.#end(flow, end)
+    this.#worker.report({ kind: 'close', slot: flow.slot, generation: flow.generation, end: End[reason] })
+    this.#end(flow, reason)
   }
 
   /** The flow stays known until the purge: datagrams that still come must not open it again. */
-  #end(flow: Flow, end: End): void {
+  #end(flow: Flow, reason: CloseReason): void {
     if (!flow.open) return
     flow.open = false
-    flow.service.closed(flow, end)
+    flow.service.closed(flow, reason)
   }
 
   #context(id: number, data: unknown): ServiceContext {
@@ -195,11 +195,11 @@ export class ServiceHost {
       data,
       queue: worker.queue,
       queues: worker.queues,
-      now: worker.now,
-      poll: worker.poll,
-      unpoll: worker.unpoll,
-      every: worker.every,
-      after: worker.after,
+      now: () => worker.loop.now,
+      onReadable: (fd, read) => worker.loop.tryWatch(fd, read),
+      offReadable: fd => worker.loop.unwatch(fd),
+      every: (ms, tick) => worker.loop.every(ms, tick),
+      after: (ms, act) => worker.loop.after(ms, act),
       connect: (token, remotes, port) =>
         worker.report({ kind: 'connect', service: id, token, port, targets: remotes.map(targetOf) }),
       count: (counter: DropCounter, by = 1) => {
@@ -210,8 +210,8 @@ export class ServiceHost {
   }
 }
 
-const targetOf = (remote: Uint8Array): Target => {
+const targetOf = (remote: Uint8Array): Remote => {
   const view = new DataView(remote.buffer, remote.byteOffset, remote.byteLength)
   const word = (i: number) => (i * 4 < remote.length ? view.getInt32(i * 4) : 0)
-  return { family: remote.length === 4 ? 4 : 6, remote: [word(0), word(1), word(2), word(3)] }
+  return { family: remote.length === 4 ? 4 : 6, r0: word(0), r1: word(1), r2: word(2), r3: word(3) }
 }

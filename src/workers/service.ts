@@ -1,9 +1,7 @@
 import type { Level } from '../log/events.js'
+import type { Batch } from '../memory/batch.js'
 import type { DropCounter } from '../memory/counters.js'
-import type { Run } from '../memory/run.js'
-import type { Memory } from '../native.js'
-import type { Batch } from '../path/batch.js'
-import type { End, Tuple } from '../path/messages.js'
+import type { CloseReason } from '../path/messages.js'
 
 /**
  * A service handles flows inside the queue workers, so that datagrams never change threads. Its module is loaded once per worker
@@ -11,16 +9,21 @@ import type { End, Tuple } from '../path/messages.js'
  *
  * What throws, or keeps its worker for half a second (`StackOptions.stuckAfter`), ends it: another worker takes over, its services begin anew, and the
  * flows that live come to them as opened.
+ *
+ * `State` is what the service keeps in `flow.state`, `Data` what its starter passed as `workerData`.
  */
-export type ServiceFactory = (context: ServiceContext) => Service | Promise<Service>
+export type ServiceFactory<State = unknown, Data = unknown> = (
+  context: ServiceContext<Data>,
+) => Service<State> | Promise<Service<State>>
 
-export interface Service {
+export interface Service<State = unknown> {
   /** A connection exists: accepted, or asked for by `connect` with `flow.token`. */
-  opened(flow: ServiceFlow): void
+  opened(flow: ServiceFlow<State>): void
   /** Datagrams of one flow, in order. The batch is valid until this returns. */
-  received(flow: ServiceFlow, batch: Batch): void
+  received(flow: ServiceFlow<State>, batch: Batch): void
   /** The connection is gone, whoever ended it. */
-  closed(flow: ServiceFlow, end: End): void
+  closed(flow: ServiceFlow<State>, reason: CloseReason): void
+  /** `connect` with this token failed. */
   connectFailed?(token: number, error: { code: string; message: string }): void
   /** End of a batch of received packets: write what was gathered. */
   settle?(): void
@@ -28,42 +31,48 @@ export interface Service {
   stop(): void
 }
 
-export interface ServiceFlow {
-  readonly slot: number
-  readonly generation: number
+/** A connection that belongs to a service. */
+export interface ServiceFlow<State = unknown> {
+  /** What `connect` was called with; 0 for accepted connections. */
   readonly token: number
-  readonly tuple: Tuple
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localPort: number
   /** Largest datagram it carries, in bytes; shrinks when a router on the path says that packets are too big. */
   readonly maxDatagram: number
-  /** Most bytes of one run. */
+  /** Most bytes of one batch. */
   readonly maxPayload: number
   /** False once it is closed. */
   readonly open: boolean
   /** For the service's own use. */
-  state: unknown
-  /** Writes one datagram at once. False when the device refused it, or the flow is closed. */
-  send(datagram: Uint8Array): boolean
-  /** As `Socket.sendBatch`: equal datagrams back to back, written at once. Datagrams written. */
+  state: State | undefined
+  /**
+   * Writes at once: one datagram, or a batch, which may be the very one that `received` got: its datagrams leave from where they lie, as one
+   * super-packet. Answers the datagrams written: fewer when the device refused, 0 when the flow is closed. Throws DATAGRAM_SIZE for a single
+   * datagram that is too large.
+   */
+  send(data: Uint8Array | Batch): number
+  /** As `Socket.sendBatch`: equal datagrams back to back, written at once. Datagrams written. Throws DATAGRAM_SIZE. */
   sendBatch(bytes: Uint8Array, segmentSize: number): number
-  /** Sends a run of `memory` as one super-packet, gathered from where it lies: `flow.sendRun(batch.memory, batch.run)`. Datagrams written. */
-  sendRun(memory: Memory, run: Run): number
   /** Ends the connection: RST to the peer, `closed` follows at once. */
-  close(end?: End): void
+  close(reason?: CloseReason): void
 }
 
-export type PollHandler = (events: number) => boolean
+/** Reads what a descriptor has; whether there was anything. */
+export type ReadHandler = () => boolean
 
-export interface ServiceContext {
+export interface ServiceContext<Data = unknown> {
   /** What the starter of the service passed. */
-  readonly data: unknown
+  readonly data: Data
   /** This worker's queue. */
   readonly queue: number
   readonly queues: number
   /** CLOCK_MONOTONIC in milliseconds, read once per turn. */
   now(): number
-  /** Calls `handler(events)` when the descriptor is ready; it says whether there was anything to read. 0 or -errno. */
-  poll(fd: number, interest: number, handler: PollHandler): number
-  unpoll(fd: number): void
+  /** Calls `read` whenever the descriptor is readable; it says whether there was anything to read. 0, or -errno when the kernel refuses. */
+  onReadable(fd: number, read: ReadHandler): number
+  /** Takes `onReadable` back. Call before the descriptor is closed. */
+  offReadable(fd: number): void
   /**
    * Asks for a connection to the first of these addresses (4 or 16 bytes each) that answers, tried a quarter of a second apart. `opened`
    * comes with `token`, or `connectFailed`.

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { native, Ready } from '../../src/native.js'
-import { Coalescer } from '../../src/path/coalescer.js'
+import { Coalescer } from '../../src/workers/coalescer.js'
 
 /** A descriptor that is readable when it was rung, behind a coalescer of `microseconds`. */
 const open = (t: Test, microseconds: number) => {

@@ -1,0 +1,130 @@
+import { native, type Poller, Ready, watch } from '../native.js'
+import { Coalescer } from './coalescer.js'
+import type { Heartbeat } from './heartbeat.js'
+import type { ReadHandler } from './service.js'
+
+interface Watched {
+  readonly fd: number
+  readonly act: () => boolean | void
+  /** The same, when its data may wait for company (`coalesceUs`). */
+  readonly read: ReadHandler | undefined
+}
+
+/** Descriptors that the kernel reports as ready in one call. */
+const maxReady = 64
+
+/**
+ * What a queue worker waits for: descriptors, timers, messages. Each of its callbacks begins a turn, which takes the time once and tells the
+ * coordinator's watchdog that the worker lives.
+ */
+export class EventLoop {
+  readonly heartbeat: Heartbeat
+  readonly #poller: Poller
+  /** Pairs (token, ready events), as the poller fills them. */
+  readonly #events = new Int32Array(maxReady * 2)
+  readonly #watched = new Map<number, Watched>()
+  readonly #tokens = new Map<number, number>()
+  readonly #coalescer: Coalescer | undefined
+  readonly #intervals: NodeJS.Timeout[] = []
+  readonly #timeouts = new Set<NodeJS.Timeout>()
+  #nextToken = 0
+  #now = native.clock()
+
+  /** `coalesceUs`: microseconds that data may wait for company; 0: none. Throws DEVICE when the kernel refuses a descriptor. */
+  constructor(heartbeat: Heartbeat, coalesceUs: number) {
+    this.heartbeat = heartbeat
+    const events = native.arenaOpen(new Uint8Array(this.#events.buffer))
+    this.#poller = new native.Poller(events, maxReady, count => this.#wake(count))
+    if (coalesceUs === 0) return
+    const coalescer = new Coalescer(this.#poller, coalesceUs)
+    this.#coalescer = coalescer
+    this.watchBell(coalescer.timer, () => coalescer.tick())
+  }
+
+  /** CLOCK_MONOTONIC in milliseconds, as of the beginning of this turn. */
+  get now(): number {
+    return this.#now
+  }
+
+  /** Begins a turn; what calls into the worker from elsewhere does it first. */
+  turn(): void {
+    this.#now = native.clock()
+    this.heartbeat.beat(this.#now)
+  }
+
+  /** Calls `read` whenever the descriptor is readable. Throws DEVICE when the kernel refuses. */
+  watch(fd: number, read: ReadHandler): void {
+    const token = this.#nextToken++
+    watch(this.#poller, fd, token, Ready.read)
+    this.#remember(token, { fd, act: read, read })
+  }
+
+  /** The same for a doorbell or a timer: nothing waits in it, so it is never late. */
+  watchBell(fd: number, act: () => void): void {
+    const token = this.#nextToken++
+    watch(this.#poller, fd, token, Ready.read)
+    this.#remember(token, { fd, act, read: undefined })
+  }
+
+  /** The same for a descriptor that the caller can do without: 0, or -errno when the kernel refuses. */
+  tryWatch(fd: number, read: ReadHandler): number {
+    const token = this.#nextToken++
+    const result = this.#poller.add(fd, token, Ready.read)
+    if (result === 0) this.#remember(token, { fd, act: read, read })
+    return result
+  }
+
+  unwatch(fd: number): void {
+    const token = this.#tokens.get(fd)
+    if (token === undefined) return
+    this.#tokens.delete(fd)
+    this.#watched.delete(token)
+    this.#coalescer?.forget(fd)
+    this.#poller.remove(fd)
+  }
+
+  /** Calls `tick` about every `ms` milliseconds until the loop is closed. */
+  every(ms: number, tick: () => void): void {
+    const timer = setInterval(() => {
+      this.turn()
+      tick()
+    }, ms)
+    this.#intervals.push(timer)
+  }
+
+  /** Calls `act` once, after `ms` milliseconds, unless the loop is closed before. */
+  after(ms: number, act: (now: number) => void): void {
+    const timer = setTimeout(() => {
+      this.#timeouts.delete(timer)
+      this.turn()
+      act(this.#now)
+    }, ms)
+    this.#timeouts.add(timer)
+  }
+
+  close(): void {
+    for (const timer of this.#intervals) clearInterval(timer)
+    for (const timer of this.#timeouts) clearTimeout(timer)
+    this.#poller.close()
+    this.#coalescer?.close()
+  }
+
+  #wake(ready: number): void {
+    this.turn()
+    for (let i = 0; i < ready; i++) this.#ready(this.#events[i * 2])
+  }
+
+  #ready(token: number): void {
+    const watched = this.#watched.get(token)
+    if (watched === undefined) return
+    const { fd, act, read } = watched
+    act()
+    // It may have stopped to watch just now.
+    if (read !== undefined && this.#watched.has(token)) this.#coalescer?.wait(fd, token, read)
+  }
+
+  #remember(token: number, watched: Watched): void {
+    this.#watched.set(token, watched)
+    this.#tokens.set(watched.fd, token)
+  }
+}
