@@ -128,7 +128,8 @@ export class Inbound {
     if (opening === undefined) return
     if (!this.#memory.flows.alive(flow.slot, flow.generation)) {
       // It ended meanwhile, and its slot may be another connection's by now.
-      for (const held of opening.held) this.#counters[Counter.flowGone] += datagramsIn(held.bytes.length, held.segmentSize)
+      for (const held of opening.held)
+        this.#counters[Counter.flowGone] += datagramsIn(held.bytes.length, held.segmentSize)
       return
     }
     for (const held of opening.held) this.#replay(opening, { flags: Flag.ack, ...held }, flow, now)

@@ -1,5 +1,5 @@
-import type { Doorbell } from '../memory/doorbell.js'
 import { Delivery } from '../memory/delivery-ring.js'
+import type { Doorbell } from '../memory/doorbell.js'
 import { type FlowId, FlowRef } from '../memory/flow-table.js'
 import type { LaneReader } from '../memory/lane.js'
 import { Span } from '../memory/span.js'

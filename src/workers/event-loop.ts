@@ -5,7 +5,7 @@ import type { ReadHandler } from './service.js'
 
 interface Watched {
   readonly fd: number
-  readonly act: () => boolean | void
+  readonly act: () => unknown
   /** The same, when its data may wait for company (`coalesceUs`). */
   readonly read: ReadHandler | undefined
 }

@@ -3,18 +3,19 @@
  * parser: whatever arrives, what becomes of it must be explicable.
  */
 
-import { Field, State } from '../../src/memory/flow-table.js'
-import { Delivery, type LaneReader, type LaneWriter, readRoom } from '../../src/memory/lane.js'
+import { Delivery } from '../../src/memory/delivery-ring.js'
+import { Field, type FlowId, State } from '../../src/memory/flow-table.js'
+import type { LaneReader } from '../../src/memory/lane.js'
 import { native } from '../../src/native.js'
 import { Egress } from '../../src/path/egress.js'
-import { Inbound } from '../../src/path/inbound.js'
 import type { Report } from '../../src/path/messages.js'
-import { Classifier, type Segment } from '../../src/path/segment.js'
+import type { Classifier } from '../../src/path/segment.js'
 import { faultNames } from '../../src/wire/fault.js'
 import { distance } from '../../src/wire/serial.js'
+import { Reader } from '../../src/workers/reader.js'
 import { local4, local6, localPort, remote4, remote6, type VirtioSize } from '../support/frames.js'
 import { Later } from '../support/later.js'
-import { type FlowId, MemoryStack } from '../support/memory-stack.js'
+import { MemoryStack } from '../support/memory-stack.js'
 import { virtio } from '../wire/malformed.js'
 import { naive, type Parsed } from '../wire/naive.js'
 import { packet4, packet6 } from '../wire/packets.js'
@@ -56,23 +57,39 @@ export interface SubjectOptions {
   readonly classifier?: (stack: MemoryStack) => Classifier
 }
 
+/** What one packet caused. */
+interface Consequences {
+  /** Counters that rose. */
+  readonly raised: Record<string, number>
+  /** Counters among them that say why the packet was refused. */
+  readonly reasons: readonly string[]
+  /** Segments that were written, in short. */
+  readonly answers: readonly string[]
+  readonly reports: readonly Report['kind'][]
+  /** What the consumer found in its lane. */
+  readonly delivered: readonly Delivered[]
+}
+
+interface Delivered {
+  readonly slot: number
+  readonly bytes: Buffer
+}
+
+/** The thread that consumes every flow. */
+const consumer = 1
+
 export class Subject {
   readonly #stack: MemoryStack
-  readonly #inbound: Inbound
+  readonly #reader: Reader
   readonly #egress: Egress
   readonly #virtioSize: VirtioSize
-  readonly #own = new Uint8Array(1024 * 1024)
-  readonly #ownArena = native.arenaOpen(this.#own)
-  readonly #packets = new Int32Array(64 * 3)
-  readonly #packetsArena = native.arenaOpen(new Uint8Array(this.#packets.buffer))
-  readonly #lane: LaneWriter
-  readonly #reader: LaneReader
-  #reading = false
+  readonly #lane: LaneReader
   #known: Known[] = []
+  /** Openings that the coordinator has not answered. */
+  #opening: string[] = []
   #now = 1_000_000
   #reports: Report[] = []
   readonly #later = new Later()
-  #delivered: { slot: number; bytes: number[] }[] = []
   #offer: { family: 4 | 6; remotePort: number; source: string; seq: number } | undefined
   /** What happened, coarsely: counters and segments in their order. */
   #story: string[] = []
@@ -81,18 +98,22 @@ export class Subject {
     this.#virtioSize = virtioSize
     this.#stack = new MemoryStack({ virtioSize, capacity: 16 })
     this.#stack.listen(localPort)
-    const { memory, shared } = this.#stack
+    const { memory } = this.#stack
     const counters = memory.counters(0)
     this.#egress = new Egress(memory, counters)
-    this.#lane = memory.laneTo(1, 0)
-    this.#reader = memory.laneFrom(0, 1)
-    const classifier = options.classifier?.(this.#stack) ?? new Classifier(shared)
-    this.#inbound = new Inbound(0, memory, counters, classifier, this.#egress, {
-      deliver: (slot, generation, s) => this.#deliver(slot, generation, s),
-      report: report => this.#reports.push(report),
-      owesAck: () => {},
-      after: (ms, act) => this.#later.add(this.#now + ms, act),
-    })
+    this.#lane = memory.laneFrom(0, consumer)
+    const classifier = options.classifier?.(this.#stack)
+    this.#reader = new Reader(
+      { queue: 0, memory, counters, egress: this.#egress, ...(classifier && { classifier }) },
+      {
+        report: report => this.#reports.push(report),
+        owesAck: () => {},
+        after: (ms, act) => this.#later.add(this.#now + ms, act),
+        deliver: () => demand(false, 'delivered to a service that is not'),
+        settle: () => {},
+        failed: result => demand(false, `read: ${result}`),
+      },
+    )
   }
 
   /** Throws a `Finding`. Answers what happened, in short. */
@@ -107,11 +128,9 @@ export class Subject {
   }
 
   close(): void {
+    this.#reader.close()
     this.#egress.close()
     this.#lane.close()
-    this.#reader.close()
-    native.arenaClose(this.#ownArena)
-    native.arenaClose(this.#packetsArena)
     this.#stack.close()
   }
 
@@ -129,7 +148,7 @@ export class Subject {
   /** Always the same connections; nothing of an earlier input but caches and the clock. */
   #begin(): void {
     for (const flow of this.#known) this.#stack.end(flow)
-    for (const _ of this.#inbound.openings.finishAll());
+    for (const key of this.#opening.splice(0)) this.#reader.turnedDown(key, false)
     this.#wait(200_000)
     this.#known = []
     this.#story = []
@@ -146,40 +165,34 @@ export class Subject {
     this.#stack.raised()
   }
 
-  #deliver(slot: number, generation: number, s: Segment): void {
-    const bytes = this.#reading ? this.#lane.bytes : this.#own
-    this.#delivered.push({ slot, bytes: [...bytes.subarray(s.payloadAt, s.payloadAt + s.payloadLength)] })
-    const arena = this.#reading ? this.#lane.arena : this.#ownArena
-    demand(this.#lane.put(slot, generation, s.segmentSize, arena, s.payloadAt, s.payloadLength), 'the lane is full')
-  }
-
-  /** As `QueueWorker`: into the lane when something was delivered before, else into memory of its own. */
+  /** One packet through the reader; then everything that it caused must be explicable. */
   #packet(sent: readonly number[]): void {
     // A TUN device never hands over nothing, and a pair cannot.
     if (sent.length === 0) return
     const bytes = Uint8Array.from(sent)
-    const [device] = this.#stack.shared.device.queues
     if (native.write(this.#stack.peers[0], bytes, 0, bytes.length) !== bytes.length) throw new Error('the pair is full')
-    this.#reading = this.#delivered.length > 0 && this.#lane.makeRoom()
-    this.#delivered = []
-    this.#reports = []
-    const at = this.#reading ? this.#lane.at : 0
-    const [arena, end, memory] = this.#reading
-      ? [this.#lane.arena, this.#lane.end, this.#lane.bytes]
-      : [this.#ownArena, this.#own.length, this.#own]
-    const sumsAt = this.#virtioSize === 0 ? 128 : -1
-    const count = native.readBatch(device, arena, at, end, readRoom, this.#packetsArena, 0, 64, sumsAt)
-    demand(count === 1, `${count} packets instead of one`)
     const judged = naive([...sent], this.#virtioSize)
     const flow = typeof judged === 'string' ? undefined : this.#flowOf(judged)
-    const nextAck = flow && this.#stack.memory.flows.load(flow.slot, Field.nextAck)
-    const sum = sumsAt < 0 ? -1 : this.#packets[sumsAt]
-    this.#inbound.packet(memory, arena, this.#packets[0], this.#packets[1], this.#now, sum)
+    const nextAck = flow === undefined ? 0 : this.#stack.memory.flows.load(flow.slot, Field.nextAck)
+    this.#reports = []
+    this.#reader.read(this.#now)
     const answers = this.#answers(sent.length - this.#virtioSize, judged, flow)
     const raised = this.#stack.raised()
-    this.#explain(judged, raised, answers, flow, nextAck ?? 0)
-    this.#coordinate()
-    this.#collect()
+    const reports = this.#reports.map(({ kind }) => kind)
+    const reasons = Object.keys(raised).filter(name => !traffic.has(name))
+    const caused: Consequences = { raised, reasons, answers, reports, delivered: this.#collect() }
+    this.#story.push([...Object.keys(raised), ...answers, ...reports].join('+'))
+    demand(reasons.length <= 2, `counted twice: ${reasons}`)
+    if (typeof judged === 'string') {
+      this.#explainMalformed(judged, caused)
+    } else {
+      this.#explainSegment(judged, caused, flow)
+      if (flow !== undefined) this.#explainMove(judged, flow, nextAck)
+      if (flow !== undefined && reports.includes('reset')) {
+        demand(!flow.half && (judged.flags & 4) !== 0 && judged.seq === nextAck >>> 0, 'closed by an inexact RST')
+      }
+    }
+    this.#coordinate(judged)
   }
 
   /** What was written: valid packets of ours, and for strangers never much more than they sent. */
@@ -206,93 +219,84 @@ export class Subject {
     return found
   }
 
-  #explain(
-    judged: Parsed | string,
-    raised: Record<string, number>,
-    answers: string[],
-    flow: Known | undefined,
-    nextAck: number,
-  ): void {
-    const reasons = Object.keys(raised).filter(name => !traffic.has(name))
-    const reports = this.#reports.map(({ kind }) => kind)
-    this.#story.push([...Object.keys(raised), ...answers, ...reports].join('+'))
-    demand(reasons.length <= 2, `counted twice: ${reasons}`)
-    if (typeof judged === 'string') {
-      const protocol = judged === 'ipv4Protocol' || judged === 'ipv6Protocol'
-      // Addresses are looked at before what follows them.
-      const allowed = [
-        'notForUs',
-        'ownSource',
-        ...(protocol ? ['otherProtocol', 'pathMtuLowered', 'pathMtuDoubted'] : [judged]),
-      ]
-      demand(reasons.length === 1 && allowed.includes(reasons[0]), `${judged}, but counted as ${reasons}`)
-      demand(this.#delivered.length === 0 && answers.length === 0, `${judged} had consequences`)
-      demand(
-        reports.every(kind => kind === 'log'),
-        `${judged} was reported: ${reports}`,
-      )
-      return
-    }
+  /** What is no segment is counted as what is wrong with it, and has no other consequence. */
+  #explainMalformed(judged: string, { reasons, answers, reports, delivered }: Consequences): void {
+    const protocol = judged === 'ipv4Protocol' || judged === 'ipv6Protocol'
+    const counted = protocol ? ['otherProtocol', 'pathMtuLowered', 'pathMtuDoubted'] : [judged]
+    // Addresses are looked at before what follows them.
+    const allowed = ['notForUs', 'ownSource', ...counted]
+    demand(reasons.length === 1 && allowed.includes(reasons[0]), `${judged}, but counted as ${reasons}`)
+    demand(delivered.length === 0 && answers.length === 0, `${judged} had consequences`)
+    demand(
+      reports.every(kind => kind === 'log'),
+      `${judged} was reported: ${reports}`,
+    )
+  }
+
+  /** A good segment is never called malformed, and its payload goes to its own flow, as it came. */
+  #explainSegment(judged: Parsed, { reasons, delivered }: Consequences, flow: Known | undefined): void {
     const wrong = reasons.filter(name => faults.has(name))
     demand(wrong.length === 0, `a good segment was counted as ${wrong}`)
     if (Object.values(ours).includes(judged.destination as never)) {
       if (judged.source === judged.destination) demand(reasons.includes('ownSource'), 'its own source was believed')
     } else demand(reasons.includes('notForUs'), 'not for us, but taken')
-    const established = flow !== undefined && !flow.half
-    for (const { slot, bytes } of this.#delivered) {
-      demand(established && slot === flow.slot, 'delivered to a flow that it is not of')
-      demand(Buffer.compare(Buffer.from(bytes), Buffer.from(judged.payload)) === 0, 'delivered other bytes than came')
+    for (const { slot, bytes } of delivered) {
+      demand(flow !== undefined && !flow.half && slot === flow.slot, 'delivered to a flow that it is not of')
+      demand(Buffer.compare(bytes, Buffer.from(judged.payload)) === 0, 'delivered other bytes than came')
     }
-    if (reports.includes('reset')) {
-      demand(established && (judged.flags & 4) !== 0 && judged.seq === nextAck >>> 0, 'closed by an inexact RST')
-    }
-    if (flow === undefined) return
-    const moved = distance(nextAck, this.#stack.memory.flows.load(flow.slot, Field.nextAck))
+  }
+
+  /** Only an ordinary segment moves the number that is expected, and one alone never far. */
+  #explainMove(judged: Parsed, flow: Known, before: number): void {
+    const moved = distance(before, this.#stack.memory.flows.load(flow.slot, Field.nextAck))
     if (moved === 0) return
-    demand(established && (judged.flags & 0x17) === 0x10, 'expects another number without an ordinary segment')
-    demand(Math.abs(distance(nextAck, judged.seq)) <= window || this.#story.length > 1, 'one segment moved the window')
+    demand(!flow.half && (judged.flags & 0x17) === 0x10, 'expects another number without an ordinary segment')
+    demand(Math.abs(distance(before, judged.seq)) <= window || this.#story.length > 1, 'one segment moved the window')
   }
 
   /** The coordinator's part: handshakes of hosts that it can tell apart become connections, others are turned down. */
-  #coordinate(): void {
+  #coordinate(judged: Parsed | string): void {
     for (const report of this.#reports) {
-      if (report.kind === 'reset') {
-        const flow = this.#known.find(({ slot }) => slot === report.slot)
-        if (flow === undefined) throw new Finding('the reset of a flow that is not')
-        this.#stack.end(flow)
-        this.#known = this.#known.filter(one => one !== flow)
-      }
-      if (report.kind !== 'open') continue
-      const opening = this.#inbound.openings.finish(report.key)
-      if (opening === undefined) throw new Finding('an opening that is not')
-      const { family, remote, ports } = report.tuple
-      const host = dotted(family === 4 ? remote.slice(0, 1) : remote)
-      if (host !== theirs[family as 4 | 6] || this.#known.length > 8) continue
-      const id = this.#stack.add({ family: family as 4 | 6, ports, nextSeq: report.ack, nextAck: report.seq })
-      this.#known.push({ ...id, family: family as 4 | 6, remotePort: ports >>> 16, half: false })
-      this.#inbound.replay(opening, id.slot, id.generation, this.#now, (held, s) => {
-        this.#reading = false
-        this.#own.set(held)
-        s.payloadAt = 0
-      })
-      while (this.#stack.take() !== undefined) this.#story.push('replayed')
-      this.#stack.raised()
+      if (report.kind === 'reset') this.#end(report)
+      else if (report.kind === 'open') this.#open(report, judged as Parsed)
     }
   }
 
-  /** What the consumer finds in its lane is what was delivered. */
-  #collect(): void {
-    this.#lane.settle()
-    const expected = Buffer.concat(this.#delivered.map(({ bytes }) => Buffer.from(bytes)))
-    const found: Buffer[] = []
-    const { ring } = this.#reader
-    for (let record = ring.peek() >> 2; record >= 0; record = ring.peek() >> 2) {
-      const at = ring.words[record + Delivery.at]
-      found.push(Buffer.from(this.#reader.bytes.subarray(at, at + ring.words[record + Delivery.length])))
-      ring.release()
-      this.#reader.release(at)
+  #end({ slot }: FlowId): void {
+    const flow = this.#known.find(one => one.slot === slot)
+    if (flow === undefined) throw new Finding('the reset of a flow that is not')
+    this.#stack.end(flow)
+    this.#known = this.#known.filter(one => one !== flow)
+  }
+
+  #open({ key, tuple, seq, ack }: Extract<Report, { kind: 'open' }>, { payload }: Parsed): void {
+    const { family, ports, r0, r1, r2, r3 } = tuple
+    const host = dotted(family === 4 ? [r0] : [r0, r1, r2, r3])
+    if (host !== theirs[family as 4 | 6] || this.#known.length > 8) {
+      this.#opening.push(key)
+      return
     }
-    demand(Buffer.compare(expected, Buffer.concat(found)) === 0, 'the lane brought other bytes than were put')
+    const flow = this.#stack.add({ family: family as 4 | 6, ports, nextSeq: ack, nextAck: seq })
+    this.#known.push({ ...flow, family: family as 4 | 6, remotePort: ports >>> 16, half: false })
+    this.#reader.opened(key, flow, this.#now)
+    const found = Buffer.concat(this.#collect().map(({ bytes }) => bytes))
+    demand(Buffer.compare(found, Buffer.from(payload)) === 0, 'other bytes than the third packet brought')
+    while (this.#stack.take() !== undefined) this.#story.push('replayed')
+    this.#stack.raised()
+  }
+
+  /** What lies in the consumer's lane, which gets it back. */
+  #collect(): Delivered[] {
+    const { ring } = this.#lane
+    const found: Delivered[] = []
+    for (let record = ring.peek(); record >= 0; record = ring.peek()) {
+      const at = ring.words[record + Delivery.at]
+      const bytes = Buffer.from(this.#lane.bytes.slice(at, at + ring.words[record + Delivery.length]))
+      found.push({ slot: ring.words[record + Delivery.slot], bytes })
+      ring.release()
+      this.#lane.release(at)
+    }
+    return found
   }
 
   #answer(payload: readonly number[]): void {

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { Batch } from '../../src/memory/batch.js'
 import { Counter } from '../../src/memory/counters.js'
-import { Field } from '../../src/memory/flow-table.js'
+import { Field, type FlowId } from '../../src/memory/flow-table.js'
 import { Switch } from '../../src/memory/shared-stack.js'
+import { Span } from '../../src/memory/span.js'
 import { native } from '../../src/native.js'
 import { Egress } from '../../src/path/egress.js'
 import { counting, type Emitted, localPort, ports, remote4, remotePort, summary } from '../support/frames.js'
@@ -18,8 +20,8 @@ const open = (t: Test, options: MemoryStackOptions = {}) => {
   })
   const body = Uint8Array.from(counting(70_000))
   /** Sends bytes `at` … `at + bytes` of `body` on a flow. */
-  const send = (flow: { slot: number; generation: number }, bytes: number, segmentSize: number, now = 0, at = 0) =>
-    egress.dataAt(flow.slot, flow.generation, body, at, bytes, segmentSize, now)
+  const send = (flow: FlowId, bytes: number, segmentSize: number, now = 0, at = 0) =>
+    egress.dataOf(flow, new Span().over(body.subarray(at, at + bytes), segmentSize), now)
   const sent = () => stack.emitted().map(summary)
   return { stack, flows, egress, body, send, sent, add: (fields: FlowFields = {}) => stack.add(fields) }
 }
@@ -65,7 +67,6 @@ t.test('a super-packet leaves whole where the kernel cuts it', async t => {
     t.equal(stack.memory.counters(0)[Counter.packetsOut], 2)
     t.equal(flows.count(flow.slot, Field.datagramsOut), 5)
     t.equal(flows.count(flow.slot, Field.bytesOut), 4100)
-    t.equal(flows.load(flow.slot, Field.lastSent), 78)
   }
 })
 
@@ -168,55 +169,38 @@ t.test('any pieces and sizes: the datagrams come out in order, cut where they sh
   for (const virtioSize of [0, 12] as const) {
     const { stack, egress, body, add } = open(t, { virtioSize })
     const flow = add()
-    const vec = new Int32Array(64)
-    const arena = native.arenaOpen(new Uint8Array(vec.buffer))
-    t.teardown(() => native.arenaClose(arena))
+    const batch = new Batch(5)
+    t.teardown(() => batch.close())
     const counts = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 5 })
     fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 1400 }),
-        counts,
-        fc.nat({ max: 1399 }),
-        fc.nat({ max: 9 }),
-        (size, counts, tail, vecAt) => {
-          // Pieces hold whole datagrams; the last datagram of all may be shorter.
-          const lengths = counts.map(count => count * size)
-          lengths[lengths.length - 1] -= tail % size
-          const expected: number[] = []
-          let at = 0
-          for (const [i, length] of lengths.entries()) {
-            at += 13
-            vec[vecAt + 2 * i] = at
-            vec[vecAt + 2 * i + 1] = length
-            expected.push(...body.subarray(at, at + length))
-            at += length
-          }
-          const count = counts.reduce((sum, n) => sum + n, 0)
-          const seq = stack.memory.flows.load(flow.slot, Field.nextSeq)
-          const written = egress.data(
-            flow.slot,
-            flow.generation,
-            body,
-            arena,
-            vecAt,
-            lengths.length,
-            expected.length,
-            size,
-            0,
-          )
-          const frames = stack.emitted()
-          const whole = virtioSize > 0
-          return (
-            written === count &&
-            frames.length === (whole ? 1 : count) &&
-            `${joined(frames)}` === `${expected}` &&
-            frames.every((frame, i) => frame.seq === seq + i * size) &&
-            (whole
-              ? frames[0].virtio.gsoSize === (count > 1 ? size : 0)
-              : frames.slice(0, -1).every(({ payload }) => payload.length === size))
-          )
-        },
-      ),
+      fc.property(fc.integer({ min: 1, max: 1400 }), counts, fc.nat({ max: 1399 }), (size, counts, tail) => {
+        // Pieces hold whole datagrams; the last datagram of all may be shorter.
+        const lengths = counts.map(count => count * size)
+        lengths[lengths.length - 1] -= tail % size
+        const expected: number[] = []
+        let at = 0
+        batch.reset(body, body, 65_535)
+        for (const length of lengths) {
+          at += 13
+          batch.add({ at, length, segmentSize: size })
+          expected.push(...body.subarray(at, at + length))
+          at += length
+        }
+        const count = counts.reduce((sum, n) => sum + n, 0)
+        const seq = stack.memory.flows.load(flow.slot, Field.nextSeq)
+        const written = egress.data(flow, batch, 0)
+        const frames = stack.emitted()
+        const whole = virtioSize > 0
+        return (
+          written === count &&
+          frames.length === (whole ? 1 : count) &&
+          `${joined(frames)}` === `${expected}` &&
+          frames.every((frame, i) => frame.seq === seq + i * size) &&
+          (whole
+            ? frames[0].virtio.gsoSize === (count > 1 ? size : 0)
+            : frames.slice(0, -1).every(({ payload }) => payload.length === size))
+        )
+      }),
       { numRuns: 200 },
     )
   }
@@ -274,12 +258,12 @@ t.test('reset is an ACK, then a RST', async t => {
 
 t.test('answers to what belongs to no flow', async t => {
   const { stack, egress } = open(t, { queues: 2 })
-  egress.answer(1, 4, ports, Int32Array.of(remote4, 0, 0, 0), 0x12, 0xfedcba98, 1)
+  egress.answer(1, { family: 4, ports, r0: remote4, r1: 0, r2: 0, r3: 0 }, 0x12, 0xfedcba98, 1)
   const [synAck] = stack.emitted(1)
   t.equal(summary(synAck), 'SYN|ACK 4275878552 1')
   t.equal(synAck.ports, ((remotePort << 16) | localPort) >>> 0)
   t.strictSame([...synAck.tcpHeader.subarray(20)], [1, 3, 3, 14])
-  egress.refuse(0, { family: 6, ports, remote: [0xfcc90000 | 0, 0, 0, 1] }, 5, 0xffffffff)
+  egress.refuse(0, { family: 6, ports, r0: 0xfcc90000 | 0, r1: 0, r2: 0, r3: 1 }, 5, 0xffffffff)
   t.strictSame(stack.emitted(0).map(summary), ['RST|ACK 5 4294967295'])
   t.strictSame(stack.raised(), { resetsOut: 1 })
 })

@@ -1,13 +1,14 @@
 /** Inbound: from a valid cookie to the coordinator's answer. */
 import t, { type Test } from 'tap'
+import { SynCookies } from '../../src/flood/syn-cookie.js'
 import { Field } from '../../src/memory/flow-table.js'
 import type { Report } from '../../src/path/messages.js'
-import { Openings } from '../../src/path/opening.js'
 import {
   ACK,
   counting,
   FIN,
   type FrameFields,
+  frame,
   localPort,
   ports,
   RST,
@@ -33,22 +34,19 @@ const open = (t: Test, family: 4 | 6 = 4, options: MemoryStackOptions = {}) => {
   const third = (fields: FrameFields = {}) => receive(fields).reports?.[0] as Open
   /** The coordinator makes the connection. */
   const opened = ({ key, seq, ack }: Open) => {
-    const { slot, generation } = under.stack.add({ family, nextSeq: ack | 0, nextAck: seq | 0 })
-    return under.opened(key, slot, generation)
+    return under.opened(key, under.stack.add({ family, nextSeq: ack | 0, nextAck: seq | 0 }))
   }
   return { under, cookie, receive, third, opened }
 }
 
 t.test('the third packet asks for a connection; nothing is answered yet', async t => {
   for (const family of [4, 6] as const) {
-    const { under, cookie, receive } = open(t, family)
-    const remote = family === 4 ? [remote4 | 0, 0, 0, 0] : remote6.map(word => word | 0)
-    const tuple = { family, ports, remote } as unknown as Open['tuple']
-    const key = `${ports},${remote},${family}`
-    const report: Open = { kind: 'open', tuple, key, seq: 1, ack: cookie + 1 }
+    const { cookie, receive } = open(t, family)
+    const [r0, r1, r2, r3] = family === 4 ? [remote4 | 0, 0, 0, 0] : remote6.map(word => word | 0)
+    const key = `${ports},${r0},${r1},${r2},${r3},${family}`
+    const report: Open = { kind: 'open', tuple: { family, ports, r0, r1, r2, r3 }, key, seq: 1, ack: cookie + 1 }
     t.strictSame(receive({}), { reports: [report] })
     t.strictSame(receive({}), {}, 'a duplicate asks once')
-    t.equal(under.inbound.openings.size, 1)
   }
 })
 
@@ -65,7 +63,7 @@ t.test('payload of the third packet is delivered once the connection exists', as
     const { flows } = under.stack.memory
     t.equal(flows.load(0, Field.nextAck), 6)
     t.equal(flows.load(0, Field.nextSeq) >>> 0, cookie + 1)
-    t.equal(under.inbound.openings.size, 0)
+    t.strictSame(under.opened(report.key, { slot: 0, generation: 2 }), {}, 'once')
   }
 })
 
@@ -100,7 +98,6 @@ t.test('what is no answer to a cookie', async t => {
   t.match(receive({ flags: ACK | FIN }), { raised })
   under.now += 128_000
   t.match(receive({}), { raised }, 'too late')
-  t.equal(under.inbound.openings.size, 0)
 })
 
 t.test('everything that comes meanwhile waits and keeps its order', async t => {
@@ -116,23 +113,23 @@ t.test('everything that comes meanwhile waits and keeps its order', async t => {
     [
       [5, 5],
       [100, 250],
-      [1, 1],
-      [1, 1],
+      [1, 2],
     ],
   )
   t.strictSame(raised, { datagramsIn: 6, bytesIn: 257, superPacketsIn: 1 })
   t.strictSame(delivered?.[1].payload, counting(250))
+  t.strictSame(delivered?.[2].payload, [9, 8])
   t.equal(under.stack.memory.flows.load(0, Field.nextAck), 301)
 })
 
 t.test('waits for the word of the coordinator, even when the flow can be found already', async t => {
   const { receive, third, under } = open(t)
   const report = third({ payload })
-  const { slot, generation } = under.stack.add({ nextSeq: report.ack | 0, nextAck: report.seq })
+  const flow = under.stack.add({ nextSeq: report.ack | 0, nextAck: report.seq })
   t.strictSame(receive({ seq: 6, payload: [6] }), {}, 'must not overtake what is held')
   t.strictSame(
-    under.opened(report.key, slot, generation).delivered?.map(({ payload }) => payload),
-    [payload, [6]],
+    under.opened(report.key, flow).delivered?.flatMap(({ payload }) => payload),
+    [...payload, 6],
   )
   t.match(receive({ seq: 7, payload: [7] }), { delivered: [{ payload: [7] }] })
 })
@@ -167,33 +164,35 @@ t.test('a peer that closes at once: first its data, then its RST, once the conne
 })
 
 t.test('held payload is bounded', async t => {
-  const { receive, third, opened } = open(t)
+  const { receive, third, opened } = open(t, 4, { laneCapacity: 4 * 1024 * 1024 })
   const report = third()
   const most = counting(60_000)
   const room = Math.floor((1024 * 1024) / most.length)
   for (let i = 0; i < room; i++) t.strictSame(receive({ seq: 1 + i * most.length, payload: most }), {})
   t.strictSame(receive({ seq: 1 + room * most.length, payload: most }), { raised: { openingFull: 1 } })
-  t.equal(opened(report).delivered?.length, room)
+  t.equal(opened(report).delivered?.flatMap(({ payload }) => payload).length, room * most.length)
 })
 
 t.test('openings are bounded in number', async t => {
-  const { under, receive, third } = open(t)
-  const openings = under.inbound.openings
-  const report = third()
-  openings.finish(report.key)
-  const s = { family: 4, ports: 0, r0: 0, r1: 0, r2: 0, r3: 0, seq: 0, ack: 0 }
+  const { under, receive } = open(t)
+  const cookies = new SynCookies(under.stack.shared.cookieKey)
   for (let i = 0; i < 16_384; i++) {
-    const other = { ...s, ports: i } as Parameters<typeof openings.begin>[1]
-    openings.begin(Openings.key(other), other, under.now)
+    const sourcePort = 10_000 + i
+    const cookie = cookies.make((sourcePort << 16) | localPort, remote4 | 0, 0, 0, 0, under.now)
+    under.packet(frame({ sourcePort, flags: ACK, seq: 1, ack: (cookie + 1) >>> 0 }))
   }
+  t.equal(under.outcome().reports?.length, 16_384)
   t.strictSame(receive({ payload }), { raised: { openingFull: 1 } })
 })
 
 t.test('a tuple that was turned down is a stranger again', async t => {
-  const { receive, third, under } = open(t)
-  const { key } = third({ payload })
-  t.ok(under.inbound.openings.finish(key))
-  t.equal(receive({ seq: 6 }).reports?.[0].kind, 'open', 'and may try again while its cookie lives')
+  for (const told of [false, true]) {
+    const { receive, third, under, cookie } = open(t)
+    const { key } = third({ payload })
+    const answer = { raised: { resetsOut: 1 }, sent: [`RST|ACK ${cookie + 1} 1`] }
+    t.strictSame(under.turnedDown(key, told), told ? answer : {}, told ? 'its peer is told' : 'or left to wait')
+    t.equal(receive({ seq: 6 }).reports?.[0].kind, 'open', 'and may try again while its cookie lives')
+  }
 })
 
 t.test('a connection that ended before its held payload was replayed', async t => {
@@ -202,7 +201,7 @@ t.test('a connection that ended before its held payload was replayed', async t =
   const flow = under.stack.add({ nextSeq: report.ack | 0, nextAck: report.seq })
   under.stack.end(flow)
   const { flows } = under.stack.memory
-  t.strictSame(under.opened(report.key, flow.slot, flow.generation), { raised: { flowGone: 1 } })
+  t.strictSame(under.opened(report.key, flow), { raised: { flowGone: 1 } })
   t.equal(flows.load(flow.slot, Field.nextAck), 1, "the slot, which may be a successor's, is untouched")
   t.equal(flows.count(flow.slot, Field.datagramsIn), 0)
 })

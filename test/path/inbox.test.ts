@@ -1,7 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { DeliveryRing } from '../../src/memory/delivery-ring.js'
 import type { LaneWriter } from '../../src/memory/lane.js'
-import { PacketRing } from '../../src/memory/packet-ring.js'
+import { Span } from '../../src/memory/span.js'
 import { native, Ready } from '../../src/native.js'
 import { type Deliver, Inbox } from '../../src/path/inbox.js'
 import type { BellAnswer, BellTask } from '../memory/doorbell-worker.js'
@@ -10,12 +11,9 @@ import { mostDeliveries } from '../support/lanes.js'
 import { MemoryStack } from '../support/memory-stack.js'
 import { runThread } from '../support/threads.js'
 
-const source = new Uint8Array(1024)
-const sourceArena = native.arenaOpen(source)
-
 const push = (lane: LaneWriter, slot: number, payload: number[] = [slot & 0xff]): void => {
-  source.set(payload)
-  if (!lane.put(slot, slot * 2, payload.length, sourceArena, 0, payload.length)) throw new Error('full')
+  const span = new Span().over(Uint8Array.from(payload), payload.length)
+  if (!lane.put({ slot, generation: slot * 2 }, span)) throw new Error('full')
   lane.flush()
 }
 
@@ -28,7 +26,7 @@ const open = (t: Test, { before = (_: LaneWriter[]) => {} } = {}) => {
   before(producers)
   const slots: number[] = []
   const hooks: { deliver: Deliver } = {
-    deliver: (lane, slot, _generation, _segmentSize, at) => {
+    deliver: (lane, { slot }, { at }) => {
       slots.push(slot)
       lane.release(at)
     },
@@ -61,7 +59,7 @@ const open = (t: Test, { before = (_: LaneWriter[]) => {} } = {}) => {
 t.test('a delivery as it was written', async t => {
   const { inbox, hooks, producers, lanes } = open(t)
   const seen: unknown[] = []
-  hooks.deliver = (lane, slot, generation, segmentSize, at, length) => {
+  hooks.deliver = (lane, { slot, generation }, { at, length, segmentSize }) => {
     const copy = new Uint8Array(length)
     native.copy(copy, 0, lane.arena, at, length)
     seen.push([
@@ -120,7 +118,7 @@ t.test('a delivery that comes after its lane was looked at is not slept through'
   hooks.deliver = (...delivery) => {
     deliver(...delivery)
     // Lane 0 was found empty just before; the consumer is awake, so nobody rings.
-    if (delivery[1] === 1) {
+    if (delivery[1].slot === 1) {
       push(producers[0], 2)
       t.notOk(ring())
     }
@@ -164,7 +162,7 @@ t.test('a delivery that kills its consumer is not met again', async t => {
   const { deliver } = hooks
   for (const slot of [1, 2, 3]) push(producers[0], slot)
   hooks.deliver = (...delivery) => {
-    if (delivery[1] === 2) throw new Error('it does')
+    if (delivery[1].slot === 2) throw new Error('it does')
     deliver(...delivery)
   }
   t.throws(() => inbox.drain(1000), /it does/)
@@ -176,7 +174,7 @@ t.test('two producing threads, an event loop: no wake-up is lost', async t => {
   const { inbox, hooks, stack, lanes } = open(t)
   const taken = [0, 1].map(() => new Int32Array(new SharedArrayBuffer(8)))
   const ready = new Int32Array(new SharedArrayBuffer(4)).fill(2)
-  hooks.deliver = (lane, _slot, _generation, _segmentSize, at) => {
+  hooks.deliver = (lane, _flow, { at }) => {
     lane.release(at)
     Atomics.add(taken[lanes.indexOf(lane)], 0, 1)
   }
@@ -194,7 +192,7 @@ t.test('two producing threads, an event loop: no wake-up is lost', async t => {
       runThread<BellAnswer>(new URL('../memory/doorbell-worker.js', import.meta.url), {
         role: 'produce',
         ring: stack.shared.lanes,
-        ringAt: lanes[queue].ring.bytes.byteOffset - PacketRing.bytesFor(0),
+        ringAt: lanes[queue].ring.words.byteOffset - DeliveryRing.bytesFor(0),
         capacity: laneCapacity,
         lane: true,
         bell: bells,

@@ -2,16 +2,25 @@ import t from 'tap'
 import { Openings } from '../../src/path/opening.js'
 import { Segment } from '../../src/path/segment.js'
 
-const segment = (fields: Partial<Segment>): Segment =>
-  Object.assign(new Segment(), { family: 4, ports: 1, r0: 2, ...fields })
-
 const bytes = new Uint8Array(512 * 1024).map((_, i) => i)
 
+interface Payload {
+  at?: number
+  length?: number
+  segmentSize?: number
+  bytes?: Uint8Array
+}
+const segment = ({ payload = {}, ...fields }: Partial<Omit<Segment, 'payload'>> & { payload?: Payload }): Segment => {
+  const s = Object.assign(new Segment(), { family: 4, ports: 1, r0: 2, ...fields })
+  Object.assign(s.payload, { bytes, ...payload })
+  return s
+}
+
 t.test('key: one per tuple', async t => {
-  const key = (fields: Partial<Segment>) => Openings.key(segment(fields))
+  const key = (fields: Parameters<typeof segment>[0]) => Openings.key(segment(fields))
   const keys = [{}, { ports: 3 }, { r0: 3 }, { r1: 3 }, { r2: 3 }, { r3: 3 }, { family: 6 }, { r1: 2, r0: 0 }].map(key)
   t.equal(new Set(keys).size, keys.length)
-  t.equal(key({ seq: 5 }), key({ seq: 6, ack: 7, payloadLength: 8 }))
+  t.equal(key({ seq: 5 }), key({ seq: 6, ack: 7 }))
 })
 
 t.test('holds payload in order, as copies', async t => {
@@ -23,12 +32,14 @@ t.test('holds payload in order, as copies', async t => {
   t.equal(openings.size, 1)
   t.equal(openings.get(key), opening)
   t.match(opening, { key, since: 5, seq: 1, ack: 100, bytes: 0, held: [] })
-  t.strictSame(opening.tuple, { family: 6, ports: -9, remote: [-1, 0, 0, 4] })
-  t.ok(openings.hold(opening, s, bytes), 'no payload: nothing to hold')
+  t.strictSame(opening.tuple, { family: 6, ports: -9, r0: -1, r1: 0, r2: 0, r3: 4 })
+  t.ok(openings.hold(opening, s), 'no payload: nothing to hold')
   t.equal(opening.held.length, 0)
   const memory = bytes.slice(0, 100)
-  t.ok(openings.hold(opening, segment({ seq: 1, ack: 100, payloadAt: 10, payloadLength: 3, segmentSize: 3 }), memory))
-  t.ok(openings.hold(opening, segment({ seq: 4, ack: 101, payloadAt: 50, payloadLength: 9, segmentSize: 4 }), memory))
+  const first = { at: 10, length: 3, segmentSize: 3, bytes: memory }
+  const second = { at: 50, length: 9, segmentSize: 4, bytes: memory }
+  t.ok(openings.hold(opening, segment({ seq: 1, ack: 100, payload: first })))
+  t.ok(openings.hold(opening, segment({ seq: 4, ack: 101, payload: second })))
   memory.fill(0)
   t.strictSame(
     opening.held.map(held => ({ ...held, bytes: [...held.bytes] })),
@@ -45,27 +56,27 @@ t.test('holds payload in order, as copies', async t => {
 t.test('bounded in bytes, each and in all', async t => {
   const mebibyte = 1024 * 1024
   const openings = new Openings()
-  const s = segment({ payloadLength: 65_000, segmentSize: 1000 })
+  const s = segment({ payload: { length: 65_000, segmentSize: 1000 } })
   const opening = openings.begin('a', s, 0)!
-  for (let i = 0; i < 16; i++) t.ok(openings.hold(opening, s, bytes))
-  t.notOk(openings.hold(opening, s, bytes))
-  t.ok(openings.hold(opening, segment({ payloadLength: mebibyte - 16 * 65_000 }), bytes), 'to the last byte')
-  t.notOk(openings.hold(opening, segment({ payloadLength: 1 }), bytes))
+  for (let i = 0; i < 16; i++) t.ok(openings.hold(opening, s))
+  t.notOk(openings.hold(opening, s))
+  t.ok(openings.hold(opening, segment({ payload: { length: mebibyte - 16 * 65_000 } })), 'to the last byte')
+  t.notOk(openings.hold(opening, segment({ payload: { length: 1 } })))
   t.equal(opening.bytes, mebibyte)
   t.equal(
     opening.held.reduce((sum, held) => sum + held.bytes.length, 0),
     opening.bytes,
   )
-  const half = segment({ payloadLength: 32 * 1024 })
+  const half = segment({ payload: { length: 32 * 1024 } })
   for (let i = 0; i < 15; i++) {
     const other = openings.begin(`b${i}`, s, 0)!
-    while (openings.hold(other, half, bytes));
+    while (openings.hold(other, half));
     t.equal(other.bytes, mebibyte, 'each for itself')
   }
   const late = openings.begin('late', s, 0)!
-  t.notOk(openings.hold(late, half, bytes), '16 MiB in all')
+  t.notOk(openings.hold(late, half), '16 MiB in all')
   openings.finish('a')
-  t.ok(openings.hold(late, half, bytes), 'until one is answered')
+  t.ok(openings.hold(late, half), 'until one is answered')
 })
 
 t.test('bounded in number; those that nobody answered give way', async t => {

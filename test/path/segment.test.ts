@@ -1,7 +1,8 @@
 import t from 'tap'
 import { counterNames } from '../../src/memory/counters.js'
 import { native } from '../../src/native.js'
-import { Classifier, type Segment } from '../../src/path/segment.js'
+import { Packet } from '../../src/path/packet.js'
+import { accepted, Classifier, type Segment } from '../../src/path/segment.js'
 import { ACK, counting, FIN, type FrameFields, frame, RST, SYN, virtioHeader } from '../support/frames.js'
 import { MemoryStack, type MemoryStackOptions } from '../support/memory-stack.js'
 import { destination6, extension, icmp4, ip4, packet4, packet6, poisoned, source6 } from '../wire/packets.js'
@@ -15,9 +16,10 @@ const parse = (bytes: ArrayLike<number>, options: MemoryStackOptions = {}): stri
   const memory = poisoned(bytes.length + 300)
   memory.set(bytes, 101)
   const arena = native.arenaOpen(memory)
-  const result = classifier.parse(memory, arena, 101, bytes.length)
+  const packet = Object.assign(new Packet(), { memory: arena, bytes: memory, at: 101, length: bytes.length })
+  const result = classifier.parse(packet)
   native.arenaClose(arena)
-  return result < 0 ? classifier.segment : counterNames[result]
+  return result === accepted ? classifier.segment : counterNames[result]
 }
 
 const verdict = (bytes: ArrayLike<number>, options?: MemoryStackOptions): string => {
@@ -166,9 +168,7 @@ t.test('what was parsed', async t => {
       flags: ACK | 8,
       seq: 0xfffffff0,
       ack: 0x80000001,
-      payloadAt: 101 + virtioSize + 44,
-      payloadLength: 3,
-      segmentSize: 3,
+      payload: { at: 101 + virtioSize + 44, length: 3, segmentSize: 3 },
     })
     const extensions = [extension(0), extension(60, 2)]
     t.match(parse(frame({ ...tcp, family: 6, virtioSize, ip6: { extensions }, payload: [7] }), { virtioSize }), {
@@ -178,15 +178,13 @@ t.test('what was parsed', async t => {
       r1: 0,
       r2: 0,
       r3: 1,
-      payloadAt: 101 + virtioSize + 40 + 24 + 20,
-      payloadLength: 1,
-      segmentSize: 1,
+      payload: { at: 101 + virtioSize + 40 + 24 + 20, length: 1, segmentSize: 1 },
     })
   }
   const padded4 = [...packet4({}, { payload: [1, 2] }), 0xee, 0xee]
-  t.match(parse(padded4), { payloadLength: 2 }, 'padding behind an IPv4 packet is no payload')
-  t.match(parse([...packet6({}, { payload: [1, 2] }), 0xee]), { payloadLength: 2 })
-  t.match(parse(frame({})), { payloadLength: 0, segmentSize: 0 }, 'a bare ACK')
+  t.match(parse(padded4), { payload: { length: 2 } }, 'padding behind an IPv4 packet is no payload')
+  t.match(parse([...packet6({}, { payload: [1, 2] }), 0xee]), { payload: { length: 2 } })
+  t.match(parse(frame({})), { payload: { length: 0, segmentSize: 0 } }, 'a bare ACK')
 })
 
 t.test('datagram boundaries of super-packets', async t => {
@@ -194,7 +192,7 @@ t.test('datagram boundaries of super-packets', async t => {
     const parsed = parse(frame({ family, virtioSize: 12, virtio: { gsoType, gsoSize }, payload: counting(length) }), {
       virtioSize: 12,
     })
-    return typeof parsed === 'string' ? parsed : [parsed.segmentSize, parsed.payloadLength]
+    return typeof parsed === 'string' ? parsed : [parsed.payload.segmentSize, parsed.payload.length]
   }
   t.strictSame(sizes(1, 1400, 4200), [1400, 4200])
   t.strictSame(sizes(1, 1400, 4201), [1400, 4201], 'a shorter last one')

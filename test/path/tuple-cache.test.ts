@@ -18,7 +18,7 @@ t.test('finds what it learned, and nothing else', async t => {
   t.equal(cache.find(segment(0, 0)), -1, 'an empty entry is nobody, not even the tuple of zeros')
   const generation = flows.publish(0)
   const tuple = [-5, 1, 2, 3, 4, 6] as const
-  cache.learn(segment(...tuple), 0, generation)
+  cache.learn(segment(...tuple), { slot: 0, generation })
   t.equal(cache.find(segment(...tuple)), 0, 'slot 0 too')
   t.equal(cache.generation, generation)
   for (let i = 0; i < tuple.length; i++) {
@@ -31,13 +31,13 @@ t.test('a stale generation is a miss', async t => {
   const { flows, cache } = open(16)
   const s = segment(77)
   const first = flows.publish(3)
-  cache.learn(s, 3, first)
+  cache.learn(s, { slot: 3, generation: first })
   t.equal(cache.find(s), 3)
   flows.retire(3)
   t.equal(cache.find(s), -1, 'the connection ended')
   const second = flows.publish(3)
   t.equal(cache.find(s), -1, 'another one has its slot')
-  cache.learn(s, 3, second)
+  cache.learn(s, { slot: 3, generation: second })
   t.equal(cache.find(s), 3)
   t.equal(cache.generation, second)
 })
@@ -45,8 +45,8 @@ t.test('a stale generation is a miss', async t => {
 t.test('a collision replaces the entry', async t => {
   const { flows, cache } = open(1)
   const [a, b] = [flows.publish(1), flows.publish(2)]
-  cache.learn(segment(10), 1, a)
-  cache.learn(segment(11), 2, b)
+  cache.learn(segment(10), { slot: 1, generation: a })
+  cache.learn(segment(11), { slot: 2, generation: b })
   t.equal(cache.find(segment(10)), -1)
   t.equal(cache.find(segment(11)), 2)
   t.equal(cache.generation, b)
@@ -69,7 +69,7 @@ t.test('random: a hit is always right', async () => {
           const slot = flow?.slot ?? free.shift()!
           const generation = flow?.generation ?? flows.publish(slot)
           live.set(tuple, { slot, generation })
-          cache.learn(segment(tuple), slot, generation)
+          cache.learn(segment(tuple), { slot, generation })
           if (cache.find(segment(tuple)) !== slot) return false
         }
         const expected = live.get(tuple)

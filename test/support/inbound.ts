@@ -1,14 +1,17 @@
-/** The inbound path of one queue over a pair, with everything it causes recorded. */
+/** The inbound path of one queue as its worker runs it, from the descriptor to the consumer's lane, with everything it causes recorded. */
 import type { Test } from 'tap'
+import { Delivery } from '../../src/memory/delivery-ring.js'
+import type { FlowId } from '../../src/memory/flow-table.js'
+import type { LaneReader } from '../../src/memory/lane.js'
 import { native } from '../../src/native.js'
 import { Egress } from '../../src/path/egress.js'
-import { Inbound } from '../../src/path/inbound.js'
 import type { Report } from '../../src/path/messages.js'
-import { Classifier } from '../../src/path/segment.js'
+import { Reader } from '../../src/workers/reader.js'
 import { type FrameFields, frame, summary } from './frames.js'
 import { Later } from './later.js'
 import { MemoryStack, type MemoryStackOptions } from './memory-stack.js'
 
+/** A delivery as its consumer finds it. */
 export interface Delivered {
   slot: number
   generation: number
@@ -28,42 +31,40 @@ export interface Outcome {
   owed?: number[]
 }
 
-const at = 64
+/** The thread that consumes every flow. */
+const consumer = 1
 
 export class InboundUnderTest {
   readonly stack: MemoryStack
-  readonly inbound: Inbound
   /** Milliseconds, handed to every packet. */
   now = 1_000_000
-  readonly #bytes = new Uint8Array(256 * 1024)
-  readonly #arena: number
-  readonly #egress: Egress
+  readonly #reader: Reader
+  readonly #lane: LaneReader
   #reports: Report[] = []
-  #delivered: Delivered[] = []
   #owed: number[] = []
   readonly #later = new Later()
 
   constructor(t: Test, options: MemoryStackOptions = {}) {
     this.stack = new MemoryStack(options)
-    const { memory, shared } = this.stack
+    const { memory } = this.stack
     const counters = memory.counters(0)
-    this.#arena = native.arenaOpen(this.#bytes)
-    this.#egress = new Egress(memory, counters)
-    this.inbound = new Inbound(0, memory, counters, new Classifier(shared), this.#egress, {
-      deliver: (slot, generation, { segmentSize, payloadAt, payloadLength }) =>
-        this.#delivered.push({
-          slot,
-          generation,
-          segmentSize,
-          payload: [...this.#bytes.subarray(payloadAt, payloadAt + payloadLength)],
-        }),
-      report: report => this.#reports.push(report),
-      owesAck: slot => this.#owed.push(slot),
-      after: (ms, act) => this.#later.add(this.now + ms, act),
-    })
+    const egress = new Egress(memory, counters)
+    this.#lane = memory.laneFrom(0, consumer)
+    this.#reader = new Reader(
+      { queue: 0, memory, counters, egress },
+      {
+        report: report => this.#reports.push(report),
+        owesAck: slot => this.#owed.push(slot),
+        after: (ms, act) => this.#later.add(this.now + ms, act),
+        deliver: () => t.fail('a datagram for a service of this worker'),
+        settle: () => {},
+        failed: result => t.fail(`read: ${result}`),
+      },
+    )
     t.teardown(() => {
-      this.#egress.close()
-      native.arenaClose(this.#arena)
+      this.#reader.close()
+      this.#lane.close()
+      egress.close()
       this.stack.close()
     })
   }
@@ -76,8 +77,9 @@ export class InboundUnderTest {
 
   /** The same without a look at what it causes. */
   packet(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, at)
-    this.inbound.packet(this.#bytes, this.#arena, at, bytes.length, this.now)
+    const written = native.write(this.stack.peers[0], bytes, 0, bytes.length)
+    if (written !== bytes.length) throw new Error(`the pair took ${written} of ${bytes.length} bytes`)
+    this.#reader.read(this.now)
   }
 
   /** Time passes, and what was put off until then happens. */
@@ -88,13 +90,14 @@ export class InboundUnderTest {
   }
 
   /** The coordinator's answer to an `open`: what was held comes as if it came now. */
-  opened(key: string, slot: number, generation: number): Outcome {
-    const opening = this.inbound.openings.finish(key)
-    if (opening === undefined) return { raised: { nothingOpening: 1 } }
-    this.inbound.replay(opening, slot, generation, this.now, (held, s) => {
-      this.#bytes.set(held)
-      s.payloadAt = 0
-    })
+  opened(key: string, flow: FlowId): Outcome {
+    this.#reader.opened(key, flow, this.now)
+    return this.outcome()
+  }
+
+  /** The coordinator's other answer. */
+  turnedDown(key: string, reset: boolean): Outcome {
+    this.#reader.turnedDown(key, reset)
     return this.outcome()
   }
 
@@ -102,16 +105,29 @@ export class InboundUnderTest {
   outcome(): Outcome {
     const raised = this.stack.raised()
     const sent = this.stack.emitted().map(summary)
+    const delivered = this.#delivered()
     const outcome: Outcome = {
       ...(Object.keys(raised).length > 0 && { raised }),
       ...(sent.length > 0 && { sent }),
       ...(this.#reports.length > 0 && { reports: this.#reports }),
-      ...(this.#delivered.length > 0 && { delivered: this.#delivered }),
+      ...(delivered.length > 0 && { delivered }),
       ...(this.#owed.length > 0 && { owed: this.#owed }),
     }
     this.#reports = []
-    this.#delivered = []
     this.#owed = []
     return outcome
+  }
+
+  /** What lies in the lane, which is given back. */
+  #delivered(): Delivered[] {
+    const { ring, bytes } = this.#lane
+    const found: Delivered[] = []
+    for (let record = ring.peek(); record >= 0; record = ring.peek()) {
+      const [slot, generation, segmentSize, at, length] = ring.words.subarray(record, record + Delivery.words)
+      found.push({ slot, generation, segmentSize, payload: [...bytes.subarray(at, at + length)] })
+      ring.release()
+      this.#lane.release(at)
+    }
+    return found
   }
 }

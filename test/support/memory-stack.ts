@@ -1,7 +1,7 @@
 /** The shared memory of a stack without its threads: the device is one end of a pair, the test holds the other. */
 import { counterNames, counterPageBytes } from '../../src/memory/counters.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
-import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
+import { Field, type FlowId, FlowTable, State } from '../../src/memory/flow-table.js'
 import { ports as listening, type SharedStack, StackMemory, Switch } from '../../src/memory/shared-stack.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 import { Errno, native } from '../../src/native.js'
@@ -23,11 +23,6 @@ export interface FlowFields {
   token?: number
   /** When `nextAck` was last sent. */
   sentAckAt?: number
-}
-
-export interface FlowId {
-  readonly slot: number
-  readonly generation: number
 }
 
 export interface MemoryStackOptions {

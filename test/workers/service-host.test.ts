@@ -1,13 +1,14 @@
 import t, { type Test } from 'tap'
 import { ErrorCode } from '../../src/errors.js'
-import { Field } from '../../src/memory/flow-table.js'
-import { Run } from '../../src/memory/run.js'
+import { Batch } from '../../src/memory/batch.js'
+import type { FlowId } from '../../src/memory/flow-table.js'
+import { Span } from '../../src/memory/span.js'
 import { Egress } from '../../src/path/egress.js'
 import { End, type Report } from '../../src/path/messages.js'
 import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../../src/workers/service.js'
 import { ServiceHost } from '../../src/workers/service-host.js'
-import { counting, ports, summary } from '../support/frames.js'
-import { type FlowId, MemoryStack } from '../support/memory-stack.js'
+import { counting, localPort, ports, remotePort, summary } from '../support/frames.js'
+import { MemoryStack } from '../support/memory-stack.js'
 
 /** A module whose service is made by the function that comes as its data. */
 const module = 'data:text/javascript,export default context => context.data(context)'
@@ -15,23 +16,25 @@ const module = 'data:text/javascript,export default context => context.data(cont
 /** A host with one service that notes what happens to it: 'opened 0', '0: 100 100 40' (datagrams of flow 0) … */
 const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Service> = () => ({})) => {
   const stack = new MemoryStack()
-  const { flows } = stack.memory
+  const { memory } = stack
   const counters = stack.memory.counters(0)
   const egress = new Egress(stack.memory, counters)
   const reports: Report[] = []
   const notes: string[] = []
-  const polled: number[] = []
+  const watched: number[] = []
   const host = new ServiceHost({
     queue: 0,
     queues: 3,
-    flows,
+    memory,
     counters,
     egress,
-    now: () => 123,
-    poll: fd => polled.push(fd) && 0,
-    unpoll: fd => polled.splice(polled.indexOf(fd), 1),
-    every: ms => notes.push(`every ${ms}`),
-    after: ms => notes.push(`after ${ms}`),
+    loop: {
+      now: 123,
+      tryWatch: fd => watched.push(fd) && 0,
+      unwatch: fd => watched.splice(watched.indexOf(fd), 1),
+      every: ms => notes.push(`every ${ms}`),
+      after: ms => notes.push(`after ${ms}`),
+    },
     report: report => reports.push(report),
   })
   t.teardown(() => {
@@ -40,23 +43,23 @@ const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Ser
   })
   let context!: ServiceContext
   const seen: ServiceFlow[] = []
+  /** The flow's place in `seen`: flow n has the remote port n more than the first. */
+  const slotOf = (flow: ServiceFlow) => (flow as ServiceFlow & FlowId).slot
   const factory: ServiceFactory = given => {
     context = given
     return {
       opened: flow => {
-        seen[flow.slot] = flow
-        notes.push(`opened ${flow.slot}`)
+        seen[slotOf(flow)] = flow
+        notes.push(`opened ${slotOf(flow)}`)
       },
-      received: ({ slot }, { bytes, run }) => {
-        const lengths: number[] = []
-        for (let piece = 0; piece < run.pieces; piece++) {
-          const [at, length] = run.vec.subarray(2 * piece, 2 * piece + 2)
-          for (let i = 0; i < length; i += run.segmentSize) lengths.push(Math.min(run.segmentSize, length - i))
-          if (bytes[at] !== (at & 0xff)) notes.push(`wrong bytes at ${at}`)
+      received: (flow, batch) => {
+        const datagrams = [...batch]
+        for (const datagram of datagrams) {
+          if (datagram.some((byte, i) => byte !== ((datagram.byteOffset + i) & 0xff))) notes.push('wrong bytes')
         }
-        notes.push(`${slot}: ${lengths.join(' ')}`)
+        notes.push(`${slotOf(flow)}: ${datagrams.map(({ length }) => length).join(' ')}`)
       },
-      closed: ({ slot }, end) => notes.push(`closed ${slot} ${end}`),
+      closed: (flow, reason) => notes.push(`closed ${slotOf(flow)} ${reason}`),
       settle: () => notes.push('settle'),
       stop: () => notes.push('stop'),
       ...overrides(given),
@@ -66,16 +69,16 @@ const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Ser
   const bytes = Uint8Array.from(counting(70_000))
   return {
     stack,
-    flows,
+    flows: memory.flows,
     host,
     reports,
-    polled,
+    watched,
     seen,
     context: () => context,
     bytes,
     add: (remote = 1) => stack.add({ service: 0, consumer: 0, token: remote * 10, ports: ports + (remote << 16) }),
-    deliver: ({ slot, generation }: FlowId, at: number, length: number, segmentSize = length, memory = bytes) =>
-      host.deliver(slot, generation, memory, memory, at, length, segmentSize),
+    deliver: (flow: FlowId, at: number, length: number, segmentSize = length, from = bytes) =>
+      host.deliver(flow, Object.assign(new Span(), { memory: from, bytes: from, at, length, segmentSize })),
     /** What happened since the last look. */
     happened: () => notes.splice(0),
   }
@@ -84,20 +87,20 @@ const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Ser
 t.test('a flow from its opening to its end', async t => {
   const { host, add, deliver, happened, seen } = await open(t)
   const flow = add(5)
-  host.opened(flow.slot, flow.generation)
+  host.opened(flow)
   t.match(seen[0], { ...flow, token: 50, maxDatagram: 1460, open: true, state: undefined })
-  t.strictSame(seen[0].tuple, { family: 4, ports: ports + (5 << 16), remote: [0xc0a8c901 | 0, 0, 0, 0] })
-  host.opened(flow.slot, flow.generation)
+  t.match(seen[0], { remoteAddress: '192.168.201.1', remotePort: remotePort + 5, localPort })
+  host.opened(flow)
   deliver(flow, 7, 100)
   t.strictSame(happened(), ['opened 0'], 'once; datagrams wait for more of their kind')
   host.settle()
-  host.closed(flow.slot, flow.generation + 2, End.reset)
+  host.closed({ ...flow, generation: flow.generation + 2 }, 'reset')
   t.ok(seen[0].open, 'not this connection')
-  host.closed(flow.slot, flow.generation, End.reset)
+  host.closed(flow, 'reset')
   t.notOk(seen[0].open)
-  host.closed(flow.slot, flow.generation, End.reset)
+  host.closed(flow, 'reset')
   host.stop()
-  t.strictSame(happened(), ['0: 100', 'settle', `closed 0 ${End.reset}`, 'stop'])
+  t.strictSame(happened(), ['0: 100', 'settle', 'closed 0 reset', 'stop'])
 })
 
 t.test('first datagrams may overtake the word that the flow exists', async t => {
@@ -105,7 +108,7 @@ t.test('first datagrams may overtake the word that the flow exists', async t => 
   const flow = add()
   deliver(flow, 0, 10)
   host.settle()
-  host.opened(flow.slot, flow.generation)
+  host.opened(flow)
   t.strictSame(happened(), ['opened 0', '0: 10', 'settle'])
 })
 
@@ -159,15 +162,15 @@ t.test('datagrams of nobody are counted', async t => {
 t.test('a slot with another connection: the old one ends first', async t => {
   const { stack, flows, host, add, deliver, happened } = await open(t)
   const flow = add()
-  host.opened(flow.slot, flow.generation)
+  host.opened(flow)
   stack.end(flow)
   const generation = flows.publish(flow.slot)
   deliver({ slot: flow.slot, generation }, 0, 10)
   host.settle()
-  host.closed(flow.slot, flow.generation, End.timeout)
+  host.closed(flow, 'timeout')
   t.strictSame(
     happened(),
-    ['opened 0', `closed 0 ${End.reset}`, 'opened 0', '0: 10', 'settle'],
+    ['opened 0', 'closed 0 reset', 'opened 0', '0: 10', 'settle'],
     'a late purge changes nothing',
   )
 })
@@ -175,19 +178,19 @@ t.test('a slot with another connection: the old one ends first', async t => {
 t.test('a connection that the service closed stays closed, whatever still comes', async t => {
   const { stack, host, add, deliver, happened, seen, reports } = await open(t)
   const flow = add()
-  host.opened(flow.slot, flow.generation)
-  seen[0].close(End.timeout)
+  host.opened(flow)
+  seen[0].close('timeout')
   seen[0].close()
   t.strictSame(reports, [{ kind: 'close', ...flow, end: End.timeout }], 'told once')
-  t.strictSame(happened(), ['opened 0', `closed 0 ${End.timeout}`], 'closed follows at once')
+  t.strictSame(happened(), ['opened 0', 'closed 0 timeout'], 'closed follows at once')
   // The coordinator has not ended it yet.
   deliver(flow, 0, 200, 100)
-  host.opened(flow.slot, flow.generation)
+  host.opened(flow)
   host.settle()
   t.strictSame(happened(), ['settle'])
   t.strictSame(stack.raised(), { flowGone: 2 })
   t.equal(seen[0].sendBatch(new Uint8Array(10), 5), 0)
-  host.closed(flow.slot, flow.generation, End.timeout)
+  host.closed(flow, 'timeout')
   t.strictSame(happened(), [])
 })
 
@@ -199,35 +202,35 @@ t.test('a service may close a connection as soon as it opens', async t => {
   for (let at = 0; at < 300; at += 100) deliver(flow, at, 100)
   host.settle()
   t.equal(reports.length, 1)
-  t.strictSame(happened(), [`closed 0 ${End.local}`, 'settle'])
+  t.strictSame(happened(), ['closed 0 local', 'settle'])
   t.strictSame(stack.raised(), { flowGone: 3 })
 })
 
 t.test('what a service can do', async t => {
-  const { stack, flows, host, add, happened, context, seen, reports, polled } = await open(t)
+  const { stack, host, add, happened, context, seen, reports, watched } = await open(t)
   const given = context()
   t.match(given, { queue: 0, queues: 3 })
   t.equal(given.now(), 123)
   given.every(50, () => {})
   given.after(60, () => {})
   t.equal(
-    given.poll(9, 1, () => true),
+    given.onReadable(9, () => true),
     0,
   )
-  t.strictSame([polled, happened()], [[9], ['every 50', 'after 60']])
-  given.unpoll(9)
-  t.strictSame(polled, [])
+  t.strictSame([watched, happened()], [[9], ['every 50', 'after 60']])
+  given.offReadable(9)
+  t.strictSame(watched, [])
 
   const [four, sixth] = [Uint8Array.of(0xc0, 0, 2, 1), Uint8Array.from([0, ...counting(16, 0xf0)]).subarray(1)]
   given.connect(7, [four], 80)
   given.connect(8, [sixth, four], 81)
   given.log('warn', 'text', { a: 1 })
   const text = { kind: 'log', level: 'warn', text: 'text', fields: { a: 1 } }
-  const six = [0xf0f1f2f3 | 0, 0xf4f5f6f7 | 0, 0xf8f9fafb | 0, 0xfcfdfeff | 0]
-  const target4 = { family: 4, remote: [0xc0000201 | 0, 0, 0, 0] }
+  const target4 = { family: 4, r0: 0xc0000201 | 0, r1: 0, r2: 0, r3: 0 }
+  const target6 = { family: 6, r0: 0xf0f1f2f3 | 0, r1: 0xf4f5f6f7 | 0, r2: 0xf8f9fafb | 0, r3: 0xfcfdfeff | 0 }
   t.strictSame(reports.splice(0), [
     { kind: 'connect', service: 0, token: 7, port: 80, targets: [target4] },
-    { kind: 'connect', service: 0, token: 8, port: 81, targets: [{ family: 6, remote: six }, target4] },
+    { kind: 'connect', service: 0, token: 8, port: 81, targets: [target6, target4] },
     text,
   ])
   given.count('emptyDatagram')
@@ -235,20 +238,20 @@ t.test('what a service can do', async t => {
   t.strictSame(stack.raised(), { emptyDatagram: 1, heldFull: 5 })
 
   const flow = add(0)
-  host.opened(flow.slot, flow.generation)
+  host.opened(flow)
   const bytes = Uint8Array.from(counting(600))
-  const run = new Run(4)
-  run.reset(seen[0].maxPayload)
+  const batch = new Batch(4)
+  batch.reset(bytes, bytes, seen[0].maxPayload)
   for (const [at, length] of [
     [10, 100],
     [500, 50],
   ]) {
-    run.add(at, length, 100)
+    batch.add({ at, length, segmentSize: 100 })
   }
-  t.equal(seen[0].sendRun(bytes, run), 2)
+  t.equal(seen[0].send(batch), 2)
   t.strictSame(stack.emitted().map(summary), ['ACK 1000 5000 +100', 'ACK 1100 5000 +50'])
   t.equal(seen[0].sendBatch(bytes.subarray(0, 250), 100), 3)
-  t.ok(seen[0].send(bytes.subarray(0, 7)))
+  t.equal(seen[0].send(bytes.subarray(0, 7)), 1)
   t.strictSame(stack.emitted().map(summary), [
     'ACK 1150 5000 +100',
     'ACK 1250 5000 +100',
@@ -260,9 +263,9 @@ t.test('what a service can do', async t => {
   }
   seen[0].close()
   t.strictSame(reports.splice(0), [{ kind: 'close', slot: 0, generation: flow.generation, end: End.local }])
-  t.notOk(seen[0].send(bytes.subarray(0, 7)), 'closed')
-  t.equal(seen[0].sendRun(bytes, run), 0)
-  t.equal(flows.load(0, Field.lastSent), 123)
+  t.equal(seen[0].send(bytes.subarray(0, 7)), 0, 'closed')
+  t.equal(seen[0].send(batch), 0)
+  batch.close()
 })
 
 t.test('failures reach whoever asked', async t => {
