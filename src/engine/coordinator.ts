@@ -222,7 +222,7 @@ export class Coordinator {
 
   /** Ends a connection, for everybody and at once. With `tell` the peer gets a RST. */
   end(slot: number, generation: number, end: End, tell: boolean): void {
-    if (!this.flows.alive(slot, generation)) return
+    if (!this.flows.alive({ slot, generation })) return
     const now = native.clock()
     const { words } = this.flows
     const base = this.flows.base(slot)
@@ -389,7 +389,7 @@ export class Coordinator {
   }
 
   #synAck(slot: number, generation: number, seq: number): void {
-    if (!this.flows.alive(slot, generation) || this.flows.load(slot, Field.state) !== State.synSent) {
+    if (!this.flows.alive({ slot, generation }) || this.flows.load(slot, Field.state) !== State.synSent) {
       this.counterPage[Counter.strayHandshake] += 1
       return
     }

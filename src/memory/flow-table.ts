@@ -124,8 +124,8 @@ export class FlowTable {
     }
   }
 
-  /** True while (slot, generation) still names the connection it named. */
-  alive(slot: number, generation: number): boolean {
+  /** True while this still names the connection it named. */
+  alive({ slot, generation }: FlowId): boolean {
     return Atomics.load(this.words, slot * slotWords) === generation
   }
 

@@ -30,13 +30,14 @@ export class Challenges {
     return true
   }
 
-  /** At once or as soon as the limit lets it. */
-  sendSurely({ slot, generation }: FlowId, now: number, back: number): void {
+  /** At once or as soon as the limit lets it. `flow` is kept until then. */
+  sendSurely(flow: FlowId, now: number, back: number): void {
+    const { slot } = flow
     if (this.send(slot, now, back) || this.#owed[slot] !== 0) return
     this.#owed[slot] = 1
     this.#after(this.#rest(slot, now), later => {
       this.#owed[slot] = 0
-      const open = this.#flows.alive(slot, generation) && this.#flows.load(slot, Field.state) === State.established
+      const open = this.#flows.alive(flow) && this.#flows.load(slot, Field.state) === State.established
       if (open) this.send(slot, later, back)
     })
   }

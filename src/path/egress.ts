@@ -116,7 +116,7 @@ export class Egress {
     const { flows, shared } = this.#memory
     const { words } = flows
     // A slot rests before it is used again, so this check holds for as long as the write below takes.
-    if (!flows.alive(slot, flow.generation)) return 0
+    if (!flows.alive(flow)) return 0
     const base = flows.base(slot)
     const count = datagramsIn(length, segmentSize)
     const header = this.#header

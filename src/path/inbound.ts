@@ -126,7 +126,7 @@ export class Inbound {
   opened(key: string, flow: FlowId, now: number): void {
     const opening = this.#openings.finish(key)
     if (opening === undefined) return
-    if (!this.#memory.flows.alive(flow.slot, flow.generation)) {
+    if (!this.#memory.flows.alive(flow)) {
       // It ended meanwhile, and its slot may be another connection's by now.
       for (const held of opening.held)
         this.#counters[Counter.flowGone] += datagramsIn(held.bytes.length, held.segmentSize)
@@ -155,7 +155,7 @@ export class Inbound {
     const cached = cache.find(s)
     if (cached >= 0) {
       flow.slot = cached
-      flow.generation = cache.generation
+      flow.generation = cache.found.generation
       return cached
     }
     const { index } = this.#memory

@@ -1,4 +1,4 @@
-import type { FlowId, FlowTable } from '../memory/flow-table.js'
+import { type FlowId, FlowRef, type FlowTable } from '../memory/flow-table.js'
 import type { Tuple } from '../memory/tuple.js'
 import { hash } from '../memory/tuple-index.js'
 
@@ -12,7 +12,8 @@ export class TupleCache {
   readonly #words: Int32Array
   readonly #mask: number
   readonly #flows: FlowTable
-  generation = 0
+  /** The flow that the last successful `find` named. */
+  readonly found = new FlowRef()
 
   /** `entries` is a power of two. */
   constructor(flows: FlowTable, entries: number) {
@@ -22,7 +23,7 @@ export class TupleCache {
     for (let at = 0; at < this.#words.length; at += Entry.words) this.#words[at] = -1
   }
 
-  /** Slot of the tuple, or -1; its generation is in `generation`. */
+  /** Slot of the tuple, or -1; `found` names its flow. */
   find(s: Tuple): number {
     const words = this.#words
     const at = this.#place(s)
@@ -38,8 +39,10 @@ export class TupleCache {
     ) {
       return -1
     }
-    this.generation = words[at + Entry.generation]
-    return this.#flows.alive(slot, this.generation) ? slot : -1
+    const { found } = this
+    found.slot = slot
+    found.generation = words[at + Entry.generation]
+    return this.#flows.alive(found) ? slot : -1
   }
 
   learn(s: Tuple, { slot, generation }: FlowId): void {

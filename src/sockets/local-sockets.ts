@@ -121,9 +121,7 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     if (taken === 0) lane.release(at)
     const lost = datagramsIn(length - taken, segmentSize)
     this.#counters[socket === undefined ? Counter.flowGone : Counter.receiveQueueFull] += lost
-    if (socket !== undefined && this.flows.alive(flow.slot, flow.generation)) {
-      this.flows.bump(flow.slot, Field.overflow, lost)
-    }
+    if (socket !== undefined && this.flows.alive(flow)) this.flows.bump(flow.slot, Field.overflow, lost)
   }
 
   flushLater(socket: HeldSocket): void {

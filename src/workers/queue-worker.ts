@@ -180,7 +180,7 @@ class QueueWorker {
   #opened({ slot, generation, key }: Extract<Order, { kind: 'opened' }>): void {
     const { flows } = this.#memory
     const flow = { slot, generation }
-    if (flows.alive(slot, generation) && flows.load(slot, Field.consumer) === this.#queue) this.#host.opened(flow)
+    if (flows.alive(flow) && flows.load(slot, Field.consumer) === this.#queue) this.#host.opened(flow)
     if (key !== undefined) this.#reader.opened(key, flow, this.#loop.now)
   }
 

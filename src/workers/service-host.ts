@@ -123,7 +123,7 @@ export class ServiceHost {
     if (known !== undefined && known.generation === generation) return known
     const { flows } = this.#worker.memory
     const service = this.#services[flows.load(slot, Field.service)]
-    if (service === undefined || !flows.alive(slot, generation)) return undefined
+    if (service === undefined || !flows.alive(id)) return undefined
     if (known !== undefined) this.#end(known, 'reset')
     const flow = new Flow(id, this.#worker, service, (ended, reason) => this.#close(ended, reason))
     this.#flows[slot] = flow

@@ -36,7 +36,7 @@ t.test('what is added can be found, and all of it stands in the slot', async t =
   t.equal(table.find(remote, 81, 40_000), -1)
   t.equal(table.find(remote, 80, 40_001), -1)
   t.equal(table.find(remote6, 80, 40_000), -1)
-  t.ok(flows.alive(slot, generation))
+  t.ok(flows.alive({ slot, generation }))
   const word = (field: number) => flows.load(slot, field)
   t.same(
     [Field.family, Field.ports, Field.remote, Field.homeQueue, Field.consumer, Field.maxDatagram, Field.service].map(
@@ -59,7 +59,7 @@ t.test('what is removed is gone at once', async t => {
   flows.bump(slot, Field.datagramsIn, 9)
   table.remove(slot, remote, 80, 40_000, 1_000)
   t.equal(table.find(remote, 80, 40_000), -1)
-  t.notOk(flows.alive(slot, generation))
+  t.notOk(flows.alive({ slot, generation }))
   t.equal(flows.load(slot, Field.state), State.free)
   t.equal(flows.count(slot, Field.datagramsIn), 9, 'its counters can still be read')
   t.equal(table.size, 0)
@@ -76,7 +76,7 @@ t.test('a slot rests before it is used again', async t => {
   const again = table.add(flow({ localPort: 40_002 }), 1_100)
   t.equal(again.slot, first.slot)
   t.not(again.generation, first.generation)
-  t.notOk(flows.alive(first.slot, first.generation))
+  t.notOk(flows.alive(first))
   t.equal(flows.count(again.slot, Field.datagramsIn), 0)
   t.throws(() => table.add(flow({ localPort: 40_003 }), 9_000), full)
 })

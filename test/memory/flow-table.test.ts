@@ -46,18 +46,21 @@ t.test('generation: even while a slot holds a connection, odd while it does not,
   let last = -1
   for (let i = 0; i < 1000; i++) {
     flows.retire(0)
-    check(odd() && !flows.alive(0, last), `retired ${last}`)
+    check(odd() && !flows.alive({ slot: 0, generation: last }), `retired ${last}`)
     flows.retire(0)
     flows.clear(0)
-    check(odd() && !flows.alive(0, last), `cleared ${last}`)
+    check(odd() && !flows.alive({ slot: 0, generation: last }), `cleared ${last}`)
     last = flows.publish(0)
-    check(!odd() && flows.alive(0, last) && flows.load(0, Field.generation) === last, `published ${last}`)
+    check(
+      !odd() && flows.alive({ slot: 0, generation: last }) && flows.load(0, Field.generation) === last,
+      `published ${last}`,
+    )
     seen.add(last)
   }
   t.strictSame(wrong, [])
   t.equal(seen.size, 1000)
   t.notOk(seen.has(0), 'nobody holds the generation of a slot that never held a connection')
-  t.notOk(flows.alive(1, last), 'another slot')
+  t.notOk(flows.alive({ slot: 1, generation: last }), 'another slot')
 })
 
 t.test('generation wraps', async t => {
@@ -67,11 +70,11 @@ t.test('generation wraps', async t => {
     [-2, 0],
   ]) {
     flows.store(0, Field.generation, before)
-    t.ok(flows.alive(0, before))
+    t.ok(flows.alive({ slot: 0, generation: before }))
     flows.retire(0)
     t.equal(flows.publish(0), after)
-    t.ok(flows.alive(0, after))
-    t.notOk(flows.alive(0, before))
+    t.ok(flows.alive({ slot: 0, generation: after }))
+    t.notOk(flows.alive({ slot: 0, generation: before }))
   }
 })
 

@@ -95,7 +95,7 @@ t.test('another thread sees the same', async t => {
   t.teardown(() => stack.close())
   const other = new StackMemory(structuredClone(stack.shared))
   const { slot, generation } = stack.add()
-  t.ok(other.flows.alive(slot, generation))
+  t.ok(other.flows.alive({ slot, generation }))
   stack.listen(80)
   t.ok(ports.isListening(other.listening, 80))
 })
