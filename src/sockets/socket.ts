@@ -9,7 +9,7 @@ import { Egress } from '../path/egress.js'
 import { type CloseReason, closeReasons, type End } from '../path/messages.js'
 import { type Chunk, chunkBytes } from './chunk-pool.js'
 import { ConsumerThread } from './consumer-thread.js'
-import type { HeldSocket, SocketHome } from './local-sockets.js'
+import type { SocketHome } from './local-sockets.js'
 import { type DatagramBatch, ReceiveQueue } from './receive-queue.js'
 import { readableOf, writableOf } from './streams.js'
 import type { Residue, SocketHandle } from './transfer-messages.js'
@@ -36,7 +36,7 @@ export interface SocketStats {
  * One connection. Datagrams leave in the order they were sent and arrive in the order the network left them: nothing is
  * retransmitted, nothing waits for anything else.
  */
-export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable, HeldSocket {
+export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly localAddress: string
   readonly localPort: number
   readonly remoteAddress: string
