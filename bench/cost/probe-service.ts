@@ -30,8 +30,8 @@ const probeService: ServiceFactory = context => {
   watchHeap(figures, thread, context.every)
   return {
     opened() {},
-    received(_, { run }) {
-      figures[thread * Probe.length + Probe.datagrams] += run.count
+    received(_, { count }) {
+      figures[thread * Probe.length + Probe.datagrams] += count
     },
     closed() {},
     stop() {},

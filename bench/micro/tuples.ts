@@ -1,6 +1,6 @@
 /** From a segment's addresses to its connection: the worker's own cache, then the index in shared memory, by number of flows. */
 import { bench, do_not_optimize, group } from 'mitata'
-import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
+import { Field, FlowRef, FlowTable, State } from '../../src/memory/flow-table.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 import { Segment } from '../../src/path/segment.js'
 import { TupleCache } from '../../src/path/tuple-cache.js'
@@ -39,7 +39,8 @@ for (const flows of [1, 1_000, 10_000, 32_768]) {
   group(`flows in turn: ${flows.toLocaleString('en-US')}`, () => {
     const { flowTable, index, segments } = table(flows)
     const cache = new TupleCache(flowTable, CACHE_ENTRIES)
-    const find = (s: Segment): number => index.find(s.family, s.ports, s.r0, s.r1, s.r2, s.r3)
+    const find = (s: Segment): number => index.find(s)
+    const found = new FlowRef()
     let next = 0
     const segment = (): Segment => segments[next++ % segments.length]
     if (segments.some(s => find(s) < 0)) throw new Error('a tuple is not found')
@@ -49,7 +50,9 @@ for (const flows of [1, 1_000, 10_000, 32_768]) {
       let slot = cache.find(s)
       if (slot < 0) {
         slot = find(s)
-        cache.learn(s, slot, index.generation)
+        found.slot = slot
+        found.generation = index.generation
+        cache.learn(s, found)
       }
       do_not_optimize(slot)
     })

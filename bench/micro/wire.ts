@@ -2,7 +2,8 @@
 import { bench, do_not_optimize, group } from 'mitata'
 import type { SharedStack } from '../../src/memory/shared-stack.js'
 import { native } from '../../src/native.js'
-import { Classifier } from '../../src/path/segment.js'
+import { Packet } from '../../src/path/packet.js'
+import { accepted, Classifier } from '../../src/path/segment.js'
 import * as checksum from '../../src/wire/checksum.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
@@ -20,10 +21,16 @@ const emit = (b: Uint8Array, payload: number, segmentSize: number, flags: number
   const ip = VIRTIO
   const at = ip + ipv4.minimumHeaderLength
   const l4 = tcp.headerLength + payload
-  const gso = segmentSize < payload ? virtio.Gso.tcp4 : virtio.Gso.none
-  virtio.emit(b, 0, VIRTIO, flags, gso, at - ip + tcp.headerLength, segmentSize, at - ip, tcp.Offset.checksum)
-  ipv4.emit(b, ip, at - ip + l4, 7, remote, local)
-  tcp.emit(b, at, 50_000, 4567, 1000, 2000, tcp.Flag.ack)
+  virtio.emit(b, 0, VIRTIO, {
+    flags,
+    gsoType: segmentSize < payload ? virtio.Gso.tcp4 : virtio.Gso.none,
+    hdrLen: at - ip + tcp.headerLength,
+    gsoSize: segmentSize,
+    csumStart: at - ip,
+    csumOffset: tcp.Offset.checksum,
+  })
+  ipv4.emit(b, ip, { totalLength: at - ip + l4, id: 7, source: remote, destination: local })
+  tcp.emit(b, at, { sourcePort: 50_000, destinationPort: 4567, seq: 1000, ack: 2000, flags: tcp.Flag.ack })
   const pseudo = checksum.pseudo4(b, ip + ipv4.Offset.source, ip + ipv4.Offset.destination, l4)
   tcp.setChecksum(b, at, ~checksum.sum(b, at, l4, pseudo) & 0xffff)
   return at + l4
@@ -39,18 +46,20 @@ const stack = {
 } as unknown as SharedStack
 const classifier = new Classifier(stack)
 
-const packet = (payload: number, flags: number): { bytes: Uint8Array; arena: number; length: number } => {
-  const bytes = new Uint8Array(VIRTIO + 40 + payload)
-  const length = emit(bytes, payload, PAYLOAD, flags)
-  return { bytes, arena: native.arenaOpen(bytes), length }
+const packet = (payload: number, flags: number): Packet => {
+  const packet = new Packet()
+  packet.bytes = new Uint8Array(VIRTIO + 40 + payload)
+  packet.memory = native.arenaOpen(packet.bytes)
+  packet.length = emit(packet.bytes, payload, PAYLOAD, flags)
+  return packet
 }
 
 group('parse', () => {
   const trusted = packet(PAYLOAD, virtio.Flag.needsCsum)
   const summed = packet(PAYLOAD, 0)
   const merged = packet(SUPER_PACKET - (SUPER_PACKET % PAYLOAD), virtio.Flag.needsCsum)
-  const parse = ({ bytes, arena, length }: typeof trusted): number => classifier.parse(bytes, arena, 0, length)
-  if (parse(trusted) !== -1 || parse(summed) !== -1 || parse(merged) !== -1) throw new Error('a packet is refused')
+  const parse = (packet: Packet): number => classifier.parse(packet)
+  if ([trusted, summed, merged].some(packet => parse(packet) !== accepted)) throw new Error('a packet is refused')
   bench('IPv4, 1,400 bytes, checksum vouched for', () => do_not_optimize(parse(trusted)))
   bench('IPv4, 1,400 bytes, checksum verified', () => do_not_optimize(parse(summed)))
   bench('IPv4, super-packet of 46 datagrams', () => do_not_optimize(parse(merged)))
@@ -58,12 +67,14 @@ group('parse', () => {
 
 group('emit', () => {
   const bytes = new Uint8Array(128)
-  const local6 = new Int32Array(4)
-  const remote6 = Int32Array.of(1, 2, 3, 4)
-  bench('virtio-net header', () => virtio.emit(bytes, 0, VIRTIO, 1, 1, 40, 1400, 20, 16))
-  bench('IPv4 header with checksum', () => do_not_optimize(ipv4.emit(bytes, 12, 1440, 7, remote, local)))
-  bench('IPv6 header', () => do_not_optimize(ipv6.emit(bytes, 12, 1420, local6, 0, remote6, 0)))
-  bench('TCP header', () => do_not_optimize(tcp.emit(bytes, 52, 4567, 50_000, 1, 2, tcp.Flag.ack)))
+  const gso = { flags: 1, gsoType: 1, hdrLen: 40, gsoSize: 1400, csumStart: 20, csumOffset: 16 }
+  const ip = { totalLength: 1440, id: 7, source: remote, destination: local }
+  const ip6 = { payloadLength: 1420, source: new Int32Array(4), destination: Int32Array.of(1, 2, 3, 4) }
+  const header = { sourcePort: 4567, destinationPort: 50_000, seq: 1, ack: 2, flags: tcp.Flag.ack }
+  bench('virtio-net header', () => do_not_optimize(virtio.emit(bytes, 0, VIRTIO, gso)))
+  bench('IPv4 header with checksum', () => do_not_optimize(ipv4.emit(bytes, 12, ip)))
+  bench('IPv6 header', () => do_not_optimize(ipv6.emit(bytes, 12, ip6)))
+  bench('TCP header', () => do_not_optimize(tcp.emit(bytes, 52, header)))
 })
 
 group('checksum', () => {

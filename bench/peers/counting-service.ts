@@ -6,10 +6,8 @@ const countingService: ServiceFactory = context => {
   const count = new Count(context.data as SharedArrayBuffer, context.queue)
   return {
     opened() {},
-    received(_, { bytes, run }) {
-      for (let piece = 0; piece < run.pieces; piece++) {
-        count.add(bytes, run.vec[piece * 2], run.vec[piece * 2 + 1], run.segmentSize)
-      }
+    received(_, { bytes, vec, pieces, segmentSize }) {
+      for (let piece = 0; piece < pieces; piece++) count.add(bytes, vec[piece * 2], vec[piece * 2 + 1], segmentSize)
     },
     closed() {},
     stop() {},

@@ -25,7 +25,7 @@ const mortal: ServiceFactory = ({ queue }: ServiceContext): Service => ({
         return
       }
     }
-    flow.sendRun(batch.memory, batch.run)
+    flow.send(batch)
   },
   closed() {},
   stop() {},

@@ -10,11 +10,11 @@ const gapsOf = (...segments: [boolean, number, number, number][]): number => {
   const continuity = new Continuity()
   for (const [forward, flags, seq, payload] of segments) {
     const b = new Uint8Array(128).fill(0xa5)
-    const ends = [0x0a000001, 0x0a000002, 1_000, 2_000]
-    const [source, destination, sourcePort, destinationPort] = forward ? ends : [ends[1], ends[0], ends[3], ends[2]]
-    const length = 20 + tcp.emit(b, 27, sourcePort, destinationPort, seq, 0, flags) + payload
-    ipv4.emit(b, 7, length, 0, source, destination)
-    continuity.segment(b, 7, length)
+    const [source, destination] = forward ? [0x0a000001, 0x0a000002] : [0x0a000002, 0x0a000001]
+    const [sourcePort, destinationPort] = forward ? [1_000, 2_000] : [2_000, 1_000]
+    const totalLength = 20 + tcp.emit(b, 27, { sourcePort, destinationPort, seq, ack: 0, flags }) + payload
+    ipv4.emit(b, 7, { totalLength, id: 0, source, destination })
+    continuity.segment(b, 7, totalLength)
   }
   return continuity.gaps
 }

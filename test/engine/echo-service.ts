@@ -12,9 +12,9 @@ const echo: ServiceFactory = (context: ServiceContext): Service => {
     opened(flow) {
       if (greeting !== undefined) flow.send(Buffer.from(`${greeting} from queue ${context.queue} of ${context.queues}`))
     },
-    received(flow, { memory, run }) {
-      const sent = flow.sendRun(memory, run)
-      if (sent < run.count) context.count('serviceDropped', run.count - sent)
+    received(flow, batch) {
+      const sent = flow.send(batch)
+      if (sent < batch.count) context.count('serviceDropped', batch.count - sent)
     },
     closed() {},
     stop() {},

@@ -67,9 +67,10 @@ const obedient: ServiceFactory = (context: ServiceContext): Service => {
       if (remote !== undefined && flow.token !== 1000 + context.queue) throw new Error(`token ${flow.token}`)
       note(Event.opened)
     },
-    received(_, { bytes, run }) {
-      if (bytes[run.vec[0]] === 'p'.charCodeAt(0)) throw new Error('poison')
-      Atomics.add(events, Event.received, run.count)
+    received(_, batch) {
+      const [[first]] = batch
+      if (first === 'p'.charCodeAt(0)) throw new Error('poison')
+      Atomics.add(events, Event.received, batch.count)
     },
     closed(flow) {
       flows.delete(flow)

@@ -55,15 +55,20 @@ export class RawPeer {
     const b = this.#bytes
     const ip = this.#virtioSize
     const at = ip + ipHeaderLength(family)
-    const header = tcp.emit(b, at, segment.sourcePort, segment.destinationPort, seq, ack, flags)
+    const header = tcp.emit(b, at, { ...segment, seq, ack, flags })
     const length = header + payload.length
     b.set(payload, at + header)
     if (family === 4) {
       const [source, destination] = [this.device.stackAddress!, this.#stackEnd.stackAddress!]
-      ipv4.emit(b, ip, at - ip + length, 0, source.words[0], destination.words[0])
+      ipv4.emit(b, ip, {
+        totalLength: at - ip + length,
+        id: 0,
+        source: source.words[0],
+        destination: destination.words[0],
+      })
     } else {
       const [source, destination] = [this.device.stackAddress6!, this.#stackEnd.stackAddress6!]
-      ipv6.emit(b, ip, length, Int32Array.from(source.words), 0, Int32Array.from(destination.words), 0)
+      ipv6.emit(b, ip, { payloadLength: length, source: source.words, destination: destination.words })
     }
     const { source, destination } = network[family].Offset
     tcp.setChecksum(
@@ -72,8 +77,8 @@ export class RawPeer {
       checksum.finish(checksum.sum(b, at, length, pseudo[family](b, ip + source, ip + destination, length))),
     )
     if (ip !== 0) {
-      const gso = gsoSize === 0 ? virtio.Gso.none : family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
-      virtio.emit(b, 0, ip, 0, gso, at - ip + header, gsoSize, 0, 0)
+      const gsoType = gsoSize === 0 ? virtio.Gso.none : family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
+      virtio.emit(b, 0, ip, { flags: 0, gsoType, hdrLen: at - ip + header, gsoSize, csumStart: 0, csumOffset: 0 })
     }
     return native.write(this.device.queues[queue], b, 0, at + length)
   }

@@ -1,9 +1,10 @@
 /** A producer or a sleeping consumer in a thread of its own (doorbell.test.ts, inbox.test.ts). */
+import { DeliveryRing } from '../../src/memory/delivery-ring.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
 import { LaneWriter } from '../../src/memory/lane.js'
-import { PacketRing } from '../../src/memory/packet-ring.js'
 import { native, Ready } from '../../src/native.js'
 import { randomNumbers } from '../native/support.js'
+import { spanAt } from '../support/spans.js'
 import { answer, meet, threadData, waitUntil } from '../support/threads.js'
 
 export interface BellTask {
@@ -35,9 +36,9 @@ const bell = new Doorbell(at.bell, at.bellAt, fd, native.eventRing)
 
 /** Sends one record and rings; false when it had no room. */
 const toRing = (wake: () => void) => {
-  const ring = new PacketRing(at.ring, at.ringAt, capacity)
+  const ring = new DeliveryRing(at.ring, at.ringAt, capacity)
   return (): boolean => {
-    if (ring.reserve(16) < 0) return false
+    if (ring.reserve() < 0) return false
     ring.commit()
     wake()
     return true
@@ -45,9 +46,10 @@ const toRing = (wake: () => void) => {
 }
 const toLane = (wake: () => void) => {
   const writer = new LaneWriter(at.ring, at.ringAt, capacity, wake)
-  const packet = native.arenaOpen(new Uint8Array(16))
+  const flow = { slot: 1, generation: 2 }
+  const packet = spanAt(native.arenaOpen(new Uint8Array(16)), 0, 16)
   return (): boolean => {
-    if (!writer.put(1, 2, 16, packet, 0, 16)) return false
+    if (!writer.put(flow, packet)) return false
     writer.settle()
     return true
   }
@@ -81,7 +83,7 @@ const produce = (): void => {
 }
 
 const consume = (): void => {
-  const ring = new PacketRing(at.ring, at.ringAt, capacity)
+  const ring = new DeliveryRing(at.ring, at.ringAt, capacity)
   const next = randomNumbers(2)
   const events = new Int32Array(2)
   let wakes = 0

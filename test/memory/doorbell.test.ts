@@ -1,6 +1,6 @@
 import t from 'tap'
+import { DeliveryRing } from '../../src/memory/delivery-ring.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
-import { PacketRing } from '../../src/memory/packet-ring.js'
 import { native } from '../../src/native.js'
 import { runThread } from '../support/threads.js'
 import type { BellAnswer, BellTask } from './doorbell-worker.js'
@@ -29,9 +29,9 @@ t.test('rings once per arm', async t => {
 t.test('two threads: no wake-up is lost', async t => {
   const fd = native.eventOpen()
   t.teardown(() => native.close(fd))
-  const capacity = 512
+  const capacity = 32
   const task = {
-    ring: new SharedArrayBuffer(PacketRing.bytesFor(capacity)),
+    ring: new SharedArrayBuffer(DeliveryRing.bytesFor(capacity)),
     ringAt: 0,
     capacity,
     bell: new SharedArrayBuffer(Doorbell.bytes),

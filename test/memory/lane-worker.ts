@@ -4,6 +4,7 @@ import { LaneWriter, readRoom } from '../../src/memory/lane.js'
 import { native } from '../../src/native.js'
 import { randomNumbers } from '../native/support.js'
 import { type Delivered, TestReader } from '../support/lanes.js'
+import { spanAt } from '../support/spans.js'
 import { answer, meet, threadData, waitUntil } from '../support/threads.js'
 
 export interface LaneTask {
@@ -86,7 +87,8 @@ const produce = (): void => {
       for (const packet of batch) {
         write(other, 0, packet)
         const { slot, segmentSize, length } = packet
-        retried(() => writer.put(slot, 2, segmentSize, otherArena, 0, length), 'a copy')
+        const span = spanAt(otherArena, 0, length, segmentSize)
+        retried(() => writer.put({ slot, generation: 2 }, span), 'a copy')
         other.fill(0xdd, 0, length)
       }
     } else {
@@ -105,7 +107,8 @@ const produce = (): void => {
         }
         for (const from of places) {
           const { slot, segmentSize, length } = batch[done++]
-          retried(() => writer.put(slot, 2, segmentSize, writer.arena, from, length), 'a delivery')
+          const span = spanAt(writer.arena, from, length, segmentSize)
+          retried(() => writer.put({ slot, generation: 2 }, span), 'a delivery')
         }
         if (next() % 2 === 0) writer.settle()
       }

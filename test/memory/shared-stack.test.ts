@@ -1,9 +1,10 @@
 import t from 'tap'
 import { counterNames, counterPageBytes } from '../../src/memory/counters.js'
+import { DeliveryRing } from '../../src/memory/delivery-ring.js'
 import { laneBytes } from '../../src/memory/lane.js'
-import { PacketRing } from '../../src/memory/packet-ring.js'
 import { ports, StackMemory } from '../../src/memory/shared-stack.js'
 import { MemoryStack } from '../support/memory-stack.js'
+import { spanAt } from '../support/spans.js'
 
 t.test('listening ports: a bit each', async t => {
   const bits = new Int32Array(new SharedArrayBuffer(ports.bytes))
@@ -57,11 +58,12 @@ t.test('a lane from each worker to each thread', async t => {
     t.equal(size % 128, 0)
     t.equal(shared.lanes.byteLength, ends.length * size)
     for (const [i, { writer, reader }] of ends.entries()) {
-      const { ring, bytes } = writer
-      t.equal(ring.bytes.byteOffset - PacketRing.bytesFor(0), i * size, 'one after the other')
-      t.ok(ring.bytes.byteOffset + ring.bytes.length < bytes.byteOffset)
+      const { bytes } = writer
+      const { words } = writer.ring
+      t.equal(words.byteOffset - DeliveryRing.bytesFor(0), i * size, 'one after the other')
+      t.ok(words.byteOffset + words.byteLength < bytes.byteOffset)
       t.ok(bytes.byteOffset + bytes.length <= (i + 1) * size)
-      t.equal(reader.ring.bytes.byteOffset, ring.bytes.byteOffset)
+      t.equal(reader.ring.words.byteOffset, words.byteOffset)
       t.equal(reader.bytes.byteOffset, bytes.byteOffset)
     }
     t.throws(() => memory.laneTo(0, threads - 1), RangeError, 'the coordinator produces nothing')
@@ -79,7 +81,7 @@ t.test('a lane rings the bell of its consumer', async t => {
   })
   for (const thread of [0, 1, 2]) memory.bell(thread).arm()
   t.ok(writer.makeRoom())
-  t.ok(writer.put(1, 2, 100, writer.arena, writer.at, 100))
+  t.ok(writer.put({ slot: 1, generation: 2 }, spanAt(writer.arena, writer.at, 100)))
   t.equal(reader.ring.peek(), -1)
   writer.settle()
   t.not(reader.ring.peek(), -1)

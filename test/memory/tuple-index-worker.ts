@@ -36,7 +36,7 @@ while (Atomics.load(control, 1) === 0) {
   for (let i = 0; i < 1000; i++) {
     // Every other look-up is for a tuple that is always there.
     const tuple = next() % ((i & 1) === 0 ? stable : tuples.length)
-    const slot = index.find(4, tuple, tuples[tuple], 0, 0, 0)
+    const slot = index.find({ family: 4, ports: tuple, r0: tuples[tuple], r1: 0, r2: 0, r3: 0 })
     result.finds++
     if (slot === Lookup.contended) result.contended++
     else if (slot === Lookup.missing) result.missed += tuple < stable ? 1 : 0

@@ -1,21 +1,24 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Field, FlowTable } from '../../src/memory/flow-table.js'
+import type { Tuple } from '../../src/memory/tuple.js'
 import { hash, Lookup, TupleIndex } from '../../src/memory/tuple-index.js'
 import { randomNumbers } from '../native/support.js'
 import { runThread, waitUntil } from '../support/threads.js'
 import type { IndexAnswer, IndexTask } from './tuple-index-worker.js'
 
 const seed = 0x1badcafe
-type Tuple = readonly [family: number, ports: number, r0: number, r1: number, r2: number, r3: number]
 
-const publish = (flows: FlowTable, slot: number, [family, ports, ...remote]: Tuple): number => {
+/** A peer with an IPv4 address. */
+const tuple4 = (ports: number, r0: number): Tuple => ({ family: 4, ports, r0, r1: 0, r2: 0, r3: 0 })
+
+const publish = (flows: FlowTable, slot: number, { family, ports, r0, r1, r2, r3 }: Tuple): number => {
   flows.retire(slot)
   flows.clear(slot)
   const base = flows.base(slot)
   flows.words[base + Field.family] = family
   flows.words[base + Field.ports] = ports
-  flows.words.set(remote, base + Field.remote)
+  flows.words.set([r0, r1, r2, r3], base + Field.remote)
   return flows.publish(slot)
 }
 
@@ -26,39 +29,35 @@ const open = (capacity: number) => {
 
 t.test('every word of a tuple counts', async t => {
   const { flows, index } = open(4)
-  const tuple: Tuple = [6, -7, 1, 2, 3, 4]
+  const tuple: Tuple = { family: 6, ports: -7, r0: 1, r1: 2, r2: 3, r3: 4 }
   const generation = publish(flows, 2, tuple)
-  t.equal(index.find(...tuple), Lookup.missing, 'published is not yet findable')
+  t.equal(index.find(tuple), Lookup.missing, 'published is not yet findable')
   index.insert(2)
-  t.equal(index.find(...tuple), 2)
+  t.equal(index.find(tuple), 2)
   t.equal(index.generation, generation)
-  for (let i = 0; i < tuple.length; i++) {
-    const other = tuple.map((word, at) => (at === i ? word ^ 2 : word)) as unknown as Tuple
-    t.equal(index.find(...other), Lookup.missing)
+  for (const [name, word] of Object.entries(tuple)) {
+    t.equal(index.find({ ...tuple, [name]: word ^ 2 }), Lookup.missing, name)
   }
-  t.equal(new TupleIndex(index.shared, flows).find(...tuple), 2, 'attached to what another thread allocated')
+  t.equal(new TupleIndex(index.shared, flows).find(tuple), 2, 'attached to what another thread allocated')
   flows.retire(2)
-  t.equal(index.find(...tuple), Lookup.missing, 'a retired slot is nobody')
+  t.equal(index.find(tuple), Lookup.missing, 'a retired slot is nobody')
   index.remove(2)
   index.remove(2)
-  t.equal(index.find(...tuple), Lookup.missing)
+  t.equal(index.find(tuple), Lookup.missing)
 })
 
 t.test('the hash depends on every word and on the seed', async t => {
-  const words = [1, 2, 3, 4, 5]
-  const of = (seed: number, [ports, r0, r1, r2, r3]: number[]) => hash(seed, ports, r0, r1, r2, r3)
-  const seen = new Set([of(0, words), of(1, words)])
-  for (let i = 0; i < words.length; i++) {
-    for (let bit = 0; bit < 32; bit++) {
-      const other = [...words]
-      other[i] ^= 1 << bit
-      seen.add(of(0, other))
-    }
+  const words = { ports: 1, r0: 2, r1: 3, r2: 4, r3: 5 }
+  const tuple: Tuple = { family: 6, ...words }
+  const seen = new Set([hash(0, tuple), hash(1, tuple)])
+  for (const [name, word] of Object.entries(words)) {
+    for (let bit = 0; bit < 32; bit++) seen.add(hash(0, { ...tuple, [name]: word ^ (1 << bit) }))
   }
   t.equal(seen.size, 2 + 5 * 32)
   const buckets = new Array<number>(64).fill(0)
-  for (let port = 32_768; port < 32_768 + 6400; port++)
-    buckets[hash(seed, (port << 16) | 4567, 0xc0a8c901, 0, 0, 0) & 63]++
+  for (let port = 32_768; port < 32_768 + 6400; port++) {
+    buckets[hash(seed, tuple4((port << 16) | 4567, 0xc0a8c901)) & 63]++
+  }
   t.ok(Math.max(...buckets) < 200 && Math.min(...buckets) > 30, 'neighbouring ports spread')
 })
 
@@ -67,13 +66,13 @@ t.test('room: at most half of the entries are used', async t => {
     const { flows, index } = open(capacity)
     t.ok((index.shared.byteLength - 64) / 4 >= 2 * capacity)
     for (let slot = 0; slot < capacity; slot++) {
-      publish(flows, slot, [4, slot, 9, 0, 0, 0])
+      publish(flows, slot, tuple4(slot, 9))
       index.insert(slot)
     }
     let wrong = 0
-    for (let slot = 0; slot < capacity; slot++) if (index.find(4, slot, 9, 0, 0, 0) !== slot) wrong++
+    for (let slot = 0; slot < capacity; slot++) if (index.find(tuple4(slot, 9)) !== slot) wrong++
     t.equal(wrong, 0, `${capacity}`)
-    t.equal(index.find(4, capacity, 9, 0, 0, 0), Lookup.missing, 'a full table still answers')
+    t.equal(index.find(tuple4(capacity, 9)), Lookup.missing, 'a full table still answers')
   }
 })
 
@@ -81,8 +80,8 @@ t.test('room: at most half of the entries are used', async t => {
 const crowd = (count: number, ports: (i: number) => number): Tuple[] => {
   const tuples: Tuple[] = []
   for (let r0 = 1; tuples.length < count; r0++) {
-    const tuple: Tuple = [4, ports(tuples.length), r0, 0, 0, 0]
-    const home = hash(seed, tuple[1], r0, 0, 0, 0) & 63
+    const tuple = tuple4(ports(tuples.length), r0)
+    const home = hash(seed, tuple) & 63
     if (home >= 61 || home < 3) tuples.push(tuple)
   }
   return tuples
@@ -99,7 +98,7 @@ t.test('any sequence of insert, remove and find, as a Map would do it', async ()
       const free = Array.from({ length: capacity }, (_, slot) => slot)
       const agrees = (tuple: number) => {
         const expected = model.get(tuple)
-        const slot = index.find(...tuples[tuple])
+        const slot = index.find(tuples[tuple])
         return expected === undefined
           ? slot === Lookup.missing
           : slot === expected.slot && index.generation === expected.generation
@@ -166,7 +165,7 @@ t.test('another tuple leaves at any step of a look-up', async t => {
           index.remove(leaving)
           flows.retire(leaving)
         })
-        const found = slow.find(...tuples[sought])
+        const found = slow.find(tuples[sought])
         if (found !== sought) wrong.push(`${sought} at step ${step} while ${leaving} leaves: ${found}`)
       }
     }
@@ -183,12 +182,12 @@ t.test('a look-up at any step of a removal', async t => {
         const { index, tuples, interrupted, slow } = interruptible()
         let found = sought
         interrupted.interrupt = atStep(step, () => {
-          found = index.find(...tuples[sought])
+          found = index.find(tuples[sought])
         })
         slow.remove(leaving)
         seen.set(found, (seen.get(found) ?? 0) + 1)
         if (found !== sought && sought !== leaving) wrong.push(`${sought} at step ${step} of ${leaving}: ${found}`)
-        if (index.find(...tuples[leaving]) !== Lookup.missing) wrong.push(`${leaving} is still there`)
+        if (index.find(tuples[leaving]) !== Lookup.missing) wrong.push(`${leaving} is still there`)
       }
     }
   }
@@ -206,10 +205,10 @@ t.test('an index that changes at every step: contended, never missing', async t 
     index.insert(0)
     changes++
   }
-  t.equal(slow.find(...absent), Lookup.contended)
+  t.equal(slow.find(absent), Lookup.contended)
   t.ok(changes >= 8, 'after several attempts')
   interrupted.interrupt = undefined
-  t.equal(slow.find(...absent), Lookup.missing)
+  t.equal(slow.find(absent), Lookup.missing)
 })
 
 t.test('a reader while the writer churns: what stays is always found, nothing is found wrongly', async t => {
@@ -245,7 +244,7 @@ t.test('a reader while the writer churns: what stays is always found, nothing is
   const answered = runThread<IndexAnswer>(new URL('tuple-index-worker.js', import.meta.url), {
     flows: flows.shared,
     index: index.shared,
-    tuples: tuples.map(([, , r0]) => r0),
+    tuples: tuples.map(({ r0 }) => r0),
     stable,
     held,
     generations,

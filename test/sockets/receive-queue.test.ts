@@ -5,6 +5,7 @@ import { ChunkPool } from '../../src/sockets/chunk-pool.js'
 import { ReceiveQueue } from '../../src/sockets/receive-queue.js'
 import { difference, pattern } from '../engine/support.js'
 import { type Delivered, datagrams, TestLane } from '../support/lanes.js'
+import { spanAt } from '../support/spans.js'
 
 /** A queue on a lane of its own. */
 const open = (t: Test, limit: number, blocks = 4) => {
@@ -41,7 +42,7 @@ const push = (
     if (delivery === undefined) throw new Error('the lane is full, though the queue was settled')
   }
   const { at, length } = delivery
-  const taken = queue.push(reader, at, length, size)
+  const taken = queue.push(reader, spanAt(reader.arena, at, length, size))
   if (taken === 0) reader.release(at)
   if (taken > length || (taken < length && taken % size !== 0)) throw new Error(`took ${taken} of ${length} bytes`)
   return datagrams(pattern(length, seed).subarray(0, taken), size)
@@ -305,11 +306,15 @@ t.test('a reader that never catches up does not make it grow', async t => {
   const { lane, queue } = open(t, 65_536)
   const { writer, reader } = lane
   const packet = native.arenaOpen(new Uint8Array(2))
+  const span = spanAt(packet, 0, 2)
   const pushOne = (slot: number, length: number) => {
-    if (!writer.put(slot, 2, length, packet, 0, length)) return false
+    span.length = span.segmentSize = length
+    span.at = 0
+    span.memory = packet
+    if (!writer.put({ slot, generation: 2 }, span)) return false
     writer.settle()
-    const { at } = reader.next()!
-    return queue.push(reader, at, length, length) === length
+    span.at = reader.next()!.at
+    return queue.push(reader, span) === length
   }
   /** Two that merge when they are settled, and with nothing else. */
   const pushPair = () => pushOne(1, 2) && pushOne(2, 1)

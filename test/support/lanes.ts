@@ -1,7 +1,9 @@
 /** A lane with both of its ends on one thread, and the worker's and the consumer's part played by hand. */
 
-import { Delivery, LaneReader, LaneWriter, laneBytes } from '../../src/memory/lane.js'
+import { Delivery } from '../../src/memory/delivery-ring.js'
+import { LaneReader, LaneWriter, laneBytes } from '../../src/memory/lane.js'
 import { native } from '../../src/native.js'
+import { spanAt } from './spans.js'
 
 export const blockBytes = 262_656
 /** Deliveries that a lane of two blocks holds at most. */
@@ -24,11 +26,18 @@ export class TestReader extends LaneReader {
 
   /** The oldest delivery. */
   next(): Delivered | undefined {
-    const record = this.ring.peek() >> 2
+    const { words } = this.ring
+    const record = this.ring.peek()
     if (record < 0) return undefined
-    const [slot, generation, segmentSize, at, length] = this.ring.words.subarray(record, record + Delivery.bytes / 4)
+    const found = {
+      slot: words[record + Delivery.slot],
+      generation: words[record + Delivery.generation],
+      segmentSize: words[record + Delivery.segmentSize],
+      at: words[record + Delivery.at],
+      length: words[record + Delivery.length],
+    }
     this.ring.release()
-    return { slot, generation, segmentSize, at, length }
+    return found
   }
 
   /** Every delivery that waits. */
@@ -74,13 +83,13 @@ export class TestLane {
 
   /** Puts what lies in the lane already. */
   putHere(from: number, length: number, { slot = 1, generation = 2, segmentSize = length } = {}): boolean {
-    return this.writer.put(slot, generation, segmentSize, this.writer.arena, from, length)
+    return this.writer.put({ slot, generation }, spanAt(this.writer.arena, from, length, segmentSize))
   }
 
   /** Puts what lies in other memory, which is used for something else right afterwards. */
   putCopy(payload: Uint8Array, { slot = 1, generation = 2, segmentSize = payload.length } = {}): boolean {
     this.#source.set(payload, 100)
-    const put = this.writer.put(slot, generation, segmentSize, this.#sourceArena, 100, payload.length)
+    const put = this.writer.put({ slot, generation }, spanAt(this.#sourceArena, 100, payload.length, segmentSize))
     this.#source.fill(0xdd, 100, 100 + payload.length)
     return put
   }

@@ -1,7 +1,6 @@
 /** The client's half of the tunnel on real UDP sockets, without a stack: what becomes of a source while the server does not answer. */
 import t, { type Test } from 'tap'
 import { Message, native } from '../../src/native.js'
-import { End } from '../../src/path/messages.js'
 import clientService from '../../src/tunnel/client-service.js'
 import { FlowSet } from '../../src/tunnel/flow-set.js'
 import type { ClientData } from '../../src/tunnel/options.js'
@@ -17,7 +16,7 @@ const words = new Int32Array(Message.words + 2)
 const vec = native.arenaOpen(new Uint8Array(words.buffer))
 const memory = native.arenaOpen(new Uint8Array(70_000))
 
-const open = async (t: Test, options: Partial<ClientData> = {}, context = new FakeContext()) => {
+const open = async (t: Test, options: Partial<ClientData> = {}, context = new FakeContext<ClientData>()) => {
   const localPort = closedPort()
   context.data = {
     remote: server,
@@ -140,7 +139,7 @@ t.test('a server that accepts and ends it at once counts as one that refuses', a
     await context.look()
     for (const { token } of context.connects.splice(0)) {
       attempts++
-      accept(token).close(End.reset)
+      accept(token).close('reset')
     }
     context.pass(50)
   }
@@ -155,7 +154,7 @@ t.test('a connection that worked begins anew at once', async t => {
   const first = accept(context.connects[0].token)
   service.received(first, batchOf(1, 5))
   service.settle?.()
-  first.close(End.reset)
+  first.close('reset')
   from.send(2)
   await context.look()
   t.equal(context.connects.length, 2)
@@ -221,7 +220,7 @@ t.test('limits', async t => {
   await context.look()
   t.same(
     flows.map(({ ended }) => ended),
-    [End.timeout, undefined],
+    ['timeout', undefined],
   )
   t.equal(context.connects.length, 3)
 })
@@ -248,10 +247,10 @@ t.test('idle connections', async t => {
   context.pass(16_000)
   t.same(
     flows.map(({ ended }) => ended),
-    [End.timeout, undefined],
+    ['timeout', undefined],
   )
   context.pass(165_000)
-  t.equal(flows[1].ended, End.timeout)
+  t.equal(flows[1].ended, 'timeout')
 })
 
 t.test('nothing comes back', async t => {
@@ -268,12 +267,12 @@ t.test('nothing comes back', async t => {
 
 t.test('a connection that nobody knows any more', async t => {
   const { accept } = await open(t)
-  t.equal(accept(12_345).ended, End.local)
+  t.equal(accept(12_345).ended, 'local')
 })
 
 t.test('of a broadcast one worker takes its copy', async t => {
   for (const queue of [0, 1]) {
-    const context = new FakeContext()
+    const context = new FakeContext<ClientData>()
     context.queue = queue
     context.queues = 2
     const anywhere: UdpAddress = { bytes: new Uint8Array(4), zone: '' }
@@ -292,7 +291,7 @@ t.test('of a broadcast one worker takes its copy', async t => {
 t.test('an address to listen at that is not there yet', async t => {
   const { context } = await open(t, { local: { bytes: Uint8Array.of(192, 0, 2, 1), zone: '' } })
   context.pass(60_000)
-  t.same([context.polled, context.news()], [[], []], 'who started it has said so')
+  t.same([context.watched, context.news()], [[], []], 'who started it has said so')
 })
 
 t.test('an address to listen at that comes', async t => {
@@ -301,7 +300,7 @@ t.test('an address to listen at that comes', async t => {
   // As if the machine had got it.
   local.bytes.set([127, 0, 0, 1])
   context.pass(500)
-  t.equal(context.polled.length, 1)
+  t.equal(context.watched.length, 1)
   t.match(context.news(), [/^info: UDP datagrams are taken at 127\.0\.0\.1:\d+ now\.$/])
 })
 
@@ -314,7 +313,7 @@ t.test('a port that is taken meanwhile', async t => {
   t.match(context.news(), [/^warn: UDP 127\.0\.0\.1:\d+ is in use by another program: .* It is tried again\.$/])
   taken.close()
   context.pass(5_000)
-  t.equal(context.polled.length, 1)
+  t.equal(context.watched.length, 1)
   await t.rejects(open(t, { localPort: openPeer(t, here.bytes).port }), /is in use/, 'at the start it is an error')
 })
 
@@ -322,5 +321,5 @@ t.test('an interface that is not there yet', async t => {
   const bytes = Uint8Array.from([0xfe, 0x80, ...Array(13).fill(0), 1])
   const { context } = await open(t, { local: { bytes, zone: 'nothing' } })
   context.pass(10_000)
-  t.same([context.polled, context.news()], [[], []])
+  t.same([context.watched, context.news()], [[], []])
 })

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { native, Ready } from '../../src/native.js'
-import { End, type Tuple } from '../../src/path/messages.js'
-import type { PollHandler, Service, ServiceContext, ServiceFlow } from '../../src/workers/service.js'
+import type { Batch } from '../../src/memory/batch.js'
+import { native } from '../../src/native.js'
+import type { CloseReason } from '../../src/path/messages.js'
+import type { ReadHandler, Service, ServiceContext, ServiceFlow } from '../../src/workers/service.js'
 
 /** A worker's context that does nothing by itself: the test turns the clock, and says when descriptors are looked at. */
-export class FakeContext implements ServiceContext {
-  data: unknown
+export class FakeContext<Data = unknown> implements ServiceContext<Data> {
+  data!: Data
   queue = 0
   queues = 1
   /** Milliseconds. */
@@ -14,24 +15,24 @@ export class FakeContext implements ServiceContext {
   readonly said: string[] = []
   readonly counts: Record<string, number> = {}
   readonly connects: { token: number; remotes: readonly Uint8Array[]; port: number }[] = []
-  readonly #handlers = new Map<number, PollHandler>()
+  readonly #handlers = new Map<number, ReadHandler>()
   readonly #timers: { at: number; every: number; act: () => void }[] = []
 
   now(): number {
     return this.clock
   }
 
-  poll(fd: number, _interest: number, handler: PollHandler): number {
-    this.#handlers.set(fd, handler)
+  onReadable(fd: number, read: ReadHandler): number {
+    this.#handlers.set(fd, read)
     return 0
   }
 
-  unpoll(fd: number): void {
+  offReadable(fd: number): void {
     this.#handlers.delete(fd)
   }
 
-  /** Descriptors that are polled. */
-  get polled(): number[] {
+  /** Descriptors that are watched. */
+  get watched(): number[] {
     return [...this.#handlers.keys()]
   }
 
@@ -72,7 +73,7 @@ export class FakeContext implements ServiceContext {
   /** Looks at every descriptor until none brings anything. Takes a moment of real time. */
   async look(): Promise<void> {
     for (let quiet = 0; quiet < 3; ) {
-      const any = [...this.#handlers.values()].map(handler => handler(Ready.read)).some(Boolean)
+      const any = [...this.#handlers.values()].map(read => read()).some(Boolean)
       quiet = any ? 0 : quiet + 1
       await sleep(2)
     }
@@ -86,28 +87,29 @@ export class FakeContext implements ServiceContext {
 
 /** A flow that keeps what is sent on it. */
 export class FakeFlow implements ServiceFlow {
-  readonly slot: number
-  readonly generation = 0
   readonly token: number
-  readonly tuple: Tuple
+  readonly remoteAddress = '10.71.0.1'
+  readonly remotePort: number
+  readonly localPort = 4_567
   maxDatagram = 1_460
   readonly maxPayload = 65_495
   open = true
   state: unknown
   readonly sent: Uint8Array[] = []
-  ended: End | undefined
+  ended: CloseReason | undefined
   readonly #service: () => Service
 
-  constructor(slot: number, service: () => Service, token = 0) {
-    this.slot = slot
+  /** `number` tells flows apart: the remote port is 40,000 + `number`. */
+  constructor(number: number, service: () => Service, token = 0) {
+    this.remotePort = 40_000 + number
     this.token = token
     this.#service = service
-    this.tuple = { family: 4, ports: ((40_000 + slot) << 16) | 4_567, remote: [0x0a470001, 0, 0, 0] }
   }
 
-  send(datagram: Uint8Array): boolean {
-    this.sent.push(datagram.slice())
-    return true
+  send(data: Uint8Array | Batch): number {
+    const datagrams = data instanceof Uint8Array ? [data] : [...data]
+    for (const datagram of datagrams) this.sent.push(datagram.slice())
+    return datagrams.length
   }
 
   sendBatch(bytes: Uint8Array, segmentSize: number): number {
@@ -115,20 +117,11 @@ export class FakeFlow implements ServiceFlow {
     return Math.ceil(bytes.length / segmentSize)
   }
 
-  sendRun(memory: number | Uint8Array, run: import('../../src/memory/run.js').Run): number {
-    for (let i = 0; i < run.pieces; i++) {
-      const bytes = new Uint8Array(run.vec[i * 2 + 1])
-      native.copy(bytes, 0, memory, run.vec[i * 2], bytes.length)
-      this.sendBatch(bytes, run.segmentSize)
-    }
-    return run.count
-  }
-
-  close(end: End = End.local): void {
+  close(reason: CloseReason = 'local'): void {
     if (!this.open) return
     this.open = false
-    this.ended = end
-    this.#service().closed(this, end)
+    this.ended = reason
+    this.#service().closed(this, reason)
   }
 }
 

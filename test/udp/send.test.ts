@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
+import type { Batch } from '../../src/memory/batch.js'
 import { Errno, native } from '../../src/native.js'
-import type { Batch } from '../../src/path/batch.js'
 import { UdpSender } from '../../src/udp/send.js'
 import { batchOf, closedPort, connectedTo, openSink } from './support.js'
 
@@ -113,8 +113,8 @@ t.test('a kernel or device that refuses to cut: the same datagrams go one by one
 t.test('a shorter last datagram, and messages behind the refused one', async t => {
   const { sender, route, sink, calls } = open(t, { answers: call => (call <= 2 ? -Errno.EINVAL : undefined) })
   const batch = batchOf(4, 1_000)
-  batch.run.vec[1] -= 900
-  batch.run.bytes -= 900
+  batch.vec[1] -= 900
+  batch.length -= 900
   sender.add(route, batch)
   const next = batchOf(2, 50)
   next.memory = batch.memory

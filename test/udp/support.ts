@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { Run } from '../../src/memory/run.js'
+import { Batch } from '../../src/memory/batch.js'
 import { Message, native, UdpFlag } from '../../src/native.js'
-import { Batch } from '../../src/path/batch.js'
 import { UdpReceiver } from '../../src/udp/receive.js'
 import { type Route, unaddressed } from '../../src/udp/route.js'
 import type { UdpSocket } from '../../src/udp/socket.js'
@@ -12,12 +11,10 @@ export const loopback = Uint8Array.of(127, 0, 0, 1)
 /** A batch of equal datagrams of ascending bytes; pieces of a few datagrams each. */
 export const batchOf = (datagrams: number, size: number, perPiece = datagrams): Batch => {
   const bytes = Uint8Array.from({ length: datagrams * size }, (_, i) => i % 251)
-  const batch = new Batch(new Run(64))
-  batch.memory = native.arenaOpen(bytes)
-  batch.bytes = bytes
-  batch.run.reset(1 << 20)
+  const batch = new Batch(64)
+  batch.reset(native.arenaOpen(bytes), bytes, 1 << 20)
   for (let at = 0; at < bytes.length; at += perPiece * size) {
-    batch.run.add(at, Math.min(perPiece * size, bytes.length - at), size)
+    batch.add({ at, length: Math.min(perPiece * size, bytes.length - at), segmentSize: size })
   }
   return batch
 }

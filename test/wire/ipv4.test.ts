@@ -17,9 +17,9 @@ t.test('emit → check → accessors', async () => {
       long,
       (at, total, id, source, destination) => {
         const b = poisoned(at + 30)
-        const written = ipv4.emit(b, at, total, id, source, destination)
+        const written = ipv4.emit(b, at, { totalLength: total, id, source, destination })
         const signed = poisoned(at + 30)
-        ipv4.emit(signed, at, total, id, source | 0, destination | 0)
+        ipv4.emit(signed, at, { totalLength: total, id, source: source | 0, destination: destination | 0 })
         return (
           written === 20 &&
           poisonedOutside(b, at, 20) &&
@@ -44,8 +44,9 @@ t.test('emit → check → accessors', async () => {
 
 t.test('the bytes of a stock peer: DF, TTL 64, TOS 0', async t => {
   const b = poisoned(20)
-  ipv4.emit(b, 0, 40, 0x1234, 0xc0000201, 0xcb007105)
-  t.strictSame([...b], [...ip4({ id: 0x1234, source: 0xc0000201, destination: 0xcb007105, totalLength: 40 }, [])])
+  const header = { totalLength: 40, id: 0x1234, source: 0xc0000201, destination: 0xcb007105 }
+  ipv4.emit(b, 0, header)
+  t.strictSame([...b], [...ip4(header, [])])
 })
 
 t.test('cut at every byte', async t => {

@@ -12,9 +12,14 @@ t.test('emit → check → accessors', async () => {
   fc.assert(
     fc.property(fc.nat({ max: 33 }), fc.integer({ min: 1, max: 0xffff }), words, (at, length, words) => {
       const b = poisoned(at + 50)
-      const written = ipv6.emit(b, at, length, Uint32Array.from([9, ...words]), 1, Uint32Array.from(words), 4)
+      const [source, destination] = [words.slice(0, 4), words.slice(4)]
+      const written = ipv6.emit(b, at, { payloadLength: length, source, destination })
       const signed = poisoned(at + 50)
-      ipv6.emit(signed, at, length, Int32Array.from(words), 0, Int32Array.from(words), 4)
+      ipv6.emit(signed, at, {
+        payloadLength: length,
+        source: Int32Array.from(source),
+        destination: Int32Array.from(destination),
+      })
       return (
         written === 40 &&
         poisonedOutside(b, at, 40) &&
@@ -33,8 +38,7 @@ t.test('emit → check → accessors', async () => {
 
 t.test('the bytes of a stock peer: hop limit 64, no class, no flow label', async t => {
   const b = poisoned(40)
-  const addresses = Uint32Array.of(0xfcc90000, 0, 0, 1, 0xfcc90000, 0, 0, 2)
-  ipv6.emit(b, 0, 20, addresses, 0, addresses, 4)
+  ipv6.emit(b, 0, { payloadLength: 20, source: [0xfcc90000, 0, 0, 1], destination: [0xfcc90000, 0, 0, 2] })
   t.strictSame([...b], ip6({ payloadLength: 20 }, []))
 })
 

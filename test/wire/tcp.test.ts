@@ -14,35 +14,44 @@ const sent = fc.constantFrom(Flag.syn, Flag.syn | Flag.ack, Flag.ack, Flag.rst, 
 
 t.test('emit → check → accessors', async () => {
   fc.assert(
-    fc.property(fc.nat({ max: 33 }), port, port, long, long, sent, (at, source, destination, seq, ack, flags) => {
-      const b = poisoned(at + 40)
-      const length = tcp.emit(b, at, source, destination, seq, ack, flags)
-      return (
-        length === ((flags & Flag.syn) !== 0 ? tcp.synHeaderLength : tcp.headerLength) &&
-        poisonedOutside(b, at, length) &&
-        tcp.check(guarded(b, at, at + length), at, at + length) === length &&
-        tcp.sourcePort(b, at) === source &&
-        tcp.destinationPort(b, at) === destination &&
-        tcp.seq(b, at) === seq &&
-        tcp.ack(b, at) === ack &&
-        tcp.dataOffset(b, at) === length &&
-        tcp.flags(b, at) === flags &&
-        tcp.window(b, at) === 65_535 &&
-        tcp.checksum(b, at) === 0 &&
-        tcp.urgent(b, at) === 0
-      )
-    }),
+    fc.property(
+      fc.nat({ max: 33 }),
+      port,
+      port,
+      long,
+      long,
+      sent,
+      (at, sourcePort, destinationPort, seq, ack, flags) => {
+        const b = poisoned(at + 40)
+        const length = tcp.emit(b, at, { sourcePort, destinationPort, seq, ack, flags })
+        return (
+          length === ((flags & Flag.syn) !== 0 ? tcp.synHeaderLength : tcp.headerLength) &&
+          poisonedOutside(b, at, length) &&
+          tcp.check(guarded(b, at, at + length), at, at + length) === length &&
+          tcp.sourcePort(b, at) === sourcePort &&
+          tcp.destinationPort(b, at) === destinationPort &&
+          tcp.seq(b, at) === seq &&
+          tcp.ack(b, at) === ack &&
+          tcp.dataOffset(b, at) === length &&
+          tcp.flags(b, at) === flags &&
+          tcp.window(b, at) === 65_535 &&
+          tcp.checksum(b, at) === 0 &&
+          tcp.urgent(b, at) === 0
+        )
+      },
+    ),
   )
 })
 
 t.test('the bytes of a stock peer', async t => {
   const b = poisoned(25)
-  t.equal(tcp.emit(b, 0, 0x1234, 0x5678, 0, 1, Flag.syn | Flag.ack), 24)
+  const ports = { sourcePort: 0x1234, destinationPort: 0x5678 }
+  t.equal(tcp.emit(b, 0, { ...ports, seq: 0, ack: 1, flags: Flag.syn | Flag.ack }), 24)
   t.strictSame(
     [...b],
     [0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0, 0, 0, 0, 1, 0x60, 0x12, 0xff, 0xff, 0, 0, 0, 0, 1, 3, 3, 0x0e, 0xa5],
   )
-  t.equal(tcp.emit(b, 0, 0x1234, 0x5678, -1, 0x80000000 | 0, Flag.ack), 20)
+  t.equal(tcp.emit(b, 0, { ...ports, seq: -1, ack: 0x80000000 | 0, flags: Flag.ack }), 20)
   t.strictSame(
     [...b.subarray(0, 20)],
     [0x12, 0x34, 0x56, 0x78, 255, 255, 255, 255, 0x80, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0],
@@ -61,19 +70,19 @@ t.test('whole packets as emitted equal those built by hand, checksum included', 
       long,
       long,
       payload,
-      (from, to, seq, ack, flags, source, target, bytes) => {
+      (sourcePort, destinationPort, seq, ack, flags, source, destination, bytes) => {
         const b = poisoned(200)
-        const header = tcp.emit(b, 20, from, to, seq, ack, flags)
+        const header = tcp.emit(b, 20, { sourcePort, destinationPort, seq, ack, flags })
         b.set(bytes, 20 + header)
         const length = header + bytes.length
-        ipv4.emit(b, 0, 20 + length, 7, source, target)
+        ipv4.emit(b, 0, { totalLength: 20 + length, id: 7, source, destination })
         const pseudo = pseudo4(b, 12, 16, length)
         tcp.setChecksum(b, 20, finish(sum(b, 20, length, pseudo)))
         const expected = packet4(
-          { id: 7, source, destination: target },
+          { id: 7, source, destination },
           {
-            sourcePort: from,
-            destinationPort: to,
+            sourcePort,
+            destinationPort,
             seq,
             ack,
             flags,
@@ -90,10 +99,10 @@ t.test('whole packets as emitted equal those built by hand, checksum included', 
     ),
   )
   const b = poisoned(100)
-  const words = Uint32Array.of(0xfcc90000, 0, 0, 1, 0xfcc90000, 0, 0, 2)
-  const header = tcp.emit(b, 40, 40_000, 4567, 0x01020304, 0xf0f1f2f3, Flag.ack)
+  const ports = { sourcePort: 40_000, destinationPort: 4567 }
+  const header = tcp.emit(b, 40, { ...ports, seq: 0x01020304, ack: 0xf0f1f2f3, flags: Flag.ack })
   b.set([1, 2, 3], 40 + header)
-  ipv6.emit(b, 0, header + 3, words, 0, words, 4)
+  ipv6.emit(b, 0, { payloadLength: header + 3, source: [0xfcc90000, 0, 0, 1], destination: [0xfcc90000, 0, 0, 2] })
   tcp.setChecksum(b, 40, finish(sum(b, 40, header + 3, pseudo6(b, 8, 24, header + 3))))
   t.strictSame([...b.subarray(0, 63)], packet6({}, { payload: [1, 2, 3] }))
 })

@@ -20,19 +20,19 @@ t.test('emit → check → accessors', async () => {
       fc.integer({ min: 1, max: 0xffff }),
       short,
       short,
-      (size, at, flags, type, hdrLen, gsoSize, start, offset) => {
+      (size, at, flags, gsoType, hdrLen, gsoSize, csumStart, csumOffset) => {
         const b = poisoned(40)
-        const written = virtioNet.emit(b, at, size, flags, type, hdrLen, gsoSize, start, offset)
+        const written = virtioNet.emit(b, at, size, { flags, gsoType, hdrLen, gsoSize, csumStart, csumOffset })
         return (
           written === size &&
           poisonedOutside(b, at, size) &&
           virtioNet.check(guarded(b, at, at + size), at, at + size, size) === size &&
           virtioNet.flags(b, at) === flags &&
-          virtioNet.gsoType(b, at) === type &&
+          virtioNet.gsoType(b, at) === gsoType &&
           virtioNet.hdrLen(b, at) === hdrLen &&
           virtioNet.gsoSize(b, at) === gsoSize &&
-          virtioNet.csumStart(b, at) === start &&
-          virtioNet.csumOffset(b, at) === offset &&
+          virtioNet.csumStart(b, at) === csumStart &&
+          virtioNet.csumOffset(b, at) === csumOffset &&
           (size === 10 || virtioNet.numBuffers(b, at) === 0) &&
           virtioNet.checksumTrusted(b, at) === flags > 0
         )
@@ -43,7 +43,14 @@ t.test('emit → check → accessors', async () => {
 
 t.test('the bytes are those of struct virtio_net_hdr, little-endian', async t => {
   const b = poisoned(14)
-  virtioNet.emit(b, 1, 12, Flag.needsCsum, Gso.tcp4, 40, 1400, 20, 16)
+  virtioNet.emit(b, 1, 12, {
+    flags: Flag.needsCsum,
+    gsoType: Gso.tcp4,
+    hdrLen: 40,
+    gsoSize: 1400,
+    csumStart: 20,
+    csumOffset: 16,
+  })
   t.strictSame([...b], [0xa5, 1, 1, 40, 0, 0x78, 0x05, 20, 0, 16, 0, 0, 0, 0xa5])
 })
 
@@ -62,22 +69,30 @@ t.test('cut at every byte', async t => {
   }
 })
 
-const header = (fields: { type?: number; gsoSize?: number; hdrLen?: number }): number => {
+const header = (fields: Partial<virtioNet.Header>): number => {
   const b = poisoned(12)
-  virtioNet.emit(b, 0, 10, 0, fields.type ?? 0, fields.hdrLen ?? 40, fields.gsoSize ?? 1400, 20, 16)
+  virtioNet.emit(b, 0, 10, {
+    flags: 0,
+    gsoType: 0,
+    hdrLen: 40,
+    gsoSize: 1400,
+    csumStart: 20,
+    csumOffset: 16,
+    ...fields,
+  })
   return virtioNet.check(b, 0, 10, 10)
 }
 
 t.test('gso_type and gso_size', async t => {
-  t.equal(header({ type: Gso.tcp4, gsoSize: 0 }), Fault.virtioGso, 'gso_size 0 with gso_type')
-  t.equal(header({ type: Gso.none, gsoSize: 0 }), 10)
-  t.equal(header({ type: Gso.tcp6 | Gso.ecn }), 10, 'ECN is a modifier')
-  t.equal(header({ type: Gso.ecn }), Fault.virtioGso, 'ECN alone')
+  t.equal(header({ gsoType: Gso.tcp4, gsoSize: 0 }), Fault.virtioGso, 'gso_size 0 with gso_type')
+  t.equal(header({ gsoType: Gso.none, gsoSize: 0 }), 10)
+  t.equal(header({ gsoType: Gso.tcp6 | Gso.ecn }), 10, 'ECN is a modifier')
+  t.equal(header({ gsoType: Gso.ecn }), Fault.virtioGso, 'ECN alone')
   const known: number[] = [Gso.none, Gso.tcp4, Gso.udp, Gso.tcp6, Gso.udpL4]
-  for (let type = 0; type < 0x80; type++) {
-    if (header({ type }) !== (known.includes(type) ? 10 : Fault.virtioGso)) t.fail(`gso_type ${type}`)
+  for (let gsoType = 0; gsoType < 0x80; gsoType++) {
+    if (header({ gsoType }) !== (known.includes(gsoType) ? 10 : Fault.virtioGso)) t.fail(`gso_type ${gsoType}`)
   }
-  t.equal(header({ type: Gso.tcp4, hdrLen: 0xffff }), 10, 'hdr_len past the end is ignored')
+  t.equal(header({ gsoType: Gso.tcp4, hdrLen: 0xffff }), 10, 'hdr_len past the end is ignored')
 })
 
 t.test('random bytes never throw', async () => {
