@@ -135,7 +135,7 @@ const targets: readonly Target[] = [
   {
     ...rate('Library, batches to a socket', 'library/1400', 'plain', batches, crate, 5),
     answer:
-      'Sender, worker and consumer share two cores; what the sender drops at the full queue of the receiver’s TUN costs it as much as what arrives. The worker’s and the consumer’s copies are gone (see docs/architecture.md, lanes): 60 % of the sender’s and of the worker’s time are the kernel’s own copies. Tried: fewer ACKs (15 to 19 % more) and fewer wakes (12 %), both kept; a shorter TUN queue, whose memory stays in the cache (up to 25 % more, but at a lower rate a thread that is scheduled late would lose datagrams).',
+      'Sender, worker and consumer share two cores; what the sender drops at the full queue of the receiver’s TUN costs it as much as what arrives. The worker’s and the consumer’s copies are gone (docs/decisions/read-into-the-lane.md): 60 % of the sender’s and of the worker’s time are the kernel’s own copies. Tried: fewer ACKs (15 to 19 % more) and fewer wakes (12 %), both kept; a shorter TUN queue, whose memory stays in the cache (up to 25 % more, but at a lower rate a thread that is scheduled late would lose datagrams).',
   },
   {
     ...rate('Library, service in the worker', 'library/1400', 'plain', service, crate, 12),
