@@ -22,7 +22,7 @@ const factory: ServiceFactory = context => ({
   received(flow, batch) {
     const visit = flow.state as Visit
     visit.datagrams += batch.count
-    flow.sendRun(batch.memory, batch.run)
+    flow.send(batch)
   },
 
   closed(flow, reason) {
