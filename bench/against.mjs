@@ -1,7 +1,7 @@
 /**
- * `npm run bench:against -- DIR [--rounds N] [bench options]`: the benchmark of this work tree and that of another one (the commit before,
- * built in a second work tree) in turn, round by round, and the median ratio of each figure. A ratio above 1 is in favour of this tree,
- * whatever the figure is.
+ * `npm run bench:against -- DIR [--rounds N] [bench options]` compares this work tree with another one, such as the
+ * commit before built in a second work tree. It runs the benchmark of both in turn, round by round, and prints the
+ * median ratio of each figure. A ratio above 1 is in favour of this tree, whatever the figure is.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
@@ -18,10 +18,10 @@ if (other === undefined || !existsSync(join(other, 'dist/bench/main.js'))) {
 }
 const trees = { here, there: resolve(other) }
 
-/** Takes `--rounds N` out of the options; each round is a run of its own. */
+/** Takes `--rounds N` out of the options: each round is a run of its own. */
 const roundsAt = rest.indexOf('--rounds')
 const rounds = roundsAt < 0 ? 3 : Number(rest.splice(roundsAt, 2)[1])
-/** Only what both trees run is of interest. */
+/** Only peers that both trees run are of interest. */
 const options = ['--no-build', '--rounds', '1', '--peers', 'fake-tcp', ...rest]
 
 const measure = tree => {
@@ -35,7 +35,7 @@ const measure = tree => {
   return JSON.parse(readFileSync(path, 'utf8')).rows
 }
 
-/** Less is better of processor time and of latency. */
+/** For processor time and latency, less is better. */
 const better = (figure, ours, theirs) => (figure === 'datagramsPerSecond' ? ours / theirs : theirs / ours)
 
 const median = values => {
@@ -44,10 +44,10 @@ const median = values => {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** Per scenario, shape and peer: the figure of each round, here and there. */
+/** The figures of each round here and there, by scenario, shape and peer. */
 const found = new Map()
 for (let round = 0; round < rounds; round++) {
-  // Each round another one begins: what the machine does besides hits both alike.
+  // The tree that begins changes with each round, so that whatever else the machine does hits both alike.
   for (const tree of round % 2 === 0 ? ['here', 'there'] : ['there', 'here']) {
     console.error(`bench:against: round ${round + 1} of ${rounds}, ${tree}`)
     for (const { scenario, shape, peer, figure, runs } of measure(trees[tree])) {

@@ -4,7 +4,7 @@ import type { Verdict } from './targets.js'
 
 type Measured = Summary & Required<Pick<Summary, 'median' | 'low' | 'high'>>
 
-/** What tables show, on the terminal, in the report and in the docs. */
+/** The columns of tables on the terminal, in the report and in the docs. */
 export interface Column {
   head: string
   cell(row: Measured, verdicts: readonly Verdict[]): string
@@ -12,7 +12,7 @@ export interface Column {
 
 export const count = (value: number): string => Math.round(value).toLocaleString('en-US')
 
-/** Three significant digits or so, whatever the size. */
+/** Rounds to about three significant digits. */
 export const short = (value: number): string => {
   if (value >= 100) return count(value)
   if (value >= 10) return value.toFixed(1)
@@ -32,7 +32,7 @@ export const bound = ({ need, bound, unit }: Verdict): string =>
 export const valueText = ({ value, unit }: Verdict): string =>
   value === undefined ? '' : unit === '' ? count(value) : `${short(value)}${unit === '%' ? ' %' : unit}`
 
-/** Targets of one row: '≥ 6× ok'. */
+/** The targets of one row: '≥ 6× ok'. */
 const targetsOf = (row: Summary, verdicts: readonly Verdict[]): string =>
   verdicts
     .filter(({ scenario, shape, peer }) => scenario === row.scenario && shape === row.shape && peer === row.peer)
@@ -76,7 +76,7 @@ export const columns: Readonly<Record<Figure, readonly Column[]>> = {
   latencyP50: [peer, ...latency, ...common, ...ratio('p50 ratio')],
 }
 
-/** One row's cells; for a row without runs its name and a sentence instead of all other cells. */
+/** The cells of one row. A row without runs has its name and one sentence in place of all other cells. */
 export const cells = (row: Summary, verdicts: readonly Verdict[]): string[] | [string, string] => {
   const { median, low, high } = row
   if (median === undefined || low === undefined || high === undefined) {

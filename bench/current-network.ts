@@ -1,6 +1,6 @@
 import { createNetwork, type Network, type Shape } from '../src/lab/network.js'
 
-/** One network at a time, made anew where the shape changes. */
+/** Keeps one network at a time, and makes a new one when the shape changes. */
 export class CurrentNetwork {
   #network: Network | undefined
 

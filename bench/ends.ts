@@ -3,14 +3,14 @@ import { type Program, programs } from './programs.js'
 import type { Role } from './scenario.js'
 
 /**
- * The tunnel's two ends, and who plays them:
+ * The two ends of the tunnel, and which program plays each:
  *
  *     A: load → 127.0.0.1:client port  client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1:far port  sink, echo or load :B
  */
 export const ports = { client: 4500, server: 4567, far: 4600 } as const
 export const tuns = { a: 'tuna', b: 'tunb' } as const
 
-/** Names of peers, as they stand in tables; targets.ts looks them up by these. */
+/** Names of peers as tables show them. targets.ts finds rows by these names. */
 export const names = {
   ours: 'fake-tcp',
   phantun: 'phantun 0.8.1',
@@ -52,7 +52,7 @@ const clientFlags = [
   ...['--tun', tuns.a, '--tun-local', addresses.a.tunLocal, '--tun-peer', addresses.a.tunPeer, '-4'],
 ]
 
-/** Connections come and go by the thousand: neither side writes a line about each. */
+/** Thousands of connections come and go, so neither side logs each of them. */
 const quietly = ['--log-level', 'warn']
 
 const coalescing = ['--coalesce-us', '1000']

@@ -1,4 +1,4 @@
-/** The harness itself. bench/run.mjs starts it in a private network namespace; options are described there. */
+/** The harness itself. bench/run.mjs starts it in a private network namespace, and describes its options. */
 import { killAll, stopAll } from '../src/lab/child.js'
 import { type Network, unavailable } from '../src/lab/network.js'
 import { CurrentNetwork } from './current-network.js'
@@ -17,7 +17,7 @@ import { tunnelScenarios } from './scenarios/tunnel.js'
 import type { Row, Run } from './summary.js'
 import { table } from './table.js'
 
-/** Of all CPUs, in percent: what others may use before and while we measure, when `--quiet` asks for it. */
+/** With `--quiet`, the maximum that others may use of all CPUs before and during a run, in percent. */
 const QUIET_PERCENT = 10
 const PROFILE_SECONDS = 2
 const LATEST = 'bench/results/latest.json'
@@ -25,7 +25,7 @@ const REPORT = 'bench/results/report.html'
 const DOCS = 'docs/benchmarks.md'
 
 const say = (text: string): void => console.error(text)
-/** The first lines of an error that may end with a whole stack trace of another program. */
+/** The first lines of an error, which may end with the whole stack trace of another program. */
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error))
     .split('\n')
@@ -33,7 +33,10 @@ const reasonOf = (error: unknown): string =>
     .slice(0, 3)
     .join(' ')
 
-/** One run; as long as `patience` lasts, another one when others used the machine meanwhile. The least disturbed counts. */
+/**
+ * Makes one run, and further ones until `patience` is over if others used the machine meanwhile. The least disturbed
+ * run counts.
+ */
 const undisturbed = async (network: Network, step: Step, { patience, seconds }: Options): Promise<Run> => {
   const end = performance.now() + patience * 1000
   let best: Run | undefined
@@ -117,7 +120,7 @@ const measure = async (options: Options): Promise<Results> => {
   return results
 }
 
-/** What is profiled: our programs, in these scenarios unless others are named. */
+/** The runs to profile: our programs, in these scenarios unless others are named. */
 const profiled = (options: Options): Step[] => {
   const only = options.only ?? ['tunnel/plain', 'tunnel/50k', 'tunnel/gso', 'library/1400']
   const steps = plan([...tunnelScenarios, ...libraryScenarios], { ...options, rounds: 1, only, quick: false })
@@ -153,7 +156,7 @@ try {
   } else {
     const results = options.from === undefined ? await measure(options) : read(options.from)
     await report(results, options.writeDocs)
-    // A peer that breaks under load is a result; ours isn't.
+    // A peer that breaks under load is a result. One of ours that breaks is a failure.
     if (results.rows.some(row => row.role === 'ours' && row.failures.length > 0)) process.exitCode = 1
   }
 } catch (error) {

@@ -2,20 +2,23 @@ import { parseArgs } from 'node:util'
 import { type Shape, shapes } from '../src/lab/network.js'
 import { MAX_SECONDS, number } from './load/options.js'
 
-/** `--quick` ends within three minutes, on a slow machine too: what doesn't fit is left out. Reports take some seconds of it. */
+/**
+ * Seconds in which `--quick` ends, on a slow machine too. What does not fit is left out. The reports take a part of
+ * this time.
+ */
 const QUICK_BUDGET = 165
 const DAY = 86_400
 
-/** What bench/run.mjs describes. */
+/** The options that bench/run.mjs describes. */
 export interface Options {
   quick: boolean
   rounds: number
-  /** Load of each run. */
+  /** Seconds of load in each run. */
   seconds: number
   only: string[] | undefined
   peers: string[] | undefined
   shapes: Shape[]
-  /** How long to wait for a quiet machine before each run, in seconds. */
+  /** The maximum wait for a quiet machine before each run, in seconds. */
   patience: number
   /** In seconds. */
   budget: number
@@ -28,7 +31,7 @@ export interface Options {
 
 const list = (text: string | undefined): string[] | undefined => text?.split(',').map(item => item.trim())
 
-/** Throws when something is not as described. */
+/** Throws when an option is not as described. */
 export const parseOptions = (args: string[]): Options => {
   const { values } = parseArgs({
     args,

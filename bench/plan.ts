@@ -12,11 +12,11 @@ export interface Step {
 export interface Choice {
   rounds: number
   shapes: readonly Shape[]
-  /** Groups or scenarios; undefined: all. */
+  /** Groups or scenarios. Undefined means all. */
   only: readonly string[] | undefined
-  /** Beginnings of peers' names; undefined: all. */
+  /** Beginnings of peers' names. Undefined means all. */
   peers: readonly string[] | undefined
-  /** The scenarios and shapes that a quick look keeps. */
+  /** Only the scenarios and shapes that a quick look keeps. */
   quick: boolean
 }
 
@@ -24,8 +24,8 @@ const named = (scenario: Scenario, only: readonly string[] | undefined): boolean
   only?.some(name => scenario.name === name || scenario.name.startsWith(`${name}/`)) ?? true
 
 /**
- * Runs in the order they are made: round by round, shape by shape, peers in turn, and each round another one begins, so that what
- * the machine does besides hits all alike. A named scenario is run in a quick look too.
+ * Runs in the order in which they are made: round by round, shape by shape, peers in turn. Each round begins with
+ * another peer, so that whatever else the machine does hits all alike. A named scenario is run in a quick look too.
  */
 export const plan = (scenarios: readonly Scenario[], choice: Choice): Step[] => {
   const { rounds, only, peers: names, quick } = choice
@@ -47,7 +47,7 @@ export const plan = (scenarios: readonly Scenario[], choice: Choice): Step[] => 
   return steps
 }
 
-/** How much time is left, learned from the runs so far. */
+/** How much time is left, by what the runs so far have taken. */
 export class Clock {
   readonly #seconds: number
   readonly #steps: readonly Step[]
@@ -55,7 +55,7 @@ export class Clock {
   #planned = 0
   #taken = 0
 
-  /** `seconds`: load of each run. */
+  /** `seconds` is the load of each run. */
   constructor(steps: readonly Step[], seconds: number) {
     this.#steps = steps
     this.#seconds = seconds
@@ -71,14 +71,14 @@ export class Clock {
     this.#taken += seconds
   }
 
-  /** Of one run, in seconds. */
+  /** The time that one run takes, in seconds. */
   estimate(step: Step): number {
     if (step.peer.absent !== undefined) return 0
     const correction = this.#planned > 0 ? this.#taken / this.#planned : 1
     return step.scenario.duration(this.#seconds) * correction
   }
 
-  /** Of all runs from number `index` on. */
+  /** The time that all runs from number `index` on take. */
   remaining(index: number): number {
     return this.#steps.slice(index).reduce((sum, step) => sum + this.estimate(step), 0)
   }

@@ -1,4 +1,7 @@
-/** Where the processor time of our programs goes: runs under `perf record`, their samples sorted into a few kinds of work. */
+/**
+ * Where the processor time of our programs goes. Each run is recorded with `perf record`, and its samples are sorted
+ * into a few kinds of work.
+ */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -21,7 +24,7 @@ const parts = [
   ['receiver', 'ours-recv.js'],
 ] as const
 
-/** In this order: the first that fits. `symbol` and `object` (program or library) as perf names them. */
+/** The first kind that fits, in this order. `symbol` and `object` (program or library) are perf's names. */
 const kindOf = (symbol: string, object: string): (typeof kinds)[number] => {
   const kernel = object.includes('kernel') || object.includes('.ko') || /^\[/u.test(object)
   if (kernel) {
@@ -47,7 +50,7 @@ const running = (): Map<string, string> => {
       const part = parts.find(([, word]) => command.includes(word) && !command.startsWith('setpriv'))
       if (part !== undefined) found.set(pid, part[0])
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return found
@@ -58,7 +61,7 @@ const profileOne = async (network: Network, { peer, scenario, shape }: Step, sec
   const data = join(directory, 'data')
   try {
     const run = peer.run(network, seconds + 2)
-    // Programs start and warm up within the first seconds.
+    // Programs start and warm up within this time.
     await sleep(2500)
     const names = running()
     const record = ['record', '-q', '-a', '-F', String(HERTZ), '-o', data, '--', 'sleep', String(seconds)]
@@ -94,7 +97,7 @@ const profileOne = async (network: Network, { peer, scenario, shape }: Step, sec
   }
 }
 
-/** Profiles every step once; what can't be is said. */
+/** Profiles every step once, and says which ones cannot be profiled. */
 export const profile = async (
   steps: readonly Step[],
   seconds: number,

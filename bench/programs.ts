@@ -1,16 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** The package's root: this file runs as dist/bench/programs.js. */
+/** The root of the package: this file runs as dist/bench/programs.js. */
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** A program of ours, compiled: `node('bench/load/udp-sink.js')`. */
+/** A compiled program of ours: `node('bench/load/udp-sink.js')`. */
 const node = (path: string): string[] => [process.execPath, `${root}dist/${path}`]
 
 /** Every program that a scenario starts, as the first words of its command line. */
 export const programs = {
   tunnel: node('src/cli/main.js'),
-  /** Not started: what the two below import. */
+  /** Imported by the two below, not started. */
   library: node('src/index.js'),
   librarySend: node('bench/peers/ours-send.js'),
   libraryReceive: node('bench/peers/ours-recv.js'),
@@ -27,13 +27,13 @@ export const programs = {
   udpSend: node('bench/load/udp-send.js'),
   udpSink: node('bench/load/udp-sink.js'),
   udpService: node('bench/load/udp-service.js'),
-  /** Not started: preloaded into others. */
+  /** Preloaded into other programs, not started. */
   shim: [`${root}.peers/shim.so`],
 } as const
 
 export type Program = keyof typeof programs
 
-/** Why something was not built, as bench/peers/install.mjs left it: program file → sentence. */
+/** Why something was not built, as bench/peers/install.mjs wrote it: program file → sentence. */
 const reasons = (): Record<string, string> => {
   try {
     return JSON.parse(readFileSync(`${root}.peers/absent.json`, 'utf8'))
@@ -42,7 +42,7 @@ const reasons = (): Record<string, string> => {
   }
 }
 
-/** Why these programs can't run, in one sentence, or undefined. */
+/** Why these programs cannot run, in one sentence, or undefined. */
 export const absence = (...names: readonly Program[]): string | undefined => {
   const missing = names.map(name => programs[name].at(-1) ?? '').filter(path => !existsSync(path))
   if (missing.length === 0) return undefined

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { msPerTick, processStat } from '../src/process-stat.js'
 
-/** How long one look at the machine takes, in milliseconds. */
+/** Milliseconds of one look at the machine. */
 const SAMPLE = 300
 const PAUSE = 1000
 
@@ -10,9 +10,9 @@ const PAUSE = 1000
 interface Ticks {
   all: number
   idle: number
-  /** Of processes: without interrupts, which belong to nobody. */
+  /** Ticks of processes. Interrupts are left out, since they belong to nobody. */
   processes: number
-  /** Of this process and of its children that have ended. */
+  /** Ticks of this process and of its children that have ended. */
   ours: number
 }
 
@@ -28,7 +28,7 @@ const ticks = (): Ticks => {
   }
 }
 
-/** Share of all CPUs that somebody uses right now, in percent. Takes `SAMPLE` ms. */
+/** The share of all CPUs that is in use right now, in percent. Takes `SAMPLE` ms. */
 const busyPercent = async (): Promise<number> => {
   const before = ticks()
   await sleep(SAMPLE)
@@ -36,13 +36,16 @@ const busyPercent = async (): Promise<number> => {
   return 100 * (1 - (after.idle - before.idle) / Math.max(1, after.all - before.all))
 }
 
-/** Waits, at most `seconds`, until less than `percent` of the machine is in use. */
+/** Waits until less than `percent` of the machine is in use, at most `seconds`. */
 export const quiet = async (percent: number, seconds: number): Promise<void> => {
   const end = performance.now() + seconds * 1000
   while (performance.now() < end && (await busyPercent()) >= percent) await sleep(PAUSE)
 }
 
-/** From now on, counts what others use: call the answer when all our children have ended. Percent of all CPUs. */
+/**
+ * Begins to count what others use. The answer is to be called when all our children have ended, and answers percent of
+ * all CPUs.
+ */
 export const watchOthers = (): (() => number) => {
   const before = ticks()
   return () => {

@@ -4,17 +4,17 @@ import { dirname } from 'node:path'
 import { type Row, type Summary, summarize } from './summary.js'
 import { type Verdict, verdictsOn } from './targets.js'
 
-/** How it was measured. */
+/** How the runs were measured. */
 export interface Conditions {
   /** The command line, as it was typed. */
   command: string
   rounds: number
   seconds: number
-  /** How long all of it took, in seconds. */
+  /** How long all runs took, in seconds. */
   took: number
 }
 
-/** Everything, each run included: what bench/results/latest.json holds and all reports are made of. */
+/** All results, each run included. bench/results/latest.json holds them, and all reports are made of them. */
 export interface Results extends Conditions {
   date: string
   machine: { cpu: string; cores: number; memoryGB: number; kernel: string; node: string; load: number[] }
@@ -40,7 +40,7 @@ export const collect = (rows: readonly Row[], conditions: Conditions): Results =
   }
 }
 
-/** `earlier` with all peers of the scenarios that were measured once more, on the same kind of wire, from `later`. */
+/** `earlier`, in which all peers of the scenarios and shapes that were measured again come from `later`. */
 export const again = (earlier: Results, later: Results): Results => {
   const measured = new Set(later.rows.map(({ scenario, shape }) => `${scenario} ${shape}`))
   const rows = [...earlier.rows.filter(({ scenario, shape }) => !measured.has(`${scenario} ${shape}`)), ...later.rows]
@@ -53,11 +53,11 @@ export const write = (path: string, text: string): void => {
   writeFileSync(path, text)
 }
 
-/** What `write` left as JSON at `path`, if it did. */
+/** What `write` left as JSON at `path`, or undefined. */
 export const stored = <T>(path: string): T | undefined =>
   existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T) : undefined
 
-/** What `collect` once made; verdicts anew, since targets may have changed. */
+/** What `collect` once made. Verdicts are made anew, since targets may have changed. */
 export const read = (path: string): Results => {
   const results = JSON.parse(readFileSync(path, 'utf8')) as Results
   const rows = summarize(results.rows)

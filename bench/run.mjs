@@ -3,28 +3,34 @@
  *
  * | option | |
  * |---|---|
- * | `--quick` | one round of 1 s per run instead of three of 4 s, and the most telling scenarios: ends within three minutes |
+ * | `--quick` | one round of 1 s per run instead of three of 4 s, only the most telling scenarios, at most three minutes |
  * | `--rounds N`, `--seconds S` | set them |
- * | `--list` | names of all scenarios |
+ * | `--list` | prints the names of all scenarios |
  * | `--only tunnel,library/1400` | groups or scenarios; what is named here is run with `--quick` too |
  * | `--peers fake-tcp,phantun` | beginnings of peers' names |
  * | `--shapes plain,wire` | kinds of wire (src/lab/network.ts) |
- * | `--quiet S` | spend up to S seconds per run on waiting until others use less than 10 % of the machine, and on trying again when they did not keep still |
- * | `--budget S` | leave out what would end later than S seconds after the start |
- * | `--write-docs` | write docs/benchmarks.md |
- * | `--from FILE` | no run: reports from an earlier bench/results/latest.json |
- * | `--again FILE` | with `--only`: these scenarios once more, all peers of them; the others from an earlier bench/results/latest.json |
- * | `--profile` | no figures, but where the processor time of our programs goes (needs perf) |
- * | `--no-build` | take dist/ and .peers/ as they are |
- * | `--cost` | nothing of all this, but bench/cost: heap per datagram, memory and processor time of idle connections, without a network |
- * | `--micro` | nothing of all this, but bench/micro: the hot path's parts, without a network |
- * | `--torture` | nothing of all this, but bench/torture: what must hold when something arrives, fails or stops |
- * | `--field` | nothing of all this, but bench/field: what must hold on the machines that people have |
- * | `--soak` | nothing of all this, but bench/torture/soak: whether anything grows |
+ * | `--quiet S` | waits up to S seconds per run until others use less than 10 % of the machine, and runs again if they did not |
+ * | `--budget S` | leaves out what would end later than S seconds after the start |
+ * | `--write-docs` | writes docs/benchmarks.md |
+ * | `--from FILE` | makes no runs, but reports from an earlier bench/results/latest.json |
+ * | `--again FILE` | with `--only`: measures these scenarios anew, and takes the others from an earlier latest.json |
+ * | `--profile` | shows no figures, but where the processor time of our programs goes (needs perf) |
+ * | `--no-build` | takes dist/ and .peers/ as they are |
  *
- * Builds what is missing, starts dist/bench/main.js under `unshare --net`, and hands on its exit code: 1 when a run of ours
- * failed, 2 when nothing could be measured. The table comes on stdout, progress on stderr, every run in bench/results/latest.json, tables and charts in
- * bench/results/report.html. It needs root, or user namespaces and /dev/net/tun. What can't be built is shown as absent.
+ * These run something else instead:
+ *
+ * | option | |
+ * |---|---|
+ * | `--cost` | bench/cost: heap per datagram, memory and processor time of idle connections, without a network |
+ * | `--micro` | bench/micro: the parts of the hot path, without a network |
+ * | `--torture` | bench/torture: what must hold when something arrives, fails or stops |
+ * | `--field` | bench/field: what must hold on the machines that people have |
+ * | `--soak` | bench/torture/soak: whether anything grows |
+ *
+ * It builds what is missing, starts dist/bench/main.js under `unshare --net`, and ends with its exit code: 1 when a run
+ * of ours failed, 2 when nothing could be measured. The table goes to stdout and progress to stderr. Every run is in
+ * bench/results/latest.json, tables and charts are in bench/results/report.html. It needs root, or user namespaces and
+ * /dev/net/tun. What cannot be built is shown as absent.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs'
@@ -34,12 +40,12 @@ import { install } from './peers/install.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/bench/main.js')
-/** Instead of the benchmark, in the same kind of namespace. */
+/** Runs in place of the benchmark, in the same kind of namespace. */
 const courses = {
   '--torture': join(root, 'dist/bench/torture/main.js'),
   '--field': join(root, 'dist/bench/field/main.js'),
 }
-/** What runs by itself, without peers and namespaces. */
+/** Runs by itself, without peers and namespaces. */
 const alone = {
   '--micro': join(root, 'dist/bench/micro/main.js'),
   '--cost': join(root, 'dist/bench/cost/main.js'),
@@ -68,7 +74,7 @@ const typed = process.argv.slice(2)
 const options = typed.filter(option => !own.includes(option))
 const single = alone[typed.find(option => option in alone)]
 const course = courses[typed.find(option => option in courses)]
-// These look at files only.
+// These options read files only.
 const runsPeers = single === undefined && !options.includes('--list') && !options.includes('--from')
 try {
   if (!typed.includes('--no-build')) {
@@ -90,7 +96,7 @@ const child = spawn(program, args, {
   stdio: ['ignore', 'inherit', 'inherit'],
   env: { ...process.env, FAKE_TCP_LAB: readlinkSync('/proc/self/ns/net') },
 })
-// The harness ends its own children; we wait for it.
+// The harness ends its own children, and this program waits for it.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
 child.on('error', error => {
   console.error(`${program} could not be started: ${error.message} (unshare is a part of util-linux)`)

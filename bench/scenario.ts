@@ -1,27 +1,28 @@
 import type { Network, Shape } from '../src/lab/network.js'
 
 /**
- * What one run of one peer showed. Rates are of datagrams that arrived, from the first to the last one; 0 stands for "not
- * measured". CPU time is user and system time of the programs under test, not that of load tools and interrupts.
+ * What one run of one peer showed. Rates count the datagrams that arrived, from the first to the last one. 0 stands for
+ * "not measured". CPU time is user and system time of the programs under test, without that of load tools and
+ * interrupts.
  */
 export interface Metrics {
   datagramsPerSecond: number
-  /** What the sender handed to its kernel, per second of its own time. */
+  /** Datagrams that the sender handed to its kernel, per second of its own time. */
   offeredPerSecond: number
   /** Payload only, in 10⁹ bit/s. */
   gbitPerSecond: number
-  /** Of what the sender handed to its kernel. */
+  /** Share of what the sender handed to its kernel. */
   lossPercent: number
-  /** Datagrams that came behind a later one. */
+  /** Datagrams that came after a later one. */
   reordered: number
   corrupted: number
-  /** CPU time of both programs under test per 10⁹ bytes of delivered payload … */
+  /** CPU time of both programs under test per 10⁹ bytes of delivered payload. */
   cpuSecondsPerGB: number
-  /** … of the one that sends (tunnel: the client) … */
+  /** The same of the program that sends (tunnel: the client). */
   senderCpuPerGB: number
-  /** … and of the one that receives (tunnel: the server). */
+  /** The same of the program that receives (tunnel: the server). */
   receiverCpuPerGB: number
-  /** CPU time of both per delivered datagram, in microseconds. */
+  /** CPU time of both programs per delivered datagram, in microseconds. */
   cpuMicrosPerDatagram: number
   /** Peak resident memory of both programs under test together, in MB. */
   memoryMB: number
@@ -30,34 +31,37 @@ export interface Metrics {
   latencyP99: number
 }
 
-/** What a scenario is about: the figure of its `ratio` and its first column. */
+/** The figure that a scenario is about: the one of its `ratio` and its first column. */
 export type Figure = 'datagramsPerSecond' | 'cpuSecondsPerGB' | 'latencyP50'
 
-/** `ours` is divided by `reference`; `mixed` is one end of each; `other` and `limit` are context: a third peer, and what the kernel could do. */
+/**
+ * `ours` is divided by `reference`. `mixed` has one end of each. `other` (a third peer) and `limit` (what the kernel
+ * could do) are there for comparison.
+ */
 export type Role = 'ours' | 'mixed' | 'reference' | 'other' | 'limit'
 
 export interface Peer {
   name: string
   role: Role
-  /** Why it can't run here, in one sentence; undefined: it can. */
+  /** Why it cannot run here, in one sentence. Undefined means that it can. */
   absent: string | undefined
-  /** Left out of a quick look. */
+  /** A quick look leaves it out. */
   slow?: boolean
   run(network: Network, seconds: number): Promise<Metrics>
 }
 
 export interface Scenario {
-  /** `group/name`; `--only` takes either. */
+  /** `group/name`. `--only` takes either. */
   name: string
   title: string
   figure: Figure
   shapes: readonly Shape[]
   /** Shapes that `--quick` keeps. */
   quick: readonly Shape[]
-  /** Bytes per datagram and number of flows. */
+  /** Bytes per datagram, and number of flows. */
   size: number
   flows: number
-  /** About how long one run takes when its load takes `seconds`. */
+  /** The time that one run takes, about, when its load takes `seconds`. */
   duration(seconds: number): number
   peers: readonly Peer[]
 }

@@ -1,7 +1,7 @@
 import type { Shape } from '../src/lab/network.js'
 import type { Figure, Metrics, Role } from './scenario.js'
 
-/** `othersPercent`: share of all CPUs that programs outside of the benchmark used during the run. */
+/** `othersPercent` is the share of all CPUs that programs outside of the benchmark used during the run. */
 export type Run = Metrics & { othersPercent: number }
 
 /** One peer in one scenario over one shape of network. */
@@ -25,7 +25,7 @@ export interface Summary extends Row {
   median?: Run
   low?: Run
   high?: Run
-  /** Median of the scenario's figure over the reference's. */
+  /** Median of the scenario's figure over that of the reference. */
   ratio?: number
 }
 
@@ -35,7 +35,7 @@ export const median = (values: readonly number[]): number => {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** Figure by figure, so the parts of a combined run need not come from the same one. */
+/** Combines figure by figure, so the parts of a combined run need not come from the same one. */
 const combine = (runs: readonly Run[], by: (values: readonly number[]) => number): Run => {
   const keys = Object.keys(runs[0]) as (keyof Run)[]
   return Object.fromEntries(keys.map(key => [key, by(runs.map(run => run[key]))])) as unknown as Run
@@ -60,7 +60,7 @@ export const summarize = (rows: readonly Row[]): Summary[] => {
   return summaries
 }
 
-/** Rows of one scenario over one shape, in the order they were measured. */
+/** Rows of one scenario over one shape, in the order in which they were measured. */
 export const groups = (summaries: readonly Summary[]): Summary[][] => {
   const byName = new Map<string, Summary[]>()
   for (const row of summaries) {

@@ -4,7 +4,7 @@ import { groups, type Summary } from './summary.js'
 import type { Verdict } from './targets.js'
 
 const align = (lines: readonly (readonly string[])[]): string[] => {
-  // A line of two cells is a name and a sentence that may run over the other columns.
+  // A line of two cells is a name and a sentence, which may run over the other columns.
   const full = lines.filter(line => line.length > 2)
   const widths = full[0].map((_, column) => Math.max(...full.map(line => line[column].length)))
   widths[0] = Math.max(...lines.map(line => line[0].length))

@@ -3,10 +3,10 @@ import { names } from './ends.js'
 import type { Metrics } from './scenario.js'
 import type { Summary } from './summary.js'
 
-/** What was set out to be reached, and whether it was. */
+/** A target, and whether it was reached. */
 export interface Verdict {
   what: string
-  /** The row it stands beside; none: it concerns all of ours. */
+  /** The row that it stands beside. None means that it concerns all of our rows. */
   scenario?: string
   shape?: Shape
   peer?: string
@@ -15,16 +15,16 @@ export interface Verdict {
   unit: '×' | '%' | ''
   /** The reference that it is compared with, if it is. */
   versus?: string
-  /** Undefined: what it needs was not measured. */
+  /** Undefined when what it needs was not measured. */
   value?: number
   state: 'ok' | 'below' | 'above' | 'not measured'
-  /** Where it is not reached: what stands in the way, and what was tried. */
+  /** For a target that was not reached: what stands in the way, and what was tried. */
   answer?: string
 }
 
 type Median = (scenario: string, shape: Shape, peer: string) => Metrics | undefined
 type Target = Omit<Verdict, 'value' | 'state'> & { find(median: Median, rows: readonly Summary[]): number | undefined }
-/** Where a target is missed and nobody has looked into it. */
+/** For a target that was not reached and that nobody has looked into. */
 const UNEXPLAINED = 'Not explained yet: `npm run bench -- --profile` shows where the time goes.'
 
 const divide = (value: number | undefined, base: number | undefined): number | undefined =>
@@ -32,7 +32,7 @@ const divide = (value: number | undefined, base: number | undefined): number | u
 
 type Key = keyof Metrics
 
-/** `peer`'s figure over `base`'s in the same scenario. */
+/** The figure of `peer` over that of `base` in the same scenario. */
 const compare = (
   what: string,
   [scenario, shape, peer]: readonly [string, Shape, string],
@@ -48,7 +48,7 @@ const compare = (
 const rate = (what: string, scenario: string, shape: Shape, peer: string, base: string, bound: number): Target =>
   compare(what, [scenario, shape, peer], base, 'datagramsPerSecond', '≥', bound)
 
-/** Share of what the kernel alone carries, in percent. */
+/** The share of what the kernel alone carries, in percent. */
 const share = (what: string, peer: string, limit: string, bound: number): Target => {
   const target = rate(what, 'library/1400', 'plain', peer, limit, bound)
   return {
@@ -61,7 +61,7 @@ const share = (what: string, peer: string, limit: string, bound: number): Target
   }
 }
 
-/** The least CPU time per GB that phantun took in any scenario with one flow of full datagrams. */
+/** The lowest CPU time per GB that phantun took in any scenario with one flow of full datagrams. */
 const phantunAtItsBest = (rows: readonly Summary[]): number | undefined => {
   const costs = rows
     .filter(row => row.peer === names.phantun && row.shape === 'plain' && row.flows === 1 && row.size === 1400)
@@ -70,7 +70,10 @@ const phantunAtItsBest = (rows: readonly Summary[]): number | undefined => {
   return costs.length > 0 ? Math.min(...costs) : undefined
 }
 
-/** The worst run of any of ours. Not of mixed pairs: phantun hands one connection's datagrams to parallel tasks. */
+/**
+ * The worst run of any of our pairs. Mixed pairs are left out, since phantun hands the datagrams of one connection to
+ * parallel tasks.
+ */
 const worst = (rows: readonly Summary[], figure: 'reordered' | 'corrupted'): number | undefined => {
   const highest = rows
     .filter(row => row.role === 'ours')
@@ -83,19 +86,19 @@ const { ours, phantun, crate, service, batches, one, plainBatches, plainService 
 const atLatency = ['tunnel/latency', 'plain', ours] as const
 
 const latency =
-  'Four threads are woken per round trip in both programs; ours make about five microseconds more of each, in Node.js’s event loop (two polls per turn, since its workers measure idle time) and in the addon’s epoll set. V8’s memory reducer was the 99th percentile (several milliseconds) until it was switched off. Both programs on one core: 72 against 53 µs.'
+  'Both programs wake four threads per round trip. Ours take longer for each wake: Node.js’s event loop polls twice per turn, since its workers measure idle time, and the addon’s epoll set comes on top. V8’s memory reducer made the 99th percentile worse until it was switched off (docs/decisions/no-memory-reducer.md).'
 
 const targets: readonly Target[] = [
   {
     ...rate('Tunnel, plain sender: rate with at most 0.1 % loss', 'tunnel/search', 'plain', ours, phantun, 6),
     answer:
-      'The sender is the limit: one system call per datagram, over the veth and without any tunnel, is the row `UDP without a tunnel`. Generator, client, server and sink share two cores; the client takes no more than what is there, and loses nothing of it.',
+      'The sender is the limit: one system call per datagram, over the veth and without any tunnel, is the row `UDP without a tunnel`. Generator, client, server and sink share the cores. The client takes what is there, and loses nothing of it.',
   },
   rate('Tunnel, plain sender: delivered at saturation', 'tunnel/plain', 'plain', ours, phantun, 4),
   {
     ...rate('Tunnel, GSO sender: delivered at saturation', 'tunnel/gso', 'plain', ours, phantun, 12),
     answer:
-      'Two thirds of the client’s time and half of the server’s are the kernel’s copies between user and kernel memory, four per datagram, which no user-space tunnel avoids. Neither side copies a datagram itself. phantun is faster on this kernel than when the target was set.',
+      'Most of the time of client and server is the kernel’s copies between user and kernel memory (`--profile`), four per datagram, which no user-space tunnel avoids. Neither side copies a datagram itself. phantun is faster on this kernel than when the target was set.',
   },
   {
     ...compare(
@@ -107,25 +110,25 @@ const targets: readonly Target[] = [
       1 / 3,
     ),
     answer:
-      'At this rate the cost is waking: the profile has `waking, switching threads` and the event loop’s entry and exit above all else, five system calls per wake, about nine datagrams per wake. By default nothing waits for company; `--coalesce-us 1000`, the row below it, reads at ticks and about halves the cost: then it is the receiving of single datagrams, one kernel buffer each.',
+      'At this rate the cost is waking: the profile has `waking, switching threads` and the event loop’s entry and exit above all else. By default nothing waits for company. `--coalesce-us 1000`, the row below it, reads at ticks (docs/decisions/coalescing-reads-at-ticks.md); what is left then is the receiving of single datagrams, one kernel buffer each.',
   },
   {
     ...{ what: "Tunnel, GSO sender at 500,000/s: CPU time per GB, against phantun's best in any scenario" },
     ...{ scenario: 'tunnel/500k-gso', shape: 'plain', peer: ours, need: '≤', bound: 1 / 8, unit: '×', versus: phantun },
     find: (median, rows) => divide(median('tunnel/500k-gso', 'plain', ours)?.cpuSecondsPerGB, phantunAtItsBest(rows)),
     answer:
-      'The same copies: 0.4 CPU seconds per GB on each side are little more than what four copies cost. phantun’s best, at full load, is what it is compared with.',
+      'The same copies: what each side takes, in the column `send + receive`, is little more than what four copies cost. It is compared with phantun’s best, which is at full load.',
   },
   rate('Tunnel over a wire, plain sender: delivered at saturation', 'tunnel/plain', 'wire', ours, phantun, 3),
   {
     ...rate('Tunnel, our client to a stock server', 'tunnel/plain', 'plain', names.oursToStock, phantun, 1.5),
     answer:
-      'The stock server is the limit: one read per packet, handed to one task after another. Our client takes in 2.5 times what phantun’s does; two thirds of it are dropped at the stock server’s TUN queue (`ip -s link`), not by us. Offered no more than it can take, the pair is well beyond the target: see `tunnel/search`.',
+      'The stock server is the limit: one read per packet, handed to one task after another. Our client takes in more than phantun’s does, and the stock server’s TUN queue drops most of it (`ip -s link`). Offered no more than it can take, the pair is well beyond the target: see `tunnel/search`.',
   },
   {
     ...rate('Tunnel, a stock client to our server', 'tunnel/plain', 'plain', names.stockToOurs, phantun, 1.5),
     answer:
-      'The stock client is the limit: 80 % of what it is offered overflow its UDP socket, and it sends no faster to our server than to its own; our server delivers nine tenths of what reaches it. What it sends arrives merged where a card merges (test/interop/merge), which a plain veth does not.',
+      'The stock client is the limit: most of what it is offered overflows its UDP socket, and it sends no faster to our server than to its own. What it sends arrives merged where a card merges (test/interop/merge), which a plain veth does not.',
   },
   { ...compare('Tunnel, round trip at 1,000/s: median', atLatency, phantun, 'latencyP50', '≤', 1), answer: latency },
   {
@@ -135,12 +138,12 @@ const targets: readonly Target[] = [
   {
     ...rate('Library, batches to a socket', 'library/1400', 'plain', batches, crate, 5),
     answer:
-      'Sender, worker and consumer share two cores; what the sender drops at the full queue of the receiver’s TUN costs it as much as what arrives. The worker’s and the consumer’s copies are gone (docs/decisions/read-into-the-lane.md): 60 % of the sender’s and of the worker’s time are the kernel’s own copies. Tried: fewer ACKs (15 to 19 % more) and fewer wakes (12 %), both kept; a shorter TUN queue, whose memory stays in the cache (up to 25 % more, but at a lower rate a thread that is scheduled late would lose datagrams).',
+      'Sender, worker and consumer share the cores. What the sender drops at the full queue of the receiver’s TUN costs it as much as what arrives. The worker’s and the consumer’s copies are gone (docs/decisions/read-into-the-lane.md), so most of the time is the kernel’s own copies (`--profile`). Tried: fewer ACKs and fewer wakes, both kept (docs/decisions/acks-are-spaced.md, one-wake-per-mib.md), and a shorter TUN queue, which would lose datagrams at lower rates.',
   },
   {
     ...rate('Library, service in the worker', 'library/1400', 'plain', service, crate, 12),
     answer:
-      'The kernel’s own limit, a C program that does nothing but write and read super-packets, is below twelve times the crate on this machine: see the row `kernel, super-packets`. Runs fall into two groups, about 3.7 and 2.2 million datagrams a second, on an idle machine too; why is not known yet.',
+      'The kernel’s own limit, a C program that does nothing but write and read super-packets, is the row `kernel, super-packets`. Runs fall into two groups, which the spread shows, on an idle machine too. The reason is not known yet.',
   },
   {
     ...rate('Library over a wire, batches to a socket', 'library/1400', 'wire', batches, crate, 2.5),
@@ -155,7 +158,7 @@ const targets: readonly Target[] = [
   {
     ...rate('Library without offload, batches to a socket', 'library/1400', 'plain', plainBatches, crate, 1.2),
     answer:
-      'The kernel’s own limit, one packet per system call in C, is hardly above the target (row `kernel, one packet per call`), and the sender shares two cores with worker and consumer. Per datagram 70 % of the sender’s time and a third of the receiver’s are the kernel’s. Tried: sums taken while a packet is read, many moves per call, steering by ports instead of the kernel’s flow hash (which gave 7 %).',
+      'The kernel’s own limit, one packet per system call in C, is the row `kernel, one packet per call`, and the sender shares the cores with worker and consumer. Most of the sender’s time is the kernel’s (`--profile`). Tried: sums taken while a packet is read, many moves per call, steering by ports instead of the kernel’s flow hash (docs/decisions/queues-are-steered-by-ports.md).',
   },
   rate('Library, 64-byte datagrams, batches to a socket', 'library/64', 'plain', batches, crate, 30),
   {
@@ -165,7 +168,7 @@ const targets: readonly Target[] = [
   },
   {
     ...share("Library, service without offload: share of the kernel's own limit", plainService, names.kernelPlain, 85),
-    answer: 'A third of the receiver’s time is JavaScript that checks what the C program does not look at.',
+    answer: 'The receiver’s JavaScript checks what the C program does not look at.',
   },
   {
     ...{ what: 'Library, service: CPU time per datagram with 10,000 flows, against one flow' },

@@ -8,11 +8,11 @@ export interface Result {
   readonly phantun?: Verdict
 }
 
-/** A figure may mark its own parts. */
+/** A figure may mark its own parts as failed. */
 const mark = ({ figure, passed }: Verdict): string =>
   passed || !figure.startsWith('✘') ? `${passed ? '✔' : '✘'} ${figure}` : figure
 
-/** A Markdown table: a row for each scenario. */
+/** A Markdown table with a row for each scenario. */
 export const resultTable = (results: readonly Result[]): string =>
   [
     '| what happens | what must hold | fake-tcp | phantun 0.8.1 |',

@@ -1,13 +1,13 @@
 /**
- * Runs scenarios that pass or fail, one after the other, on our programs and on phantun. The command line of such a run:
+ * Runs scenarios that pass or fail, one after the other, on our programs and on phantun. The options of such a command:
  *
  * | option | |
  * |---|---|
- * | `--short` | the form that `npm test` runs: ours alone, less of everything, without what cannot be short |
- * | `--rest` | what `--short` leaves out, ours alone |
+ * | `--short` | the form that `npm test` runs: our programs alone, less of everything, without scenarios that cannot be short |
+ * | `--rest` | what `--short` leaves out, our programs alone |
  * | `--only NAME,…` | these scenarios |
- * | `--list` | their names, and nothing else |
- * | `--write-docs` | write the document |
+ * | `--list` | prints the names of all scenarios and ends |
+ * | `--write-docs` | writes the document |
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -19,15 +19,15 @@ import type { Result } from './report.js'
 import type { Kind, Scenario, Verdict } from './scenario.js'
 
 export interface Course {
-  /** Its command: `npm run NAME`. Results are kept in bench/results/NAME.json. */
+  /** The command is `npm run NAME`. Results are kept in bench/results/NAME.json. */
   readonly name: string
   readonly scenarios: readonly Scenario[]
-  /** What `--write-docs` writes, from the repository's root: docs/x.md. */
+  /** The document that `--write-docs` writes, from the repository's root: docs/x.md. */
   readonly document: string
   readonly text: (results: readonly Result[]) => string
 }
 
-/** No scenario takes longer, in ms: one that does has failed. */
+/** The longest time that a scenario may take, in milliseconds. One that takes longer has failed. */
 const patience = { short: 100_000, whole: 500_000 } as const
 
 const attempt = async (scenario: Scenario, kind: Kind, short: boolean): Promise<Verdict> => {
@@ -44,7 +44,7 @@ const attempt = async (scenario: Scenario, kind: Kind, short: boolean): Promise<
   }
 }
 
-/** Runs what the command line asks for and ends the process: code 1 when one of ours failed. */
+/** Runs what the command line asks for and ends the process. The exit code is 1 when one of our programs failed. */
 export const runCourse = async ({ name, scenarios, document, text }: Course): Promise<never> => {
   const { values } = parseArgs({
     options: {
@@ -90,7 +90,8 @@ export const runCourse = async ({ name, scenarios, document, text }: Course): Pr
   } finally {
     await stopAll()
   }
-  // A run of some scenarios leaves the others' results as they were; what runs without phantun is nothing to keep.
+  // A run of some scenarios leaves the results of the others as they were. The results of a run without phantun are not
+  // kept.
   const path = `${root}bench/results/${name}.json`
   const earlier = stored<Result[]>(path) ?? []
   const all = scenarios.flatMap(({ name }) => [...results, ...earlier].find(result => result.name === name) ?? [])

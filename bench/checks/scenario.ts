@@ -1,13 +1,13 @@
 import type { Network, NetworkOptions } from '../../src/lab/network.js'
 
-/** Who is tried. */
+/** Whose programs are tried. */
 export type Kind = 'ours' | 'phantun'
 
 export interface Context {
-  /** A's and B's namespaces, made for this run. */
+  /** The namespaces of A and B, made for this run. */
   readonly network: Network
   readonly kind: Kind
-  /** The short form, for `npm test`: seconds instead of minutes, and less of everything. */
+  /** The short form, for `npm test`, takes seconds instead of minutes and does less of everything. */
   readonly short: boolean
 }
 
@@ -19,16 +19,16 @@ export interface Verdict {
 
 export interface Scenario {
   readonly name: string
-  /** What is done to it, one sentence. */
+  /** One sentence: what the scenario does to the programs. */
   readonly what: string
-  /** What must hold. */
+  /** The condition that must hold. */
   readonly bar: string
   /** Whether phantun can take the same test. */
   readonly phantun: boolean
-  /** Has no short form here: a test of its own is it. */
+  /** The scenario has no short form: a test of its own covers it. */
   readonly long?: boolean
   readonly network?: NetworkOptions
-  /** Why it can't be run here, or undefined. */
+  /** Answers why the scenario cannot run on this machine, or undefined. */
   absent?(): string | undefined
   run(context: Context): Promise<Verdict>
 }

@@ -1,6 +1,7 @@
 /**
- * Heap that one way of sending and receiving allocates: `heap <path> <datagrams>`, started by main.ts with a young generation so
- * large that nothing is collected meanwhile. Two stacks on a virtual link in this process; prints one JSON line.
+ * `heap <path> <datagrams>` measures how much heap one way of sending and receiving allocates. main.ts starts it with a
+ * young generation so large that V8 collects nothing meanwhile. Two stacks on a virtual link run in this process. It
+ * prints one JSON line.
  */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
@@ -16,7 +17,7 @@ const batch = new Uint8Array(1000 * size)
 const one = new Uint8Array(size)
 const target = new Uint8Array(2048)
 
-/** Threads whose heap is watched: this one, the sender's worker, the receiver's. */
+/** The threads whose heap is watched: this one, the sender's worker and the receiver's. */
 const threads = ['main', 'sending worker', 'receiving worker'] as const
 const memory = new SharedArrayBuffer(threads.length * Probe.length * 8)
 const figures = new Float64Array(memory)
@@ -49,7 +50,7 @@ const readers: Record<string, (socket: Socket) => Promise<void>> = {
   },
 }
 
-/** Something that sends, as much as goes, and knows what has arrived. */
+/** A sender that sends as much as it can, and knows how many datagrams have arrived. */
 interface Path {
   send(): void
   count(): number
@@ -67,7 +68,7 @@ const library = async (way: string, reading: string): Promise<Path> => {
   }
 }
 
-/** UDP on the loopback interface, the tunnel's two services, UDP again. */
+/** UDP on the loopback interface, through the tunnel's two services, and UDP again. */
 const tunnel = async (): Promise<Path> => {
   const here = Uint8Array.of(127, 0, 0, 1)
   const hereAddress = { bytes: here, zone: '' }
@@ -75,7 +76,7 @@ const tunnel = async (): Promise<Path> => {
   const [source, sink] = [native.udpOpen(4, 0), native.udpOpen(4, UdpFlag.gro)]
   native.udpBind(sink, here, 0, 0)
   native.socketBuffers(sink, 8 << 20, 0)
-  // A port that is free now.
+  // The kernel picks a port that is free now.
   const free = native.udpOpen(4, 0)
   native.udpBind(free, here, 0, 0)
   const localPort = native.udpPort(free)
@@ -127,9 +128,9 @@ const run = async (datagrams: number): Promise<void> => {
 }
 
 watchHeap(figures, 0, (ms, tick) => setInterval(tick, ms).unref())
-/** Threads note their heap every few milliseconds. */
+/** Waits until every thread has noted its heap, which it does every few milliseconds. */
 const settled = (): Promise<void> => sleep(100)
-// Compiled and warm.
+// The warm-up lets V8 compile what is measured.
 await run(wanted / 5)
 await settled()
 const before = figures.slice()

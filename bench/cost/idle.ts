@@ -1,6 +1,6 @@
 /**
- * What connections cost that do nothing: `idle <connections> <seconds>`. Two stacks on a virtual link in this process hold both ends of
- * each; prints one JSON line. Processor time is that of the whole process, workers included.
+ * `idle <connections> <seconds>` measures what idle connections cost. Two stacks on a virtual link in this process hold
+ * both ends of each connection. It prints one JSON line. Processor time is that of the whole process, workers included.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
@@ -25,7 +25,7 @@ const open = async (count: number): Promise<void> => {
     const some = Array.from({ length: Math.min(100, left) }, () => a.connect('192.168.201.2', 81))
     clients.push(...(await Promise.all(some)))
   }
-  // A server too busy for the third packet of a handshake makes the connection at the first datagram.
+  // A server that was too busy for the third packet of a handshake makes the connection at the first datagram.
   while (servers.length < clients.length) {
     await sleep(100)
     const accepted = new Set(servers.map(server => server.remotePort))
@@ -50,7 +50,7 @@ console.log(
     openPerSecond: (connections - 1000) / openSeconds,
     // Both ends of each connection are in this process.
     bytesPerConnection: grown / (connections - 1000) / 2,
-    // One worker each.
+    // Each of the two stacks has one worker.
     cpuPercentPerWorker: ((user + system) / 1e6 / seconds / 2) * 100,
   }),
 )

@@ -1,6 +1,6 @@
 /**
- * What datagrams cost in JavaScript heap, and connections in memory and idle processor time. Prints tables, and leaves every figure in
- * bench/results/cost.json, which docs/benchmarks.md takes them from.
+ * Measures what datagrams cost in JavaScript heap, and what connections cost in memory and idle processor time. It
+ * prints tables, and writes every figure to bench/results/cost.json, from which docs/benchmarks.md takes them.
  */
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -11,11 +11,11 @@ import { COST, type Cost, costTables } from '../report/cost.js'
 import { write } from '../results.js'
 
 const DATAGRAMS = 10_000_000
-/** `recv` allocates by its contract: a copy of each datagram, the program's to keep. */
+/** `recv` allocates by contract: each datagram is a copy that belongs to the program. */
 const FEWER = 1_000_000
 const CONNECTIONS = 20_000
 const IDLE_SECONDS = 5
-/** MB: so large a young generation that nothing is collected, and growth is allocation. */
+/** The young generation in MB. It is so large that V8 collects nothing, so growth equals allocation. */
 const SEMI_SPACE = 1024
 
 const run = (file: string, args: (string | number)[], flags: string[] = []): unknown => {

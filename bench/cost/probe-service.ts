@@ -1,4 +1,4 @@
-/** Runs in the queue workers: counts the datagrams that arrive for it, and notes how full its thread's heap is. */
+/** A service that counts the datagrams that arrive and notes how full the heap of its worker is. */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import type { ServiceFactory } from '../../src/index.js'
@@ -6,7 +6,7 @@ import type { ServiceFactory } from '../../src/index.js'
 /** Places per thread in the shared array of doubles. */
 export const Probe = { heap: 0, collections: 1, datagrams: 2, length: 3 } as const
 
-/** Notes this thread's heap every few milliseconds. */
+/** Notes the heap of this thread every few milliseconds. */
 export const watchHeap = (
   figures: Float64Array,
   thread: number,

@@ -10,11 +10,11 @@ export const crowd = (stage: Stage, size: number, ...where: Parameters<Stage['ap
 
 export interface Served {
   readonly served: number
-  /** Until the last one was. */
+  /** Milliseconds until the last one was served. */
   readonly ms: number
 }
 
-/** Each of them asks ten times a second until it has an answer. */
+/** Each application asks ten times a second until it has an answer. */
 export const ask = async (applications: readonly Application[], patienceMs = 10_000): Promise<Served> => {
   const word = `word ${Math.random()}`
   const start = performance.now()
@@ -29,7 +29,7 @@ export const ask = async (applications: readonly Application[], patienceMs = 10_
   return { served: applications.length - waiting.length, ms: passed() }
 }
 
-/** Says whether all of them are served within `limitMs`. */
+/** Says whether all applications are served within `limitMs`. */
 export const expectServed = async (
   seen: Seen,
   what: string,
@@ -43,7 +43,7 @@ export const expectServed = async (
   return all
 }
 
-/** Each of them sends so many datagrams a second, all together, until it is ended. */
+/** Each application sends this many datagrams a second until the load is ended. */
 export const chatter = (stage: Stage, applications: readonly Application[], perSecond: number): (() => void) => {
   const everyMs = 10
   const share = (applications.length * perSecond * everyMs) / 1_000
@@ -57,7 +57,10 @@ export const chatter = (stage: Stage, applications: readonly Application[], perS
   return end
 }
 
-/** As a program that asks a name server: a socket for one question, which is repeated twice when no answer comes. */
+/**
+ * Asks as a program does that queries a name server: a new socket for each question, which is repeated twice when no
+ * answer comes.
+ */
 const askOnce = async (from: string): Promise<number | undefined> => {
   const tries = 3
   const patienceMs = 1_000
@@ -88,19 +91,19 @@ const askOnce = async (from: string): Promise<number | undefined> => {
 
 export interface Answers {
   readonly answered: number
-  /** By the first question: less than a second. */
+  /** Answered by the first question, within a second. */
   readonly first: number
 }
 
 let asked = 0
 
-/** So many sources that were never there before, one question each, at this rate. */
+/** Sends one question from each of `count` new sources, at this rate. */
 export const askFromNew = async (sources: number, perSecond: number): Promise<Answers> => {
   const all: Promise<number | undefined>[] = []
   const start = performance.now()
   for (; all.length < sources; await sleep(5)) {
     const due = Math.min(sources, ((performance.now() - start) / 1_000) * perSecond)
-    // Addresses from 127.1.0.1 on: a port that is used again is another source all the same.
+    // The addresses start at 127.1.0.1, so a port that is used again belongs to another source all the same.
     for (; all.length < due; asked++)
       all.push(askOnce(`127.${1 + (asked >> 14)}.${(asked >> 7) & 127}.${1 + (asked & 127)}`))
   }

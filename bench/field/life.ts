@@ -1,10 +1,10 @@
-/** Questions that many scenarios ask: whether a tunnel carries, answers, ends, and what it leaves. */
+/** What many scenarios ask: whether a tunnel carries and answers, how it ends, and what it leaves behind. */
 import { spawnSync } from 'node:child_process'
 import type { Child } from '../../src/lab/child.js'
 import { programs } from '../programs.js'
 import { type Seen, type Stage, seconds } from './stage.js'
 
-/** A new connection, and what became of it. */
+/** Opens a new connection and says what became of it. */
 export const knocks = async (stage: Stage, seen: Seen, when: string): Promise<boolean> => {
   const came = await (await stage.application()).knock()
   seen.add(came === undefined ? `${when}: no echo` : `${when}: echo after ${seconds(came)}`, came !== undefined)
@@ -28,7 +28,10 @@ export const answers = async (stage: Stage, seen: Seen, children: readonly Child
   seen.add(`status: ${answering} of ${children.length} answer`, answering === children.length)
 }
 
-/** SIGTERM, and how it ends: ours with 0 within two seconds, and a little for a busy machine. */
+/**
+ * Sends SIGTERM and looks how the program ends. Ours must end with code 0 within two seconds, and a little more on a
+ * busy machine.
+ */
 export const wayOut = async (stage: Stage, seen: Seen, child: Child): Promise<void> => {
   child.process.kill('SIGTERM')
   const start = performance.now()
@@ -38,7 +41,7 @@ export const wayOut = async (stage: Stage, seen: Seen, child: Child): Promise<vo
   seen.add(`SIGTERM: ${code} after ${seconds(took)}`, well && took < 4_000)
 }
 
-/** Runs a program to its end, however it goes. */
+/** Runs a program until it ends, with whatever code. */
 export const outcome = (command: readonly string[], env: Readonly<Record<string, string>> = {}) => {
   const [program, ...args] = command
   const { status, stdout, stderr } = spawnSync(program, args, {

@@ -28,7 +28,7 @@ export class Service {
   readonly received: string[] = []
   readonly close: () => void
   readonly #socket: Socket
-  /** The last one who asked. */
+  /** The sender of the last datagram. */
   #asker: { address: string; port: number } | undefined
 
   private constructor(socket: Socket, close: () => void) {
@@ -46,12 +46,12 @@ export class Service {
     return new Service(socket, await bind(stage, socket, host, port))
   }
 
-  /** Waits until this has come. */
+  /** Waits until this datagram has come. */
   hears(text: string): Promise<boolean> {
     return until(() => this.received.includes(text), 10_000)
   }
 
-  /** To the last one who asked. */
+  /** Sends to whoever asked last. */
   answer(text: string): void {
     if (this.#asker !== undefined) this.#socket.send(text, this.#asker.port, this.#asker.address)
   }
@@ -68,7 +68,7 @@ export class Resolver {
   questions = 0
   readonly #known = new Map<string, string>()
 
-  /** Words before a command whose programs then ask this name server, whether it is there or not. */
+  /** Words before a command, so that its programs ask this name server, whether it is there or not. */
   static before(stage: Stage): readonly string[] {
     const path = join(stage.folder, 'resolv.conf')
     writeFileSync(path, `nameserver ${Resolver.#address}\noptions timeout:1\n`)
@@ -103,7 +103,7 @@ export class Resolver {
     header.writeUInt16BE(dns.response | (address === undefined ? dns.nameError : 0), 2)
     header.writeUInt16BE(answers.length, 6)
     header.fill(0, 8)
-    // Its name: see offset 12.
+    // The answer's name is a pointer to the question at offset 12.
     const record = (data: Buffer): Buffer =>
       Buffer.from([0xc0, dns.headerBytes, 0, dns.ipv4, 0, dns.internet, 0, 0, 0, dns.ttlSeconds, 0, 4, ...data])
     return Buffer.concat([header, question.subarray(dns.headerBytes, at + 5), ...answers.map(record)])

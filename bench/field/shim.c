@@ -1,8 +1,8 @@
 // Makes a good kernel behave like an older or a broken one, for a program that this library is preloaded into.
 //
-// Which faults are active stands in the file that FAKE_TCP_SHIM names, and may change while the program runs: a record of two 32-bit
-// numbers for each fault of `enum fault`, in its order (bench/field/shim.ts has the same list). The first number is the errno that is
-// answered, 0 while the fault is off. The second one is how often it was.
+// The file that FAKE_TCP_SHIM names says which faults are active, and may change while the program runs. It has a
+// record of two 32-bit numbers for each fault of `enum fault`, in that order (bench/field/shim.ts has the same list).
+// The first number is the errno to answer, 0 while the fault is off. The second one counts how often the fault struck.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ enum fault {
   UDP_GRO_MISSING,       // before Linux 5.0: the socket option is unknown
   UDP_SEGMENT_MISSING,   // before Linux 4.18: the option is unknown, the control message is ignored
   UDP_SEGMENT_REFUSED,   // a device without checksum offload (EIO), a kernel that changed its mind (EINVAL, EOPNOTSUPP)
-  TUN_GSO_REMAINDER,     // a super-packet whose last segment is not longer than the headers, or whose length is no multiple
+  TUN_GSO_REMAINDER,     // a super-packet that is no multiple, or whose last segment is no longer than the headers
   TUN_GSO,               // any super-packet
   TUN_MULTI_QUEUE,       // flags of TUNSETIFF
   TUN_VNET_HDR,
@@ -64,7 +64,7 @@ __attribute__((constructor)) static void start(void) {
   close(fd);
 }
 
-/** Whether this fault is on; then it is counted, and errno is set. */
+/** Whether this fault is on. If so, it is counted and errno is set. */
 static int strikes(enum fault fault) {
   const int error = __atomic_load_n(&records[fault].error, __ATOMIC_RELAXED);
   if (error == 0) return 0;
@@ -75,7 +75,7 @@ static int strikes(enum fault fault) {
 
 static int is_on(enum fault fault) { return __atomic_load_n(&records[fault].error, __ATOMIC_RELAXED) != 0; }
 
-// What the program would have called.
+// The functions of the C library that the program would have called.
 #define REAL(name)                                   \
   static __typeof__(name) *real;                     \
   if (real == NULL) real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
@@ -113,7 +113,7 @@ ssize_t write(int fd, const void *data, size_t length) {
   if (refuses_packet(fd, &part, 1)) return -1;
   if (!is_ipv6_address(data, length)) return real(fd, data, length);
   strikes(IPV6_MISSING);
-  // Nobody's family: the kernel itself answers EOPNOTSUPP.
+  // A family that no kernel has: the kernel itself answers EOPNOTSUPP.
   char copy[4096];
   memcpy(copy, data, length);
   ((struct ifaddrmsg *)NLMSG_DATA((struct nlmsghdr *)copy))->ifa_family = AF_MAX - 1;
@@ -164,12 +164,12 @@ static int asks_for_segments(struct msghdr *message) {
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags) {
   REAL(sendmmsg);
   if (!is_on(UDP_SEGMENT_MISSING) && !is_on(UDP_SEGMENT_REFUSED)) return real(fd, messages, count, flags);
-  // One by one: what precedes a refused message is sent.
+  // Messages go out one by one, so that those before a refused one are sent.
   for (unsigned int i = 0; i < count; i++) {
     struct mmsghdr one = messages[i];
     if (asks_for_segments(&one.msg_hdr)) {
       if (strikes(UDP_SEGMENT_REFUSED)) return i == 0 ? -1 : (int)i;
-      // An old kernel sends it as one large datagram.
+      // An old kernel sends the message as one large datagram.
       if (strikes(UDP_SEGMENT_MISSING)) one.msg_hdr.msg_controllen = 0;
     }
     const int sent = real(fd, &one, 1, flags);

@@ -18,15 +18,15 @@ const faults = [
 ] as const
 export type Fault = (typeof faults)[number]
 
-/** Errno and hits, both 32 bits. */
+/** The errno and the count of hits have 32 bits each. */
 const recordBytes = 8
 
-/** A kernel with faults, for one program: start that with `env`. */
+/** A kernel with faults, for one program, which must be started with `env`. */
 export class Shim {
   readonly env: Readonly<Record<string, string>>
   readonly #fd: number
 
-  /** Its file lies in `folder`; several programs with one `name` share the faults. */
+  /** The file of the faults lies in `folder`. Several programs with one `name` share the faults. */
   constructor(folder: string, name = 'shim') {
     const path = join(folder, name)
     this.#fd = openSync(path, 'w+')
@@ -34,7 +34,7 @@ export class Shim {
     this.env = { LD_PRELOAD: programs.shim[0], FAKE_TCP_SHIM: path }
   }
 
-  /** From now on the kernel answers with this error; with undefined it is a good one again. */
+  /** From now on the kernel answers with this error. With undefined it behaves well again. */
   set(fault: Fault, error: keyof typeof constants.errno | undefined): void {
     const record = new Int32Array([error === undefined ? 0 : constants.errno[error]])
     writeSync(this.#fd, record, 0, 4, faults.indexOf(fault) * recordBytes)

@@ -1,4 +1,7 @@
-/** What a scenario of the field works with: both programs, a service, applications that send UDP, names, faults of the kernel. */
+/**
+ * What a scenario of the field works with: both programs, a service, applications that send UDP, names, faults of the
+ * kernel.
+ */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,16 +15,16 @@ import { ports, tuns } from '../ends.js'
 import { programs } from '../programs.js'
 import { Shim } from './shim.js'
 
-/** No program of a scenario runs longer, in seconds. */
+/** The timeout of every program of a scenario, in seconds. */
 const limit = 300
 const readySeconds = 20
-/** From the UDP port or TUN of a program that does not say when it is ready until it is, in milliseconds. */
+/** Milliseconds from the UDP port or TUN of a program until it is ready, where the program does not say so itself. */
 const settleMs = 400
 
 export type Role = 'client' | 'server'
 
 export interface Start {
-  /** --local and --remote; default: those of bench/ends.ts, over the routed network. */
+  /** --local and --remote. The default is that of bench/ends.ts, over the routed network. */
   local?: string
   remote?: string
   /** --tun */
@@ -30,9 +33,9 @@ export interface Start {
   /** Words before the command: `['prlimit', '--as=1G']`. */
   before?: readonly string[]
   env?: Readonly<Record<string, string>>
-  /** Default: the role's side. */
+  /** Where the program runs. The default is the side of its role. */
   side?: Side
-  /** Its log does not come here: ours is ready when `fake-tcp status` can ask it. */
+  /** The log goes elsewhere. Our program counts as ready when `fake-tcp status` can ask it. */
   unheard?: boolean
 }
 
@@ -46,7 +49,7 @@ const usual = {
   server: { local: String(ports.server), remote: `127.0.0.1:${ports.far}`, tun: tuns.b },
 } as const
 
-/** What was seen, sentence by sentence; one that should not be fails the scenario. */
+/** What was seen, sentence by sentence. A sentence that should not be true fails the scenario. */
 export class Seen {
   readonly #parts: string[] = []
   #passed = true
@@ -63,7 +66,7 @@ export class Seen {
 
 /** A UDP application beside the client. */
 export class Application {
-  /** What came back. */
+  /** The datagrams that came back. */
   readonly received: string[] = []
   /** 'address port' of who answered last. */
   answeredBy = ''
@@ -79,7 +82,7 @@ export class Application {
       this.received.push(datagram.toString())
       this.answeredBy = `${address} ${port}`
     })
-    // ECONNREFUSED and the like: what is missing is noticed by the scenario.
+    // ECONNREFUSED and the like are ignored: the scenario notices what is missing.
     socket.on('error', () => {})
   }
 
@@ -87,7 +90,9 @@ export class Application {
     this.#socket.send(datagram, this.#port, this.#host)
   }
 
-  /** Sends a new word ten times a second until it comes back: milliseconds, or undefined after `patienceMs`. */
+  /**
+   * Sends a new word ten times a second until it comes back. Answers the milliseconds, or undefined after `patienceMs`.
+   */
   async knock(patienceMs = 10_000): Promise<number | undefined> {
     const word = `word ${Math.random()}`
     const start = performance.now()
@@ -100,7 +105,10 @@ export class Application {
     return undefined
   }
 
-  /** Sends this many datagrams one after the other as fast as they go, and counts those that came back `waitMs` after the last. */
+  /**
+   * Sends this many datagrams one after the other as fast as it can. Counts those that came back `waitMs` after the
+   * last one.
+   */
   async burst(count: number, bytes: number, waitMs = 1_000): Promise<number> {
     const mark = `burst ${Math.random()} `
     const came = () => this.received.filter(text => text.startsWith(mark)).length
@@ -114,7 +122,7 @@ export class Stage {
   readonly network: Network
   readonly kind: Kind
   readonly short: boolean
-  /** A temporary directory, gone afterwards. */
+  /** A temporary directory, which is removed afterwards. */
   readonly folder = mkdtempSync(join(tmpdir(), 'fake-tcp-field-'))
   readonly #children: Child[] = []
   readonly #sockets: Socket[] = []
@@ -127,7 +135,7 @@ export class Stage {
     this.short = short
   }
 
-  /** Calls `use` with a stage and ends everything that it started, whatever happens. */
+  /** Calls `use` with a stage, and ends everything that it started, whatever happens. */
   static async with(context: Context, use: (stage: Stage, seen: Seen) => Promise<void>): Promise<Verdict> {
     const stage = new Stage(context)
     const seen = new Seen()
@@ -145,7 +153,7 @@ export class Stage {
     return seen.verdict
   }
 
-  /** Does it at the end, after the programs have ended: the last one first. */
+  /** Runs `act` when the programs have ended. What was added last runs first. */
   finally(undo: () => void): void {
     this.#undo.push(undo)
   }
@@ -197,7 +205,7 @@ export class Stage {
     return child
   }
 
-  /** Whether the TUN interface of an end is there; some programs of a scenario are not our own children. */
+  /** Whether the TUN interface of an end is there. Some programs of a scenario are not children of this process. */
   hasTun(role: Role): boolean {
     const side = role === 'client' ? this.network.a : this.network.b
     try {
@@ -208,7 +216,7 @@ export class Stage {
     }
   }
 
-  /** A service that echoes, behind the server or elsewhere. `host`: 127.0.0.1, ::1. */
+  /** Starts a service that echoes, behind the server or elsewhere. `host`: 127.0.0.1, ::1. */
   async echo(side: Side = this.network.b, host = '127.0.0.1'): Promise<Child> {
     const listen = `${host.includes(':') ? `[${host}]` : host}:${ports.far}`
     const echo = this.run(side, [...programs.udpService, '--listen', listen])
@@ -216,7 +224,7 @@ export class Stage {
     return echo
   }
 
-  /** An echo, a server, a client. */
+  /** Starts an echo, a server and a client. */
   async tunnel({ client = {}, server = {} }: { client?: Start; server?: Start } = {}): Promise<{
     client: Child
     server: Child
@@ -226,7 +234,7 @@ export class Stage {
     return { client: near, server: far }
   }
 
-  /** An application in A that sends to the client; `from`: its own address. */
+  /** An application in A that sends to the client. `from` is its own address. */
   async application(host = '127.0.0.1', port: number = ports.client, from?: string): Promise<Application> {
     const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 })
     this.#sockets.push(socket)
@@ -241,7 +249,7 @@ export class Stage {
     return shim
   }
 
-  /** /etc/hosts of programs that are started with `before`, and what it says of `name` from now on. */
+  /** An /etc/hosts for programs that are started with `before`, and a way to set what it says of `name`. */
   hosts(name: string): { before: readonly string[]; move: (...to: string[]) => void } {
     const path = join(this.folder, 'hosts')
     const move = (...to: string[]): void => writeFileSync(path, to.map(each => `${each} ${name}\n`).join(''))
@@ -249,19 +257,19 @@ export class Stage {
     return { before: this.mounted(path, '/etc/hosts'), move }
   }
 
-  /** Words before a command that then sees `file` at the place `over`. */
+  /** Words before a command that then sees `file` at the path `over`. */
   mounted(file: string, over: string): readonly string[] {
     return ['unshare', '--mount', 'sh', '-c', `mount --bind ${file} ${over} && exec "$@"`, 'sh']
   }
 
-  /** Sets kernel settings of a side for this scenario; `before` says what they were. */
+  /** Sets kernel settings of a side for this scenario, and restores them afterwards. */
   setting(side: Side, name: string, value: string | number, before: string | number): void {
     side.command(['sysctl', '-qw', `${name}=${value}`])
     this.finally(() => side.command(['sysctl', '-qw', `${name}=${before}`]))
   }
 }
 
-/** How often something happened that a program says in these words: a line of our log may stand for several events. */
+/** How often a program says that something happened. One line of our log may stand for several events. */
 export const times = (child: Child, words: string | RegExp): number =>
   child.stderr
     .split('\n')
@@ -269,7 +277,7 @@ export const times = (child: Child, words: string | RegExp): number =>
     .filter(line => line.split(words).length > 1)
     .reduce((sum, line) => sum + (line.startsWith('{') ? ((JSON.parse(line) as { count?: number }).count ?? 1) : 1), 0)
 
-/** What one of ours counted, once it has ended: reasons why datagrams or connections were lost. */
+/** What one of our programs counted, once it has ended: the reasons why datagrams or connections were lost. */
 export const lost = (child: Child): Readonly<Record<string, number>> => {
   const line = child.stderr.split('\n').find(each => each.endsWith('"msg":"stopped"}'))
   return line === undefined ? {} : (JSON.parse(line) as { dropped: Record<string, number> }).dropped

@@ -1,4 +1,5 @@
-// What the load tools in C share: the datagrams of bench/load/datagram.ts, clocks, and a command line of `--name value` pairs.
+// What the load tools in C share: the datagrams of bench/load/datagram.ts, clocks, and a command line of `--name value`
+// pairs.
 #pragma once
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,7 +43,7 @@ static inline void stamp(uint8_t *at, uint16_t flow, uint32_t sequence) {
   at[6] = (uint8_t)(sequence >> 8), at[7] = (uint8_t)sequence;
 }
 
-// Sequence number of a datagram, or -1 when its header isn't one of ours.
+// Sequence number of a datagram, or -1 when its header is not one of ours.
 static inline int64_t sequence_at(const uint8_t *at, size_t size) {
   if (size < HEADER) return -1;
   uint16_t flow = (uint16_t)(at[0] << 8 | at[1]), tag = (uint16_t)(at[2] << 8 | at[3]);
@@ -67,7 +68,7 @@ static inline void die(const char *what) {
   exit(1);
 }
 
-// `text` as IPV4:PORT.
+// Reads `text` as IPV4:PORT.
 static inline struct sockaddr_in endpoint(const char *text) {
   const char *colon = text ? strrchr(text, ':') : NULL;
   char host[64] = {0};
@@ -84,7 +85,7 @@ static inline const char *option(int argc, char **argv, const char *name) {
   return NULL;
 }
 
-// A number within bounds; `otherwise` when the option is missing.
+// A number within bounds, or `otherwise` when the option is missing.
 static inline double number(int argc, char **argv, const char *name, double otherwise, double low, double high) {
   const char *text = option(argc, argv, name);
   double value = text ? atof(text) : otherwise;

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
-/** No load runs longer, whatever it is told. */
+/** The maximum seconds of any load, whatever its options say. */
 export const MAX_SECONDS = 120
 
 export interface Endpoint {

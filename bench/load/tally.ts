@@ -1,21 +1,23 @@
 import { HEADER, MAX_FLOWS, SLOTS, sequenceAt, WARMUP } from './datagram.js'
 
-/** What arrived. `seconds`: first to last datagram. */
+/** What arrived. `seconds` is the time from the first to the last datagram. */
 export interface Received {
   datagrams: number
   bytes: number
   seconds: number
-  /** Gaps in the sequence numbers that nothing filled later. What was lost behind the last datagram isn't in it. */
+  /**
+   * Gaps in the sequence numbers that no later datagram filled. What was lost after the last datagram is not counted.
+   */
   lost: number
-  /** Datagrams that came behind a later one of their flow (a duplicate counts too). */
+  /** Datagrams that came after a later one of their flow. A duplicate counts too. */
   reordered: number
-  /** Wrong header, length below 8 bytes, or wrong content in the sample. */
+  /** Datagrams with a wrong header, with less than 8 bytes, or with wrong content in the sample. */
   corrupted: number
   warmups: number
   flows: number
 }
 
-/** Every datagram's header is checked, and the whole content of every 64th. */
+/** The header of every datagram is checked, and the whole content of every 64th. */
 const SAMPLE_EVERY = 64
 
 /** Counts the datagrams of `datagram.ts`, per flow where order matters. */
@@ -24,9 +26,9 @@ export class Tally {
   private datagrams = 0
   private bytes = 0
   private reordered = 0
-  /** Without a header of ours. */
+  /** Datagrams without a header of ours. */
   private foreign = 0
-  /** With a header of ours, and content that isn't. */
+  /** Datagrams with a header of ours and other content. */
   private damaged = 0
   private warmups = 0
   private first = 0
@@ -35,7 +37,7 @@ export class Tally {
   private pattern = new Uint8Array(0)
   private patternSize = -1
 
-  /** Counts `length` bytes at `at` as datagrams of `segmentSize` bytes; the last one may be shorter. */
+  /** Counts `length` bytes at `at` as datagrams of `segmentSize` bytes. The last one may be shorter. */
   batch(bytes: Uint8Array, view: DataView, at: number, length: number, segmentSize: number): void {
     const end = at + length
     for (let start = at; start < end; start += segmentSize) {
@@ -69,7 +71,7 @@ export class Tally {
       this.patternSize = size
       this.pattern = new Uint8Array(size + SLOTS)
     }
-    // One slot at a time: the pattern of a slot is computed into the same room, then compared in one call.
+    // One slot at a time: the pattern is computed into the same buffer, then compared in one call.
     const expected = this.pattern
     for (let i = HEADER; i < size; i++) expected[i] = i * 7 + slot * 13 + (i >> 8)
     return Buffer.compare(bytes.subarray(at + HEADER, at + size), expected.subarray(HEADER, size)) === 0

@@ -1,12 +1,15 @@
-// Raw TCP segments at somebody, as an attacker off the path would send them: forged sources, or the addresses of a live
-// connection without its numbers.
+// Sends raw TCP segments, as an attacker off the path would: with forged sources, or with the addresses of a live
+// connection and without its numbers.
 //
-// tcp-flood --to IP:PORT --kind syn [--rate PER_SECOND] [--seconds S]              SYNs from random hosts of 198.18.0.0/15
-// tcp-flood --to IP:PORT --kind stray [--rate PER_SECOND] [--seconds S]            ACK, data, RST, FIN and SYN|ACK from there
-// tcp-flood --to IP:PORT --kind blind --from IP:PORT --count N [--rate …]          RST, RST|ACK, data, SYN, SYN|ACK, FIN and ICMP "too big", with
-//                                                                                 random numbers
+//     tcp-flood --to IP:PORT --kind syn [--rate PER_SECOND] [--seconds S]
+//     tcp-flood --to IP:PORT --kind stray [--rate PER_SECOND] [--seconds S]
+//     tcp-flood --to IP:PORT --kind blind --from IP:PORT --count N [--rate …]
 //
-// Rate 0 is as fast as possible. Needs CAP_NET_RAW; meant for network namespaces of its own. Prints one JSON line.
+// `syn` sends SYNs from random hosts of 198.18.0.0/15. `stray` sends ACK, data, RST, FIN and SYN|ACK from there.
+// `blind` sends RST, RST|ACK, data, SYN, SYN|ACK, FIN and ICMP "too big" with random numbers.
+//
+// Rate 0 is as fast as possible. It needs CAP_NET_RAW, and is meant for network namespaces of its own. It prints one
+// JSON line.
 #define _GNU_SOURCE
 #include "load.h"
 #include <netinet/ip.h>
@@ -39,7 +42,7 @@ static uint16_t finish(uint32_t total) {
   return htons((uint16_t)~total);
 }
 
-// IPv4 and TCP header, and a payload of zeros; its length in bytes.
+// Writes an IPv4 and a TCP header and a payload of zeros. Answers the length in bytes.
 static size_t build(uint8_t *packet, struct sockaddr_in from, struct sockaddr_in to, uint8_t flags, uint32_t seq, uint32_t ack,
                     size_t payload) {
   size_t length = 40 + payload;
@@ -71,7 +74,8 @@ static size_t stray(uint8_t *packet, struct sockaddr_in to) {
   return build(packet, anybody(), to, kinds[kind], random32(), random32(), kind == 0 ? PAYLOAD : 0);
 }
 
-// A router in 198.18.0.0/15 tells `to` that a packet of its connection to `from` was too big; one in two quotes no more than it must.
+// A router in 198.18.0.0/15 tells `to` that a packet of its connection to `from` was too big. Every second message
+// quotes the minimum only.
 static size_t too_big(uint8_t *packet, struct sockaddr_in from, struct sockaddr_in to) {
   uint8_t quote[LONGEST];
   build(quote, to, from, ACK, random32(), random32(), 0);

@@ -1,10 +1,10 @@
 // Sends and receives over one UDP socket at once: both directions of a tunnel under load.
 //
-// udp-duplex --to IP:PORT     [--size BYTES] [--rate N] [--warmup MS] [--seconds S]
-// udp-duplex --listen IP:PORT …                                               answers whoever sends first
+//     udp-duplex --to IP:PORT     [--size BYTES] [--rate N] [--warmup MS] [--seconds S]
+//     udp-duplex --listen IP:PORT …                     answers whoever sends first
 //
-// Either end sends one datagram per system call for `--seconds`, beginning `--warmup` after the first datagram on the way. Prints
-// one JSON line: what it sent, and `Arrived` of bench/scenario.ts.
+// Either end sends one datagram per system call for `--seconds`. It begins `--warmup` after the first datagram on the
+// way. It prints one JSON line: what it sent, and `Arrived` of bench/scenario.ts.
 #define _GNU_SOURCE
 #include "load.h"
 #include <pthread.h>

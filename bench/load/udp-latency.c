@@ -1,10 +1,10 @@
-// Round-trip times over UDP.
+// Measures round-trip times over UDP.
 //
-// udp-latency --echo IP:PORT                                               sends back whatever comes, until SIGTERM
-// udp-latency --to IP:PORT [--size BYTES] [--rate N] [--warmup MS] [--seconds S]
+//     udp-latency --echo IP:PORT                        sends back whatever comes, until SIGTERM
+//     udp-latency --to IP:PORT [--size BYTES] [--rate N] [--warmup MS] [--seconds S]
 //
-// It sends on schedule whether answers come or not, so a stall shows in every datagram it delays. Those of the warm-up, at
-// the same rate, count for nothing. Prints one JSON line; times in microseconds.
+// It sends on schedule whether answers come or not, so a stall shows in every datagram that it delays. Datagrams of the
+// warm-up have the same rate and are not counted. It prints one JSON line, with times in microseconds.
 #define _GNU_SOURCE
 #include "load.h"
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 enum { STAMP = HEADER, LEAST = STAMP + 8, MAX_SAMPLES = 4 << 20 };
 static const double DRAIN = 0.3;
-// The first datagram opens the connection; the rest waits for that.
+// The first datagram opens the connection. The others wait this many seconds for that.
 static const double OPENING = 0.5;
 
 static uint8_t datagram[MAX_SIZE + 1], answer[MAX_SIZE + 1];

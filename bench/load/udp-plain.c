@@ -1,20 +1,21 @@
-// UDP sender, one datagram per system call: the shape of a program that knows nothing of batches (WireGuard before GSO,
-// a game, a DNS server). In C because the sender must not be the slowest part of what it measures.
+// UDP sender with one datagram per system call, as programs do that know nothing of batches (WireGuard before GSO, a
+// game, a DNS server). It is in C because the sender must not be the slowest part of what it measures.
 //
-// udp-plain --to IP:PORT [--size BYTES] [--flows N] [--first FLOW] [--warmup MS] [--seconds S] [--rate DATAGRAMS_PER_SECOND]
-// udp-plain --to IP:PORT … --steps 1
+//     udp-plain --to IP:PORT [--size BYTES] [--flows N] [--first FLOW] [--warmup MS] [--seconds S] [--rate PER_SECOND]
+//     udp-plain --to IP:PORT … --steps 1
 //
-// Writes `started` to stderr once its flows are open. With `--steps` it then sends whenever a line `RATE SECONDS` comes on stdin, over the same flows, until stdin ends. Datagrams are
-// those of bench/load/datagram.ts; rate 0 is as fast as possible. Prints one JSON line per step.
+// It writes `started` to stderr once its flows are open. With `--steps` it then sends over the same flows each time a
+// line `RATE SECONDS` comes on stdin, until stdin ends. Datagrams are those of bench/load/datagram.ts. Rate 0 is as
+// fast as possible. It prints one JSON line per step.
 #define _GNU_SOURCE
 #include "load.h"
 #include <sys/prctl.h>
 #include <unistd.h>
 
 enum { CLOCK_EVERY = 32, WARMUP_BURST = 16 };
-// A paced sender wakes this often; more often costs the CPU time that the measured programs need.
+// Interval in which a paced sender wakes. A shorter one takes CPU time that the measured programs need.
 static const double TICK_SECONDS = 0.0001;
-// Thousands of flows open one after the other: who accepts them is measured elsewhere.
+// Flows open one after the other with this pause, in seconds, since opening thousands at once is measured elsewhere.
 static const double WARMUP_PAUSE = 0.004;
 
 static uint8_t slots[SLOTS][MAX_SIZE + 1];

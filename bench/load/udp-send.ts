@@ -1,5 +1,7 @@
 /**
- * UDP load: `udp-send --to IP:PORT [--size 1400] [--seconds 5] [--rate N] [--flows N] [--plain | --gso] [--warmup MS]`
+ * UDP load:
+ *
+ *     udp-send --to IP:PORT [--size 1400] [--seconds 5] [--rate N] [--flows N] [--plain | --gso] [--warmup MS]
  *
  * | mode | system calls |
  * |---|---|
@@ -7,21 +9,24 @@
  * | `--plain` | one per datagram (`udp-plain`, in C, does the same with less CPU time) |
  * | `--gso` | one per UDP_SEGMENT message of up to 64 datagrams: the kernel cuts it, or a GRO receiver gets it whole |
  *
- * `--rate` is datagrams per second over all flows, 0: as fast as possible. Each flow has its own source port. Writes
- * `started` to stderr once all are open; prints one JSON line.
+ * `--rate` is datagrams per second over all flows, 0 as fast as possible. Each flow has its own source port. It writes
+ * `started` to stderr once all are open, and prints one JSON line.
  */
 import { parseArgs } from 'node:util'
 import { errnoName, Message, native } from '../../src/native.js'
 import { fillSlots, HEADER, MAX_DATAGRAM, MAX_FLOWS, SLOTS, stamp, WARMUP } from './datagram.js'
 import { cpuSeconds, type Endpoint, endpoint, MAX_SECONDS, number } from './options.js'
 
-/** Messages per sendmmsg: more gains nothing here, and a burst this long still fits a default receive buffer. */
+/** Messages per sendmmsg. More gains nothing here, and a burst of this length still fits a default receive buffer. */
 const BATCH = 64
 /** UDP_MAX_SEGMENTS of kernels before 6.9. */
 const MAX_SEGMENTS = 64
-/** A paced sender wakes this often, in milliseconds. */
+/** Interval in which a paced sender wakes, in milliseconds. */
 const TICK = 0.2
-/** Flows are opened this many at a time, with a pause of so many milliseconds: who accepts them is measured elsewhere. */
+/**
+ * Flows open this many at a time, with this pause in milliseconds, since opening thousands at once is measured
+ * elsewhere.
+ */
 const WARMUP_BURST = 16
 const WARMUP_PAUSE = 4
 /** Words per piece: byte offset and length. */
@@ -78,7 +83,7 @@ class Sender {
     native.udpSend(flow.fd, this.family, this.slotsArena, this.vectorArena, 0, 1)
   }
 
-  /** Sends `count` datagrams, at most `segments * messages`, in one call. How many the kernel took. */
+  /** Sends `count` datagrams, at most `segments * messages`, in one call. Answers how many the kernel took. */
   send(flow: Flow, count: number): number {
     let messages = 0
     for (let left = count; left > 0; messages++) {
@@ -97,7 +102,7 @@ class Sender {
     return Math.max(0, sent) * this.segments
   }
 
-  /** Message `index`: `run` datagrams from `slot` on, in two pieces when they wrap around the ring. */
+  /** Fills message `index` with `run` datagrams from `slot` on, in two pieces when they wrap around the ring. */
   private describe(index: number, slot: number, run: number): void {
     const record = index * Message.words
     const pieces = this.messages * Message.words + index * 2 * PIECE

@@ -1,8 +1,8 @@
 /**
  * A UDP service: `udp-service --listen ADDRESS:PORT [--mute] [--record]`
  *
- * Sends every datagram back unless `--mute`; with `--record` prints a JSON line `{ from, data }` (base64) for each. Writes `ready`
- * to stderr once it is bound. Ends with its standard input or on SIGTERM.
+ * It sends every datagram back unless `--mute`. With `--record` it prints a JSON line `{ from, data }` (base64) for
+ * each. It writes `ready` to stderr once it is bound. It ends with its standard input or on SIGTERM.
  */
 import { createSocket } from 'node:dgram'
 import { parseArgs } from 'node:util'

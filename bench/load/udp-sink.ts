@@ -1,8 +1,9 @@
 /**
  * UDP sink: `udp-sink --listen IP:PORT [--seconds 7]`
  *
- * Takes datagrams (UDP_GRO: up to 64 KiB of them per read) and counts them. Writes `ready` to stderr once it is bound; prints a
- * JSON line (`Received` and cpuSeconds, from the start on) at each SIGUSR2, and at its end: after `--seconds`, or on SIGTERM.
+ * It takes datagrams (UDP_GRO: up to 64 KiB of them per read) and counts them. It writes `ready` to stderr once it is
+ * bound. It prints a JSON line (`Received` and cpuSeconds, from the start on) at each SIGUSR2 and at its end, which is
+ * after `--seconds` or on SIGTERM.
  */
 import { parseArgs } from 'node:util'
 import { errnoName, Message, native, Ready, UdpFlag } from '../../src/native.js'
@@ -14,7 +15,7 @@ const STRIDE = 65_536
 const MESSAGES = 32
 /** Calls per wake, before the timers get their turn. */
 const BUDGET = 64
-/** Holds a burst of tens of milliseconds: what is measured stands before the sink. */
+/** Holds a burst of tens of milliseconds, so that the sink is never the limit of what is measured. */
 const RECEIVE_BUFFER = 64 << 20
 
 const check = (result: number, what: string): number => {

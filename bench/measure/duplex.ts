@@ -12,7 +12,10 @@ interface Both {
 const sum = (figure: 'datagrams' | 'bytes' | 'reordered' | 'corrupted', ...parts: Arrived[]): number =>
   parts.reduce((total, part) => total + (part[figure] ?? 0), 0)
 
-/** Load in both directions at once, each end one datagram per system call as fast as it can. Rates are those of both together. */
+/**
+ * Load in both directions at once. Each end sends one datagram per system call as fast as it can. Rates are those of
+ * both ends together.
+ */
 export const duplex = (network: Network, pair: Pair, seconds: number, size: number): Promise<Metrics> => {
   const common = ['--size', String(size), '--warmup', String(WARMUP), '--seconds', String(seconds)]
   return Tunnel.with(network, pair, seconds, [...programs.udpDuplex, '--listen', exit, ...common], async tunnel => {

@@ -14,7 +14,7 @@ export interface Flood {
   flows: number
 }
 
-/** Connections that open together need longer than one. */
+/** Connections that open together need longer than one does. */
 const warmup = (flows: number): number => WARMUP + Math.min(1500, flows / 4)
 
 const loadCommand = (load: Flood, to: string, seconds: number): string[] => [
@@ -22,7 +22,10 @@ const loadCommand = (load: Flood, to: string, seconds: number): string[] => [
   ...['--flows', String(load.flows), '--warmup', String(warmup(load.flows)), '--seconds', String(seconds)],
 ]
 
-/** The same load over the wire without a tunnel: what sender and sink themselves can do. `at`: address of B's end, and a port. */
+/**
+ * The same load over the wire without a tunnel, which shows what sender and sink themselves can do. `at` is the address
+ * of B's end, and a port.
+ */
 export const directFlood = async (network: Network, at: string, seconds: number, load: Flood): Promise<Metrics> => {
   const command = [...programs.udpSink, '--listen', at, '--seconds', String(seconds + SLACK)]
   const far = network.b.run(command, { name: 'sink', seconds: seconds + SLACK })
@@ -37,12 +40,12 @@ export const directFlood = async (network: Network, at: string, seconds: number,
   }
 }
 
-/** One-way load through a tunnel, A to B. */
+/** One-way load through a tunnel, from A to B. */
 export const flood = (network: Network, pair: Pair, seconds: number, load: Flood): Promise<Metrics> =>
   Tunnel.with(network, pair, seconds, sinkCommand(seconds), async tunnel => {
     const sink = new SinkReader(tunnel.far)
     const sender = tunnel.load(loadCommand(load, entrance, seconds))
-    // What opening the connections costs isn't the load's.
+    // The cost of opening the connections is not that of the load.
     await sender.until(() => sender.stderr.includes('started'), 'start of the load', tunnel.limit)
     const before = tunnel.cpu()
     const sent = await sender.json<Sent>()

@@ -4,10 +4,13 @@ import { programs } from '../programs.js'
 import { type Metrics, metricsOf } from '../scenario.js'
 import { entrance, exit, SLACK, since, Tunnel } from './tunnel.js'
 
-/** At the rate that is measured, in milliseconds: programs that run for days are asked how they are then, not how they start. */
+/**
+ * Warm-up at the measured rate, in milliseconds. Programs that run for days are measured as they are then, not as they
+ * start.
+ */
 export const WARMUP = 3000
 
-/** Datagrams there and back per second: what a game or a voice call sends. */
+/** Datagrams there and back per second, as a game or a voice call sends them. */
 const RATE = 1000
 
 interface RoundTrips {
@@ -41,7 +44,9 @@ export const latency = (network: Network, pair: Pair, seconds: number, size: num
     return metrics(trips, since(before, tunnel.cpu()), tunnel.memoryMB())
   })
 
-/** The same between the same two namespaces, without a tunnel. `at`: address of B's end of the wire, and a port. */
+/**
+ * Round trips between the same two namespaces without a tunnel. `at` is the address of B's end of the wire, and a port.
+ */
 export const directLatency = async (network: Network, at: string, seconds: number, size: number): Promise<Metrics> => {
   const far = network.b.run(echo(at), { name: 'echo', seconds: seconds + SLACK })
   try {

@@ -5,11 +5,11 @@ import { tuns } from '../ends.js'
 import type { Program } from '../programs.js'
 import { type Arrived, type Metrics, metricsOf, type Role, type Sent } from '../scenario.js'
 
-/** One sender in A, one receiver in B, no UDP: the stack and its API alone. */
+/** One sender in A, one receiver in B and no UDP: the stack and its API alone. */
 export const PORT = 4567
-/** After the sender's end, in milliseconds: less than its own farewell takes. */
+/** Wait after the sender's end, in milliseconds. A sender takes longer to close its connections. */
 const DRAIN = 250
-/** More than starting, opening thousands of connections and stopping ever take, in seconds. */
+/** Timeout beyond the load, in seconds, for starting, opening thousands of connections and stopping. */
 const SLACK = 30
 
 export interface Implementation {
@@ -18,11 +18,11 @@ export interface Implementation {
   send: readonly string[]
   receive: readonly string[]
   needs: readonly Program[]
-  /** Whether it works on TUN devices; else on the wire's own addresses. */
+  /** Whether it works on TUN devices. If not, it uses the addresses of the wire itself. */
   tun: boolean
-  /** Most connections at once. */
+  /** The maximum number of connections at once. */
   maxFlows: number
-  /** Makes the network fit for it, and answers how to undo that. */
+  /** Prepares the network for it, and answers a function that undoes that. */
   prepare?(network: Network): () => void
 }
 
@@ -34,10 +34,10 @@ export interface LibraryLoad {
 const flags = (peer: Implementation, side: 'a' | 'b'): string[] =>
   peer.tun ? ['--tun', tuns[side], '--tun-local', addresses[side].tunLocal, '--tun-peer', addresses[side].tunPeer] : []
 
-/** Where the receiver is found. */
+/** Where the receiver listens. */
 const target = (peer: Implementation): string => `${peer.tun ? addresses.b.tunPeer : addresses.b.veth}:${PORT}`
 
-/** One run: as fast as the sender can, A to B. CPU time counts from the moment that all connections are open. */
+/** One run, as fast as the sender can, from A to B. CPU time counts from the moment when all connections are open. */
 export const measureLibrary = async (
   network: Network,
   seconds: number,

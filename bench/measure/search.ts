@@ -8,19 +8,20 @@ import { DRAIN, entrance, line, SinkReader, since, sinkCommand, Tunnel, WARMUP }
 /** A rate counts as carried when no more than this is lost. */
 const LOSS_PERCENT = 0.1
 const STEPS = 6
-/** A step that fails is tried once more: what else the machine does for a moment must not decide. */
+/** A step that fails is tried once more, so that a moment in which the machine does something else does not decide. */
 const TRIES = 2
-/** Shorter steps would live in the queues. */
+/** The minimum length of a step. Shorter ones would fit into the queues. */
 const LEAST_SECONDS = 0.4
 
 const stepSeconds = (seconds: number): number => Math.max(LEAST_SECONDS, seconds / 3)
 
-/** About how long a search takes, without starting and stopping. */
+/** The time that a search takes, about, without starting and stopping. */
 export const searchSeconds = (seconds: number): number => (1 + STEPS * 1.5) * (stepSeconds(seconds) + DRAIN / 1000)
 
 /**
- * The highest rate that a tunnel carries almost without loss, one datagram per system call: bisection between nothing and what
- * the sender offers at full speed, beginning with what arrives then. The figures are those of the best step.
+ * Searches the highest rate that a tunnel carries almost without loss, one datagram per system call. It bisects between
+ * nothing and what the sender offers at full speed, and begins with the rate that arrives then. The figures are those
+ * of the best step.
  */
 export const search = (network: Network, pair: Pair, seconds: number, size: number): Promise<Metrics> => {
   const whole = searchSeconds(seconds) * TRIES
@@ -41,7 +42,7 @@ export const search = (network: Network, pair: Pair, seconds: number, size: numb
       const arrived = {
         datagrams: after.datagrams - before.datagrams,
         bytes: after.bytes - before.bytes,
-        // The sink's clock runs from its very first datagram.
+        // The sink's clock runs from its very first datagram, so the sender's time counts.
         seconds: sent.seconds,
         reordered: (after.reordered ?? 0) - (before.reordered ?? 0),
         corrupted: (after.corrupted ?? 0) - (before.corrupted ?? 0),

@@ -5,24 +5,24 @@ import { type Pair, ports, tuns } from '../ends.js'
 import { programs } from '../programs.js'
 import type { Arrived, Cpu } from '../scenario.js'
 
-/** The first datagram opens the connection; the load starts this many milliseconds later. */
+/** The first datagram opens the connection. The load starts this many milliseconds later. */
 export const WARMUP = 500
-/** From the programs' TUN devices being there to their being ready, in milliseconds. */
+/** Milliseconds from the moment when both TUN devices are there until the programs are ready. */
 const SETTLE = 250
-/** After the last datagram was sent, in milliseconds: queues run empty. */
+/** Wait after the last datagram was sent, in milliseconds, until the queues are empty. */
 export const DRAIN = 300
-/** More than starting, opening thousands of connections and stopping ever take, in seconds. */
+/** Timeout beyond the load, in seconds, for starting, opening thousands of connections and stopping. */
 export const SLACK = 25
 
-/** Where the load sends to, in A. */
+/** The address in A that the load sends to. */
 export const entrance = `127.0.0.1:${ports.client}`
-/** Where the far end listens, in B. */
+/** The address in B that the far end listens at. */
 export const exit = `127.0.0.1:${ports.far}`
 
 /** A running tunnel, and the program behind its server. */
 export class Tunnel {
   readonly network: Network
-  /** No load may run longer, in seconds. */
+  /** The maximum time of a load, in seconds. */
   readonly limit: number
   readonly far: Child
   readonly client: Child
@@ -39,7 +39,7 @@ export class Tunnel {
     this.client = a.run(pair.client.command, end('client'))
   }
 
-  /** Starts the pair with `far` (which says `ready`) behind it, calls `use`, and ends everything, whatever happens. */
+  /** Starts the pair with `far` behind it, which says `ready`. Calls `use`, and ends everything, whatever happens. */
   static async with<T>(
     network: Network,
     pair: Pair,
@@ -60,7 +60,7 @@ export class Tunnel {
       }
       return result
     } catch (error) {
-      // The load fails when the program it talks to has died: that is the reason to show.
+      // The load fails when the program that it talks to has died, so that program's words are shown.
       const dead = [client, server].find(child => !child.running)
       if (dead !== undefined)
         throw new Error(`${dead.name} ended under load: ${lastLine(dead.stderr)}`, { cause: error })
@@ -91,20 +91,20 @@ const lastLine = (text: string): string => text.trim().split('\n').at(-1) || 'wi
 
 export const since = (before: Cpu, after: Cpu): Cpu => [after[0] - before[0], after[1] - before[1]]
 
-/** Far end that counts. It prints its counts at each SIGUSR2. */
+/** A far end that counts, and prints its counts at each SIGUSR2. */
 export const sinkCommand = (seconds: number): string[] => [
   ...programs.udpSink,
   ...['--listen', exit, '--seconds', String(seconds + SLACK)],
 ]
 
-/** The `index`th JSON line that a child prints, once it is there. */
+/** Waits for the `index`th JSON line that a child prints. */
 export const line = async <T>(child: Child, index: number, seconds: number): Promise<T> => {
   const lines = (): string[] => child.stdout.split('\n')
   await child.until(() => lines().length > index + 1, `line ${index + 1}`, seconds)
   return JSON.parse(lines()[index]) as T
 }
 
-/** Reads a sink's counts while it goes on. */
+/** Reads the counts of a sink while it goes on. */
 export class SinkReader {
   readonly #sink: Child
   #lines = 0

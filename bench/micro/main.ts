@@ -1,4 +1,4 @@
-/** `npm run bench:micro`: nanoseconds per operation of the hot path's parts. Needs neither root nor a network. */
+/** `npm run bench:micro`: nanoseconds per operation of the hot path's parts. It needs neither root nor a network. */
 import { run } from 'mitata'
 import './wire.js'
 import './lane.js'

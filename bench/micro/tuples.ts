@@ -1,4 +1,7 @@
-/** From a segment's addresses to its connection: the worker's own cache, then the index in shared memory, by number of flows. */
+/**
+ * From a segment's addresses to its connection, by number of flows: first the worker's own cache, then the index in
+ * shared memory.
+ */
 import { bench, do_not_optimize, group } from 'mitata'
 import { Field, FlowRef, FlowTable, State } from '../../src/memory/flow-table.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
@@ -6,7 +9,7 @@ import { Segment } from '../../src/path/segment.js'
 import { TupleCache } from '../../src/path/tuple-cache.js'
 
 const SEED = 0x5eed
-/** As many as a queue worker has. */
+/** As many entries as the cache of a queue worker has. */
 const CACHE_ENTRIES = 16_384
 const FAMILY = 4
 const REMOTE = 0x0a470001

@@ -16,7 +16,7 @@ const SUPER_PACKET = 65_495
 const remote = 0xc0a8c802 | 0
 const local = 0xc0a8c902 | 0
 
-/** Writes one IPv4 segment as a TUN device delivers it; its length. */
+/** Writes one IPv4 segment as a TUN device delivers it. Answers its length. */
 const emit = (b: Uint8Array, payload: number, segmentSize: number, flags: number): number => {
   const ip = VIRTIO
   const at = ip + ipv4.minimumHeaderLength
@@ -36,7 +36,7 @@ const emit = (b: Uint8Array, payload: number, segmentSize: number, flags: number
   return at + l4
 }
 
-// The classifier asks for the device's and the stack's addresses, nothing else.
+// The classifier asks for the addresses of the device and the stack, and for nothing else.
 const stack = {
   device: { queues: [], virtioSize: VIRTIO, mtu: 1500 },
   address4: Int32Array.of(local, 0, 0, 0),

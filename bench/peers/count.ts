@@ -1,6 +1,6 @@
 import { MAX_FLOWS, sequenceAt } from '../load/datagram.js'
 
-/** Places in the array that one thread counts in. Times in milliseconds of `Date.now()`'s clock, with fractions. */
+/** Places in the array in which one thread counts. Times are milliseconds of `Date.now()`'s clock, with fractions. */
 const Figure = { datagrams: 0, bytes: 1, reordered: 2, corrupted: 3, flows: 4, first: 5, last: 6, length: 8 } as const
 
 /** Bytes of shared memory for the counts of `threads` threads. */
@@ -8,7 +8,9 @@ export const countBytes = (threads: number): number => threads * Figure.length *
 
 const now = (): number => performance.timeOrigin + performance.now()
 
-/** Checks every datagram's header as our library delivers it, and counts where another thread can look. */
+/**
+ * Checks the header of every datagram as our library delivers it, and counts in memory that another thread can read.
+ */
 export class Count {
   readonly #figures: Float64Array
   readonly #next = new Float64Array(MAX_FLOWS)
@@ -20,7 +22,7 @@ export class Count {
     this.#figures = new Float64Array(memory, index * Figure.length * 8, Figure.length)
   }
 
-  /** `length` bytes at `at`: datagrams of `size` bytes, the last one possibly shorter. */
+  /** Counts `length` bytes at `at` as datagrams of `size` bytes. The last one may be shorter. */
   add(bytes: Uint8Array, at: number, length: number, size: number): void {
     if (bytes.buffer !== this.#buffer) {
       this.#buffer = bytes.buffer
@@ -55,7 +57,7 @@ export class Count {
 /** Peak resident memory of this process in MB. */
 export const memoryMB = (): number => process.resourceUsage().maxRSS / 1000
 
-/** What all threads counted together: `Arrived` of bench/scenario.ts. */
+/** The sum of what all threads counted: `Arrived` of bench/scenario.ts. */
 export const arrived = (memory: SharedArrayBuffer): object => {
   const all = new Float64Array(memory)
   const column = (figure: number): number[] =>

@@ -1,7 +1,10 @@
 import type { ServiceFactory } from '../../src/index.js'
 import { Count } from './count.js'
 
-/** Counts datagrams inside the queue workers, without a hop to another thread. `data`: shared memory of `countBytes(queues)`. */
+/**
+ * Counts datagrams inside the queue workers, without a hop to another thread. `data` is shared memory of
+ * `countBytes(queues)`.
+ */
 const countingService: ServiceFactory = context => {
   const count = new Count(context.data as SharedArrayBuffer, context.queue)
   return {

@@ -1,16 +1,17 @@
 /**
  * Builds what the benchmarks compare with, and the load tools in C, into the ignored folder `.peers/`:
  *
- *   .peers/bin/pump                              bench/peers/pump/pump.c: the kernel's limit
- *   .peers/bin/udp-plain, udp-latency, udp-duplex, tcp-flood    bench/load: load tools
- *   .peers/shim.so                               bench/field/shim.c: makes a good kernel behave like an older or a broken one
- *   .peers/phantun/bin/client, server            `phantun` 0.8.1 (cargo)
- *   .peers/crate/release/fake-tcp-crate-peer     bench/peers/crate on `fake-tcp` 0.7.1 (cargo)
- *   .peers/bin/tcpraw-peer                       bench/peers/tcpraw on `github.com/xtaci/tcpraw` from the Go module proxy
- *   .peers/absent.json                           why something is missing
+ *     .peers/bin/pump                            bench/peers/pump/pump.c: the kernel's limit
+ *     .peers/bin/udp-plain, udp-latency,
+ *                udp-duplex, tcp-flood           bench/load: load tools
+ *     .peers/shim.so                             bench/field/shim.c: makes a kernel behave like an older or a broken one
+ *     .peers/phantun/bin/client, server          `phantun` 0.8.1 (cargo)
+ *     .peers/crate/release/fake-tcp-crate-peer   bench/peers/crate on `fake-tcp` 0.7.1 (cargo)
+ *     .peers/bin/tcpraw-peer                     bench/peers/tcpraw on `github.com/xtaci/tcpraw` (the Go module proxy)
+ *     .peers/absent.json                         why something is missing
  *
- * What is already there and newer than its source stays. Exit code 3, with one sentence, when a compiler is missing:
- * what it would have built shows as absent. Other failures exit with 1.
+ * What is there already and newer than its source stays. When a compiler is missing, it ends with code 3 and one
+ * sentence, and what that compiler would have built shows as absent. Other failures end with code 1.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -25,13 +26,13 @@ const here = dirname(fileURLToPath(import.meta.url))
 const root = join(here, '../..')
 const peers = join(root, '.peers')
 
-/** `rustup` puts cargo here, and a shell that was open at that time does not know. */
+/** `rustup` puts cargo here. A shell that was open at that time does not know it. */
 const environment = { ...process.env, PATH: `${process.env.PATH}:${join(homedir(), '.cargo/bin')}` }
 
 const say = text => console.error(`peers: ${text}`)
 
 const run = (command, args, extra = {}) => {
-  // Compilers talk on stdout too; ours belongs to results.
+  // Compilers write to stdout too, which belongs to results, so it goes to stderr.
   const result = spawnSync(command, args, { stdio: ['ignore', 2, 2], env: { ...environment, ...extra } })
   if (result.error) throw result.error
   if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${result.status ?? result.signal}`)
@@ -56,7 +57,7 @@ const load = join(here, '../load')
 const shim = join(peers, 'shim.so')
 const shimSource = join(here, '../field/shim.c')
 
-/** name: shown; tool: what builds it; targets: what it makes; built: whether that is done. */
+/** `name` is shown, `tool` builds it, `targets` are the files that it makes, `built` says whether they are there. */
 const builds = [
   ...[
     ['pump', join(here, 'pump/pump.c')],
@@ -111,7 +112,7 @@ const builds = [
         ['go.mod', 'main.go'].map(name => join(tcprawProject, name)),
       ),
     build: () => {
-      // In a copy: `go mod tidy` writes go.sum.
+      // The build runs in a copy, since `go mod tidy` writes go.sum.
       const copy = join(peers, 'tcpraw')
       cpSync(tcprawProject, copy, { recursive: true })
       run('go', ['-C', copy, 'mod', 'tidy'])
@@ -120,7 +121,10 @@ const builds = [
   },
 ]
 
-/** Builds everything that can be built. Sentences about what could not: for want of a tool, and for other reasons. */
+/**
+ * Builds everything that can be built. Answers sentences about the rest: what lacks a tool, and what failed for other
+ * reasons.
+ */
 export const install = () => {
   const absent = []
   const failed = []

@@ -1,5 +1,7 @@
 /**
- * Our library as a receiver: `ours-recv --tun-local IP --tun-peer IP --port PORT [--mode batches] [--offload 1] [--seconds 10] [--tun NAME]`
+ * Our library as a receiver:
+ *
+ *     ours-recv --tun-local IP --tun-peer IP --port PORT [--mode batches] [--offload 1] [--seconds 10] [--tun NAME]
  *
  * | mode | datagrams reach |
  * |---|---|
@@ -7,7 +9,8 @@
  * | `one` | the same, one by one, each the program's to keep |
  * | `service` | a service in the queue workers |
  *
- * Takes any number of connections, until SIGTERM or after `--seconds`. Writes `ready` to stderr once it listens; prints one JSON line.
+ * It takes any number of connections, until SIGTERM or after `--seconds`. It writes `ready` to stderr once it listens,
+ * and prints one JSON line.
  */
 import { parseArgs } from 'node:util'
 import { type Socket, Stack } from '../../src/index.js'

@@ -1,14 +1,17 @@
 /**
- * Our library as a sender: `ours-send --tun-local IP --tun-peer IP --remote IP:PORT [--size 1400] [--flows 1] [--mode batches]
- * [--offload 1] [--seconds 5] [--tun NAME]`
+ * Our library as a sender:
+ *
+ *     ours-send --tun-local IP --tun-peer IP --remote IP:PORT [--size 1400] [--flows 1] [--mode batches] [--offload 1]
+ *               [--seconds 5] [--tun NAME]
  *
  * | mode | |
  * |---|---|
  * | `batches` | `sendBatch` of up to 64 KiB |
  * | `one` | `send` of each datagram |
  *
- * As fast as it goes; each connection gets 64 KiB before the next one's turn, the event loop gets a turn every `TURN` of those.
- * Writes `started` to stderr once all are open; prints one JSON line, with the CPU time since then.
+ * It sends as fast as it can. Each connection gets 64 KiB before the next one's turn, and the event loop gets a turn
+ * after every `TURN` of those. It writes `started` to stderr once all connections are open. It prints one JSON line,
+ * with the CPU time since then.
  */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -17,12 +20,12 @@ import { MAX_FLOWS, stamp } from '../load/datagram.js'
 import { cpuSeconds, MAX_SECONDS, number } from '../load/options.js'
 import { memoryMB } from './count.js'
 
-/** IPv4 total length 65,535 − IP header − TCP header. */
+/** The IPv4 total length 65,535, less the IP header and the TCP header. */
 const SUPER_PACKET = 65_535 - 40
 const TURN = 64
 /** Connections that open at the same time. */
 const OPENING = 64
-/** What is still queued reaches the receiver before this program's end, in milliseconds. */
+/** Wait before this program ends, in milliseconds, until what is still queued has reached the receiver. */
 const DRAIN = 300
 
 const { values } = parseArgs({
@@ -98,5 +101,5 @@ const result = {
 }
 console.log(JSON.stringify(result))
 await sleep(DRAIN)
-// Without a farewell to each of thousands of connections: what is measured is over.
+// The measuring is over, so the process ends without closing thousands of connections one by one.
 process.exit(0)

@@ -4,7 +4,7 @@ import { type Chart, cpuBars, latencyRanges, rateBars, rateLines, times } from '
 import { type Point, points, shapeNames } from './points.js'
 import { config, textWidth } from './theme.js'
 
-/** A chart needs something to compare. */
+/** A chart is made only when there is something to compare. */
 const when = (shown: readonly Point[], chart: () => Chart): Chart[] =>
   new Set(shown.map(point => point.peer)).size > 1 ? [chart()] : []
 
@@ -39,7 +39,7 @@ export const charts = (results: Results): Chart[] => {
   const libraryFlows = points(rows, {
     ...{ 'library/1400': '', 'library/flows-10': '', 'library/flows-1000': '', 'library/flows-10000': '' },
   })
-  /** Peers with a figure at more than one place of the axis: the rest has no line. */
+  /** Only peers with a figure at more than one place of the axis, since others have no line. */
   const lined = (shown: readonly Point[]): Point[] =>
     shown.filter(point => shown.filter(other => other.peer === point.peer).length > 1)
   const cpu = points(rows, {
@@ -104,11 +104,11 @@ export const charts = (results: Results): Chart[] => {
 /** A chart as SVG text, without a browser. */
 export const render = async ({ spec }: Chart): Promise<string> => {
   const [vega, lite] = await Promise.all([import('vega'), import('vega-lite')])
-  // Missing in its types.
+  // vega has `textMetrics`, but its types do not.
   Object.assign((vega as unknown as { textMetrics: object }).textMetrics, {
     width: (item: { fontSize?: number }, text: unknown) => textWidth(String(text ?? ''), item.fontSize ?? 11),
   })
-  // It warns of facets whose layers fork their data: here they hold the same rows.
+  // vega warns of facets whose layers have different data. Here they hold the same rows.
   const logger = vega.logger(vega.Error)
   const compiled = lite.compile({ ...spec, config } as TopLevelSpec, { logger })
   const view = new vega.View(vega.parse(compiled.spec), { renderer: 'none' })

@@ -1,7 +1,7 @@
 import { count } from '../columns.js'
 import { table } from './markdown.js'
 
-/** Where bench/cost leaves its figures. */
+/** The file to which bench/cost writes its figures. */
 export const COST = 'bench/results/cost.json'
 
 export interface Cost {
@@ -14,7 +14,7 @@ export interface Cost {
   sharedBytes: number
 }
 
-/** Markdown. */
+/** As Markdown. */
 export const costTables = ({ heap, idle, sharedBytes }: Cost): string => {
   const threads = heap[0].rows.map(row => row.thread)
   return [

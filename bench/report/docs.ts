@@ -11,7 +11,7 @@ import { type Profile, profileTable } from './profile.js'
 const group = (rows: readonly Summary[], verdicts: readonly Verdict[]): string => {
   const { scenario, shape, title, figure } = rows[0]
   const head = columns[figure].map(column => column.head)
-  // A name and a sentence: the rest of the line stays empty.
+  // A line may be a name and a sentence only. The rest of its cells stays empty.
   const body = rows
     .map(row => cells(row, verdicts))
     .map(line => [...line, ...Array(head.length - line.length).fill('')])
@@ -30,7 +30,7 @@ const missed = (verdicts: readonly Verdict[]): string[] => {
   ]
 }
 
-/** docs/benchmarks.md. */
+/** The text of docs/benchmarks.md. */
 export const docs = (results: Results, cost?: Cost, profiles?: readonly Profile[]): string => {
   const { verdicts, rows } = results
   const judged = verdicts.map(verdict => [verdict.what, bound(verdict), valueText(verdict), verdict.state])

@@ -41,7 +41,7 @@ const targets = (verdicts: readonly Verdict[]): string => {
   return `<table><thead><tr><th>what</th><th>target</th><th>measured</th><th></th></tr></thead><tbody>${lines.join('\n')}</tbody></table>`
 }
 
-/** The whole report as one file: charts, targets and every table, nothing fetched from elsewhere. */
+/** The whole report as one file with charts, targets and every table. It fetches nothing from elsewhere. */
 export const html = async (results: Results): Promise<string> => {
   const figures: string[] = []
   for (const chart of charts(results)) {

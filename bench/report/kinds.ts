@@ -6,7 +6,7 @@ import type { Point } from './points.js'
 import { bad, colourOf, good } from './theme.js'
 
 export interface Chart {
-  /** Takes the whole width of the page. */
+  /** The chart takes the whole width of the page. */
   wide: boolean
   spec: TopLevelSpec
 }
@@ -27,7 +27,7 @@ const rates =
 const rateText = (rate: number): string =>
   rate >= 1e6 ? `${Number((rate / 1e6).toPrecision(3))} M` : `${Number((rate / 1e3).toPrecision(3))} k`
 const dark = '#1b2430'
-/** Of a chart over the whole page, without its labels, in pixels. */
+/** Width of a chart over the whole page without its labels, in pixels. */
 const WIDE = 840
 
 /** How many times better than the reference, with the targets. */
@@ -84,19 +84,19 @@ export const times = ({ verdicts }: Results): Chart[] => {
   return [{ wide: true, spec }]
 }
 
-/** What stands above a chart. */
+/** The title above a chart. */
 interface Heading {
   title: string
   subtitle: string
 }
 
-/** Text is made here, not by a transform of one layer: layers of a facet must share their data. */
+/** The text is made here and not by a transform of one layer, since layers of a facet must share their data. */
 const withText = (shown: readonly Point[], text: (point: Point) => string): object[] =>
   shown.map(point => ({ ...point, text: text(point) }))
 
 const latencyText = ({ p50, p99 }: Point): string => `${count(p50)} – ${count(p99)}`
 
-/** One block of bars per label, each bar with its peer's name beside it. */
+/** One block of bars per label. Each bar has its peer's name beside it. */
 const blocks = (
   rows: readonly Summary[],
   shown: readonly Point[],
@@ -165,7 +165,7 @@ const steps = (shown: readonly Point[]): number[] => {
   return values.filter((value, i) => (values[i + 1] ?? value) > low && (values[i - 1] ?? 0) < high)
 }
 
-/** Lines over datagram size or number of flows; both scales logarithmic. */
+/** Lines over datagram size or number of flows. Both scales are logarithmic. */
 export const rateLines = (
   rows: readonly Summary[],
   shown: readonly Point[],

@@ -1,7 +1,7 @@
 import { timeText } from '../plan.js'
 import type { Results } from '../results.js'
 
-/** Under which circumstances: term and text. */
+/** The conditions of the runs, as term and text. */
 export const conditions = (results: Results): [string, string][] => {
   const { machine, rounds, seconds, took } = results
   const busy = results.rows.flatMap(row => row.runs.map(run => run.othersPercent))

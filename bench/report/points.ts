@@ -24,7 +24,7 @@ export const shapeNames: Readonly<Record<Shape, string>> = {
   wire: 'As over a network card and a cable',
 }
 
-/** Rows of some scenarios, labelled, in the order of `labels`; rows without runs are left out. */
+/** Rows of some scenarios, labelled, in the order of `labels`. Rows without runs are left out. */
 export const points = (
   rows: readonly Summary[],
   labels: Readonly<Record<string, string>>,

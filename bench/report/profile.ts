@@ -1,7 +1,7 @@
 import { count } from '../columns.js'
 import { table } from './markdown.js'
 
-/** Where `--profile` leaves its figures. */
+/** The file to which `--profile` writes its figures. */
 export const PROFILE = 'bench/results/profile.json'
 
 export const kinds = [
@@ -14,7 +14,7 @@ export const kinds = [
   'garbage collection',
 ] as const
 
-/** Of one run: processors in use and, in the order of `kinds`, percent of their time. */
+/** Figures of one run: processors in use and, in the order of `kinds`, percent of their time. */
 export interface Profile {
   scenario: string
   title: string
@@ -24,7 +24,7 @@ export interface Profile {
   parts: { part: string; cpus: number; shares: number[] }[]
 }
 
-/** Markdown. */
+/** As Markdown. */
 export const profileTable = (profiles: readonly Profile[]): string =>
   table(
     ['scenario', 'program', 'datagrams/s', 'CPUs', ...kinds.map(kind => `${kind}, %`)],

@@ -65,8 +65,8 @@ export const config = {
 } as const
 
 /**
- * Width of a text in pixels. Without a canvas vega guesses 0.8 em per character, which leaves wide gaps; this is within some
- * percent of the common sans-serif fonts.
+ * Width of a text in pixels. Without a canvas vega assumes 0.8 em per character, which leaves wide gaps. This is within
+ * some percent of the common sans-serif fonts.
  */
 export const textWidth = (text: string, fontSize: number): number => {
   let em = 0

@@ -25,7 +25,7 @@ const one = ours(names.one, ['--mode', 'one'], ['--mode', 'one'])
 const plainBatches = ours(names.plainBatches, noOffload, noOffload)
 const plainService = ours(names.plainService, noOffload, [...noOffload, '--mode', 'service'])
 
-/** Which program, how its two halves are called, on what. */
+/** A peer of others: its program, how its two halves are called, and what it runs on. */
 const theirs = (
   name: string,
   role: 'reference' | 'other' | 'limit',
@@ -42,8 +42,9 @@ const theirs = (
 })
 
 /**
- * tcpraw borrows a connection of the kernel's, whose own packets (TTL 1) must not leave: it asks iptables for that, the lab asks
- * nft. Without either the other end's kernel answers them, which costs it speed only.
+ * tcpraw borrows a connection of the kernel, whose own packets (TTL 1) must not leave. tcpraw asks iptables for that,
+ * the lab asks nft. Without either the other end's kernel answers these packets, which costs tcpraw speed and nothing
+ * else.
  */
 const silenceKernel = (network: Network): (() => void) => {
   if (spawnSync('nft', ['--version'], { stdio: 'ignore' }).status !== 0) return () => {}
@@ -92,7 +93,7 @@ const plainQuick = { shapes: ['plain'], quick: ['plain'] } as const
 const all = [service, batches, one, plainService, plainBatches, crate, tcpraw, kernelSuper, kernelPlain]
 const fast = [service, batches, crate, tcpraw, kernelSuper, kernelPlain]
 
-/** As fast as the sender can, one direction. */
+/** One direction, as fast as the sender can. */
 export const libraryScenarios: readonly Scenario[] = [
   scenario('1400', 'Library, datagrams of 1,400 bytes, one flow', { size: 1400, flows: 1 }, all, everywhere),
   scenario('512', 'Library, datagrams of 512 bytes, one flow', { size: 512, flows: 1 }, fast, plainOnly),

@@ -9,7 +9,7 @@ import { absence, type Program } from '../programs.js'
 import type { Figure, Metrics, Peer, Scenario } from '../scenario.js'
 
 const SIZE = 1400
-/** Starting, opening and stopping, in seconds. */
+/** Seconds for starting, opening and stopping. */
 const OVERHEAD = 2
 
 const both = [pairs.ours, pairs.phantun]
@@ -25,7 +25,7 @@ interface Setup {
   size?: number
   flows?: number
   duration?: Scenario['duration']
-  /** Besides the tunnel's own programs. */
+  /** Programs besides the tunnel's own. */
   needs: readonly Program[]
 }
 
@@ -58,7 +58,7 @@ const floods = (name: string, title: string, load: Partial<Flood>, setup: Omit<S
   })
 }
 
-/** The load generator and the sink alone are the limit of what any tunnel between them can show. */
+/** Adds the load generator and the sink without a tunnel: the limit of what any tunnel between them can show. */
 const withDirect = (base: Scenario, load: Flood): Scenario => {
   const direct: Peer = {
     name: names.direct,
@@ -109,7 +109,7 @@ const latencies = ((): Scenario => {
   return { ...base, peers: [...base.peers, direct] }
 })()
 
-/** UDP in, fake TCP over the wire, UDP out; 1,400 bytes, one flow, A to B where nothing else is said. */
+/** UDP in, fake TCP over the wire, UDP out. Unless a scenario says otherwise: 1,400 bytes, one flow, from A to B. */
 export const tunnelScenarios: readonly Scenario[] = [
   withDirect(
     floods(

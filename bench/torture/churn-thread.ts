@@ -1,4 +1,4 @@
-/** A thread that takes connections, and closes every other one when its first datagram is there. */
+/** A thread that takes connections. It closes every other one when its first datagram is there. */
 import { parentPort } from 'node:worker_threads'
 import { Socket, type SocketHandle } from '../../src/index.js'
 
@@ -11,7 +11,7 @@ const take = async (handle: SocketHandle): Promise<void> => {
     await socket.recv()
     if (hangsUp) await socket.close()
   } catch {
-    // Its peer closed it while it was on its way.
+    // The peer closed the connection while it was on its way to this thread.
   }
 }
 

@@ -1,4 +1,7 @@
-/** Connections by the thousand that open and close at once, whoever consumes them: the main thread, services in workers, another thread. */
+/**
+ * Thousands of connections that open and close at once, with each kind of consumer: the main thread, services in
+ * workers, another thread.
+ */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -7,11 +10,11 @@ import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { addressOfB, withStacks } from './library-stacks.js'
 import { hangUp } from './mortal-service.js'
 
-/** On which port who consumes. */
+/** The port of each consumer. */
 const port = { main: 82, service: 83, thread: 84 } as const
 const patienceMs = 60_000
 
-/** Takes what is accepted on `port.main`; every other one is closed at once, the others by their peer. */
+/** Takes what is accepted on `port.main`. It closes every other connection at once, and their peers close the rest. */
 const acceptHere = async (b: Stack): Promise<void> => {
   let number = 0
   for await (const socket of b.listen(port.main, { backlog: 16_384 })) if (number++ % 2 === 0) void socket.close()
@@ -24,7 +27,7 @@ const acceptElsewhere = async (b: Stack, thread: Worker): Promise<void> => {
 }
 
 const churn = ({ short }: Context): Promise<Verdict> =>
-  // A RST may be lost where thousands are sent at once; whose peer is gone is noticed then.
+  // A RST may be lost where thousands are sent at once. The keepalive then notices that the peer is gone.
   withStacks({ maxConnections: 32_768, keepalive: { interval: 1_000, probes: 2 } }, async (a, b) => {
     const thread = new Worker(new URL('churn-thread.js', import.meta.url))
     await b.serve(port.service, new URL('mortal-service.js', import.meta.url))
@@ -42,7 +45,7 @@ const churn = ({ short }: Context): Promise<Verdict> =>
         failures.set(code, (failures.get(code) ?? 0) + 1)
         return
       }
-      // With data under way, and half of them closed by this side.
+      // Data is under way, and this side closes half of the connections.
       socket.send(Uint8Array.of(hangUp))
       if (i % 4 < 2) await socket.close()
       else await Promise.race([socket.closed, sleep(500)])

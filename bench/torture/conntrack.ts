@@ -1,4 +1,4 @@
-/** What netfilter between the ends thinks of the connection: translated on both sides, strict, with short timers. */
+/** What netfilter between the ends makes of the connection: translated on both sides, strict, with short timers. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectionStates, invalidPackets } from '../../src/lab/conntrack.js'

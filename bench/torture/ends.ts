@@ -4,7 +4,7 @@ import type { Context, Scenario, Verdict } from '../checks/scenario.js'
 import { tuns } from '../ends.js'
 import { percentLost, Rig, seconds } from './rig.js'
 
-/** Datagrams that flow while things happen. */
+/** Datagrams that flow while something happens. */
 const trickle = { rate: 200, size: 200 } as const
 
 const within = (ms: number | undefined, patience: number): Verdict => ({
@@ -20,7 +20,7 @@ const deadPeer = async ({ network, kind, short }: Context): Promise<Verdict> => 
     kind,
     async rig => {
       await rig.load({ ...trickle, seconds: 0.5 }).ended
-      // Alive and silent, for longer than it takes to be found dead.
+      // The server is alive and silent, for longer than it takes to notice that one is dead.
       await sleep(patience)
       const noticed = () => rig.said('client', /connection closed|Connection closed|unrecoverable/u) > 0
       const tooEarly = noticed()
@@ -39,7 +39,10 @@ const deadPeer = async ({ network, kind, short }: Context): Promise<Verdict> => 
   )
 }
 
-/** SIGKILL, a new process at once: from its readiness until datagrams get through again. */
+/**
+ * Kills the server (SIGKILL) and starts a new one at once. Measures from its readiness until datagrams get through
+ * again.
+ */
 const restart = async ({ network, kind }: Context): Promise<Verdict> =>
   Rig.with(network, kind, async rig => {
     rig.load({ ...trickle, seconds: 20 })
@@ -88,7 +91,7 @@ const interfaceGone = async ({ network, kind }: Context): Promise<Verdict> =>
     }
   })
 
-/** So few descriptors that most of the new connections find none. */
+/** Leaves so few descriptors that most of the new connections find none. */
 const noDescriptors = async ({ network, kind }: Context): Promise<Verdict> =>
   Rig.with(network, kind, async rig => {
     const live = rig.load({ rate: 500, seconds: 8 })

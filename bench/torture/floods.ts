@@ -12,19 +12,19 @@ interface Flooded {
 
 const server = `${addresses.b.tunPeer}:${ports.server}`
 
-/** Percent. The short form runs beside other tests, which take what processor time they like. */
+/** Percent. The short form runs beside other tests, which take any amount of processor time. */
 const mostLost = (short: boolean): number => (short ? 10 : 1)
 
-/** Packets from forged sources, as many as the machine can make, while a live flow runs and another one opens. */
+/** Sends packets from forged sources, as many as the machine can make, while a live flow runs and another one opens. */
 const flooded = async (packets: 'syn' | 'stray', { network, kind, short }: Context): Promise<Verdict> => {
-  // The answers must go nowhere, without an ICMP message each.
+  // The answers go nowhere, without an ICMP message for each.
   network.b.command(['ip', 'route', 'replace', 'blackhole', '198.18.0.0/15'])
   const duration = short ? 4 : 30
   return Rig.with(network, kind, async rig => {
     const live = rig.load({ rate: 2_000, seconds: duration + 1 })
     await sleep(1_000)
     const before = rig.server.residentMiB()
-    // The short form must not depend on how much processor time is left for the attacked.
+    // The short form must not depend on how much processor time the flood leaves.
     const rate = short ? ['--rate', '100000'] : []
     const how = ['--kind', packets, '--seconds', String(duration), ...rate]
     const flood = rig.run(network.a, [...programs.tcpFlood, '--to', server, ...how])
@@ -38,7 +38,7 @@ const flooded = async (packets: 'syn' | 'stray', { network, kind, short }: Conte
     const loads = await Promise.all([live.json<Sent>(), opening.json<Sent>()])
     await sleep(300)
     const arrived = await rig.arrived()
-    // Of both: a connection that opened has to live on.
+    // The share of both flows: a connection that opened has to live on.
     const lost = percentMissing(loads[0].datagrams + loads[1].datagrams, arrived)
     const figure =
       `${Math.round(sent / duration / 1000)} k packets/s: ${lost.toFixed(2)} % of the live flows lost, ` +
@@ -48,7 +48,7 @@ const flooded = async (packets: 'syn' | 'stray', { network, kind, short }: Conte
   })
 }
 
-/** RST, data, SYN, FIN and ICMP with a live connection's addresses and random numbers, from both sides. */
+/** Sends RST, data, SYN, FIN and ICMP with the addresses of a live connection and random numbers, from both sides. */
 const blind = async ({ network, kind, short }: Context): Promise<Verdict> => {
   const count = short ? 50_000 : 500_000
   return Rig.with(network, kind, async rig => {
@@ -86,14 +86,14 @@ const blind = async ({ network, kind, short }: Context): Promise<Verdict> => {
   })
 }
 
-/** The stock crate's interface in A, beside our client's: B knows the way to both. */
+/** The interface of the stock crate in A, beside that of our client. B knows the way to both. */
 const stock = { tun: 'tunc', local: '192.168.200.11', peer: '192.168.200.12' } as const
 /** Per second and connection. */
 const forgedRate = 2_000
 /** Two namespaces away, on a machine that is busy with all this. */
 const roundTripMs = 20
 
-/** Connections of the stock crate's, each with somebody beside it who forges packets, are closed one after the other. */
+/** Closes connections of the stock crate one after the other, while somebody forges packets for each. */
 const genuineCloses = async ({ network, short }: Context): Promise<Verdict> => {
   const flows = short ? 4 : 12
   const seconds = flows * (short ? 0.8 : 2)
@@ -107,7 +107,8 @@ const genuineCloses = async ({ network, short }: Context): Promise<Verdict> => {
     await peer.until(() => peer.stderr.includes('started'), 'connections')
     await sleep(200)
     const accepted = rig.log('server', 'connection accepted')
-    // Until after the close of the connection for every other one, else until just before it, so that no more packets come to be answered.
+    // Packets are forged for every other connection until after its close, and for the rest until just before it, so
+    // that those have no more packets to answer.
     const attacks = accepted.map(({ remote }, i) => {
       const until = (seconds * (i + 1)) / flows - 0.2 + (i % 2 === 0 ? 1.5 : -0.1)
       const how = ['--rate', String(forgedRate), '--count', String(Math.ceil(until * forgedRate))]

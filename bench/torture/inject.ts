@@ -1,6 +1,7 @@
 /**
- * `node inject.js --tun NAME --rounds N`: every malformed packet that the tests know by name goes to the program behind a TUN interface, `N` times
- * over, as if the network had brought it. Prints one JSON line: how many were sent, and how many of them are malformed.
+ * `node inject.js --tun NAME --rounds N` sends every malformed packet that the tests know by name to the program behind
+ * a TUN interface, `N` times over, as if the network had brought it. Prints one JSON line: how many packets were sent,
+ * and how many of them are malformed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -19,7 +20,7 @@ if (socket < 0) {
   console.error(`inject: cannot send on ${values.tun}: ${errnoName(socket)}.`)
   process.exit(1)
 }
-// The kernel itself writes the virtio-net header; nobody can send nothing.
+// The kernel itself writes the virtio-net header, and an empty packet cannot be sent, so these are left out.
 const packets = malformed.filter(({ bytes, virtioSize = 0 }) => virtioSize === 0 && bytes.length > 0)
 let sent = 0
 let bad = 0

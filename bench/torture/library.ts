@@ -7,7 +7,7 @@ import { addressOfB, withStacks } from './library-stacks.js'
 import { askQueue, Poison } from './mortal-service.js'
 import { soak } from './soak.js'
 
-/** Asks every few milliseconds, counts the answers, and knows the longest silence. */
+/** Asks every few milliseconds, counts the answers, and keeps the longest silence. */
 class Pinger {
   sent = 0
   back = 0
@@ -65,7 +65,8 @@ const workerDeath = ({ short }: Context): Promise<Verdict> =>
     const deaths = short ? ways.length : 2 * ways.length
     for (let death = 0; death < deaths; death++) {
       victim.send(Uint8Array.of(ways[death % ways.length]))
-      // Longer than a worker must live to be replaced at once again: one that dies young is made to wait.
+      // The minimum life after which a worker that dies is replaced at once. The successor of one that dies younger
+      // must wait.
       for (let i = 0; i < (short ? 200 : 1_100); i++) {
         for (const pinger of pingers) pinger.ask()
         await sleep(5)
@@ -109,7 +110,8 @@ const slowConsumer = ({ short }: Context): Promise<Verdict> =>
         let sent = 0
         const end = performance.now() + 60_000
         while (sent < wanted && performance.now() < end) {
-          // No more under way than the lane to this thread holds for all, and what the link refuses is sent again.
+          // No more is under way than the lane to this thread holds for all sockets. What the link refuses is sent
+          // again.
           const wrote = sent - got < 160 ? client.sendBatch(batch, 1_400) : 0
           sent += wrote
           if (wrote === 0) await turn()
@@ -127,7 +129,7 @@ const slowConsumer = ({ short }: Context): Promise<Verdict> =>
     }
   })
 
-/** Connections to one remote until there are no more. */
+/** Opens connections to one remote until one is refused. */
 const exhaust = (maxConnections: number, limit: number, wanted: ErrorCode): Promise<Verdict> =>
   withStacks({ maxConnections }, async (a, b) => {
     void (async () => {

@@ -1,6 +1,6 @@
 /**
- * `npm run torture`: everything that arrives, fails or stops, done to our programs and to phantun. Options: bench/checks/runner.ts. Runs
- * inside a private network namespace (bench/run.mjs starts it there).
+ * `npm run torture` does to our programs and to phantun everything that arrives, fails or stops. bench/checks/runner.ts
+ * describes the options. bench/run.mjs starts this program inside a private network namespace.
  */
 import { resultTable } from '../checks/report.js'
 import { runCourse } from '../checks/runner.js'

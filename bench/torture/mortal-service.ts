@@ -1,4 +1,7 @@
-/** Echoes what it gets; a datagram that begins with one of `Poison` ends its worker, `askQueue` is answered with the queue's number, `hangUp` with a close. */
+/**
+ * Echoes what it gets. A datagram that begins with one of `Poison` ends its worker. `askQueue` is answered with the
+ * number of the queue, `hangUp` with a close.
+ */
 import { spawnSync } from 'node:child_process'
 import type { Service, ServiceContext, ServiceFactory } from '../../src/workers/service.js'
 

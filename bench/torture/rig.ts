@@ -8,9 +8,9 @@ import type { Received } from '../load/tally.js'
 import { entrance, exit, SinkReader } from '../measure/tunnel.js'
 import { programs } from '../programs.js'
 
-/** No program of a scenario runs longer, in seconds. */
+/** The timeout of every program of a scenario, in seconds. */
 const LIMIT = 300
-/** From the TUN devices being there to the programs being ready, in milliseconds. */
+/** Milliseconds from the moment when the TUN devices are there until the programs are ready. */
 const SETTLE = 400
 
 type Role = 'client' | 'server'
@@ -24,12 +24,12 @@ export interface Load {
   rate: number
   seconds: number
   size?: number
-  /** Number of its first flow; default 0. */
+  /** Number of its first flow. The default is 0. */
   first?: number
   flows?: number
 }
 
-/** A tunnel whose ends come and go, a sink behind it, loads before it. */
+/** A tunnel whose ends come and go, with a sink behind it and loads in front of it. */
 export class Rig {
   readonly network: Network
   readonly kind: Kind
@@ -51,8 +51,8 @@ export class Rig {
   }
 
   /**
-   * Starts both ends, calls `use`, and ends everything, whatever happens. `flags`: of our programs; `remote`: where the client finds the
-   * server.
+   * Starts both ends, calls `use`, and ends everything, whatever happens. `flags` are those of our programs. `remote`
+   * is where the client finds the server.
    */
   static async with<T>(
     network: Network,
@@ -77,7 +77,7 @@ export class Rig {
     return child
   }
 
-  /** Starts one end, again too; resolves when it works. */
+  /** Starts one end, for the first time or again. Resolves when it works. */
   async start(role: Role): Promise<void> {
     const { a, b } = this.network
     const [side, tun, own] = role === 'client' ? [a, tuns.a, addresses.a] : [b, tuns.b, addresses.b]
@@ -130,7 +130,7 @@ export class Rig {
     return records.filter(({ msg }) => msg === message)
   }
 
-  /** The client's TCP port, as the server's log has it. */
+  /** The TCP port of the client, as the server's log has it. */
   clientPort(): number {
     const found = new RegExp(`${addresses.a.tunPeer.replaceAll('.', '\\.')}:(\\d+)`, 'u').exec(this.server.stderr)
     if (found === null) throw new Error(`no connection in the server's log:\n${this.server.stderr}`)
@@ -141,7 +141,7 @@ export class Rig {
     return readdirSync(`/proc/${this[role].pid}/fd`).length
   }
 
-  /** Ends it and answers what its last line says of traffic and drops. */
+  /** Ends the program and answers what its last line says of traffic and drops. */
   async counters(role: Role): Promise<Record<string, number>> {
     await this[role].stop(5_000)
     const last = this[role].stderr
@@ -154,10 +154,10 @@ export class Rig {
   }
 }
 
-/** By the gaps in what arrived. */
+/** The share that is missing, by the gaps in what arrived. */
 export const percentLost = ({ datagrams, lost }: Received): number => (100 * lost) / Math.max(1, datagrams + lost)
 
-/** Of what was sent in all: a flow that ended early has no gaps. */
+/** The share of all that was sent that is missing. A flow that ended early has no gaps. */
 export const percentMissing = (sent: number, { datagrams }: Received): number =>
   Math.max(0, 100 * (1 - datagrams / sent))
 

@@ -1,4 +1,7 @@
-/** Churn, data and faults for as long as one likes, and whether anything grows. `npm run soak -- --minutes N` runs it alone. */
+/**
+ * Churn, data and faults for as long as wanted, and whether anything grows. `npm run soak -- --minutes N` runs it
+ * alone.
+ */
 import { readdirSync } from 'node:fs'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +24,7 @@ interface Sample {
 }
 
 const sample = async (): Promise<Sample> => {
-  // What closed a moment ago lets go of its handles in the next turns, its threads a little later.
+  // Whatever closed a moment ago lets go of its handles in the next turns, and of its threads a little later.
   await sleep(500)
   collect()
   const { heapUsed, rss } = process.memoryUsage()
@@ -35,11 +38,14 @@ const sample = async (): Promise<Sample> => {
 
 const batch = new Uint8Array(20 * 1_000)
 
-/** Whether a datagram came: on a busy machine one may be lost, and nobody sends it again. */
+/** Whether a datagram came. On a busy machine one may be lost, and nobody sends it again. */
 const taken = async (socket: Socket): Promise<boolean> =>
   (await Promise.race([socket.recv(), sleep(500, undefined, { ref: false })])) !== undefined
 
-/** Two stacks come, work, lose a worker each, and go. How many datagrams arrived, and how many slots were still taken when nothing was open. */
+/**
+ * Opens two stacks, lets them work and lose a worker each, and closes them. Answers how many datagrams arrived, and how
+ * many slots were still taken when no connection was open.
+ */
 const cycle = (): Promise<{ arrived: number; slots: number }> =>
   withStacks({ keepalive: { interval: 1_000, probes: 3 } }, async (a, b) => {
     let arrived = 0
@@ -65,12 +71,12 @@ const cycle = (): Promise<{ arrived: number; slots: number }> =>
       await Promise.all(clients.map((client, i) => (i % 2 === 0 ? client : accepted[i]).close()))
       await Promise.all([...clients, ...accepted, echoed].map(socket => socket.close()))
     }
-    // A RST may have been lost with a worker.
+    // The RST may have been lost with a worker.
     for (let i = 0; i < 100 && open() > 0; i++) await sleep(50)
     return { arrived, slots: open() }
   })
 
-/** `seconds` of cycles; the second half is held against the first. */
+/** Runs `seconds` of cycles. The second half is compared with the first. */
 export const soak = async (seconds: number, say: (text: string) => void = () => {}): Promise<Verdict> => {
   await cycle()
   const first = await sample()
@@ -84,7 +90,7 @@ export const soak = async (seconds: number, say: (text: string) => void = () => 
     arrived += done.arrived
     slots += done.slots
     cycles++
-    // As rarely before it as after it: each sample collects garbage first.
+    // Samples are as rare before the middle as after it, since each one collects garbage first.
     if (middle === first && elapsed >= seconds / 2) middle = await sample()
     if (cycles % 20 === 0) say(`${Math.round(elapsed)} s, ${cycles} cycles: ${JSON.stringify(await sample())}`)
   }
@@ -100,7 +106,7 @@ export const soak = async (seconds: number, say: (text: string) => void = () => 
       more('descriptors', first) <= 0 &&
       more('resources', first) <= 0 &&
       more('heapMiB', middle) <= 4 &&
-      // What threads and their heaps take for themselves is taken within the first half minute.
+      // Threads and their heaps have taken what they need within the first half minute.
       (seconds < 60 || more('residentMiB', middle) <= 48),
   }
 }

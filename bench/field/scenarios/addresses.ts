@@ -52,7 +52,7 @@ const linkLocal: Scenario = {
     }),
 }
 
-/** One datagram to everybody: how often the service hears it, and who answers. */
+/** Sends one datagram to everybody. Says how often the service hears it, and who answers. */
 const toAll = async (stage: Stage, seen: Seen, service: Service, what: string, to: string): Promise<void> => {
   const socket = createSocket(to.includes(':') ? 'udp6' : 'udp4')
   stage.finally(() => socket.close())
@@ -65,7 +65,7 @@ const toAll = async (stage: Stage, seen: Seen, service: Service, what: string, t
   const text = `${what} ${Math.random()}`
   socket.send(text, ports.client, to)
   await until(() => answers.length > 0)
-  // Others would follow at once.
+  // Waits for copies, which would follow at once.
   await sleep(stage.short ? 200 : 1_000)
   const heard = service.received.filter(each => each === text).length
   const own = answers.every(address => address === addresses.a.veth || address.startsWith('fe80::'))

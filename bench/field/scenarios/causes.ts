@@ -1,27 +1,30 @@
-/** Networks that translate, and lack a rule: which end says what, and whether all is well once the rule is there. */
+/**
+ * Networks that translate and lack a rule: which end names the cause, and whether the tunnel works once the rule is
+ * there.
+ */
 import type { Child } from '../../../src/lab/child.js'
 import { addresses, type Network } from '../../../src/lab/network.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { ports, tuns } from '../../ends.js'
 import { complaints, type Role, Stage, seconds } from '../stage.js'
 
-/** So long may it take until the cause is said; 5 s pass before anybody looks for one. */
+/** The timeout until a program names the cause. It starts to look for one after 5 s. */
 const patience = 20_000
 
 interface Cause {
   readonly name: string
   readonly what: string
-  /** Once the interfaces are there. */
+  /** Takes the rule away, once the interfaces are there. */
   readonly lack: (network: Network, server: Child) => unknown
   readonly mend: (network: Network, stage: Stage) => unknown
-  /** Who says it, and the words it must have. */
+  /** The end that must name the cause, and the words that its sentence must have. */
   readonly says: Partial<Record<Role, RegExp>>
 }
 
 const forwarding = (name: string, on: 0 | 1): string[] => ['sysctl', '-qw', `net.ipv4.conf.${name}.forwarding=${on}`]
 const dropForwarded = ['nft', 'add chain inet lab stop { type filter hook forward priority 0; policy drop; }']
 const passForwarded = ['nft', 'delete chain inet lab stop']
-/** Takes a chain's rules away, and gives them back. */
+/** Takes away the rules of a chain, and gives them back. */
 const without = (chain: 'out' | 'in'): string[] => ['nft', `flush chain inet lab ${chain}`]
 const masquerade = ({ vethA }: Network): string[] => ['nft', `add rule inet lab out oifname ${vethA} masquerade`]
 const dnat = ({ vethB }: Network): string[] => [
@@ -133,7 +136,7 @@ const causes: readonly Cause[] = [
 
 const found = (child: Child, words: RegExp): string | undefined => complaints(child).find(text => words.test(text))
 
-/** Lines of phantun's log that are more than the way of a start. */
+/** Lines of phantun's log beyond those of every start. */
 const stockWords = (child: Child): string[] =>
   child.stderr.split('\n').filter(line => /WARN|ERROR|rejected|timed out|unable|panic/iu.test(line))
 
@@ -142,7 +145,8 @@ export const missingRules: readonly Scenario[] = causes.map(({ name, what, lack,
   what,
   bar: `${Object.keys(says).join(' and ')} name${Object.keys(says).length === 1 ? 's' : ''} the cause within 10 s; all is well without a restart when it is mended`,
   phantun: true,
-  // It takes five seconds until anybody looks for a cause; test/tunnel/diagnosis has them all.
+  // A program looks for a cause after five seconds only, so the short form has a single one. test/tunnel/diagnosis has
+  // all of them.
   long: true,
   network: { nat: ports.server },
   run: context =>
@@ -156,7 +160,7 @@ export const missingRules: readonly Scenario[] = causes.map(({ name, what, lack,
       const ends = { client, server }
       if (context.kind === 'phantun') {
         await new Promise(resolve => setTimeout(resolve, 10_000))
-        // None of its words is about a cause.
+        // None of phantun's words is about a cause.
         const words = [...stockWords(client), ...stockWords(server)]
         seen.add(words.length === 0 ? 'says nothing in 10 s' : `says: "${words[0].trim()}"`, false)
       } else {

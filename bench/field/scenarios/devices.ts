@@ -7,7 +7,10 @@ import { complaints, type Seen, Stage, seconds, times } from '../stage.js'
 
 const noShim = (): string | undefined => absence('shim')
 
-/** A knock, then bursts of equal datagrams: super-packets wherever the kernel takes them. Says what came back. */
+/**
+ * Sends one datagram, then bursts of equal datagrams, which travel as super-packets wherever the kernel takes them.
+ * Says what came back.
+ */
 const exchange = async (stage: Stage, seen: Seen, rounds = stage.short ? 3 : 10): Promise<void> => {
   const application = await stage.application()
   const first = await application.knock()
@@ -67,7 +70,7 @@ const ipv6: readonly Scenario[] = [
   },
 ]
 
-/** What is said about super-packets, whether refused at the start or later. */
+/** The sentence about super-packets, whether the kernel refuses them at the start or later. */
 const fallBack = /going on without super-packets/u
 
 const superPackets: readonly Scenario[] = [
@@ -124,7 +127,7 @@ const superPackets: readonly Scenario[] = [
   },
 ]
 
-/** What TUNSETIFF or TUNSETOFFLOAD may refuse, and what is said then. */
+/** The flags that TUNSETIFF or TUNSETOFFLOAD may refuse, and the sentence that must follow. */
 const tunRefusals: readonly { fault: Fault; said: RegExp }[] = [
   { fault: 'tun-vnet-hdr', said: /IFF_VNET_HDR/u },
   { fault: 'tun-multi-queue', said: /IFF_MULTI_QUEUE/u },

@@ -13,7 +13,9 @@ const says = async (seen: Seen, child: Child, words: string, patienceMs = 10_000
   if (!(await until(() => child.stderr.includes(words), patienceMs))) seen.add(`"${words}" is not said`, false)
 }
 
-/** The end of a program that is asked for it: within two seconds and with code 0. A busy machine may take a little longer. */
+/**
+ * Asks a program to end, which it must do within two seconds and with code 0. A busy machine may take a little longer.
+ */
 const expectEnd = async (seen: Seen, what: string, child: Child): Promise<void> => {
   const start = performance.now()
   await child.stop(5_000)
@@ -31,11 +33,11 @@ const namesLate: Scenario = {
       const { short, kind } = stage
       const asking = Resolver.before(stage)
       const { before, move } = stage.hosts('service.test')
-      // One that the server waits for is for the whole form: the two would wait one after the other.
+      // The server waits for its name only in the long form, since the two programs would wait one after the other.
       const service = short ? addresses.a.veth : 'service.test'
       const server = { remote: `${service}:${ports.far}`, before: [...before, ...asking] }
       const client = { remote: `tunnel.test:${ports.server}`, before: asking }
-      // In the short form nobody is there: its host says so at once.
+      // In the short form no name server runs, and its host says so at once.
       const resolver = short ? undefined : await Resolver.open(stage)
       if (resolver !== undefined) resolver.silent = true
       const began = performance.now()
@@ -54,7 +56,7 @@ const namesLate: Scenario = {
       const application = await stage.application()
       if (!short) await sleep(3_000)
       move(addresses.a.veth)
-      // Only the client holds what comes too early.
+      // Only the client holds datagrams that come too early.
       if (kind === 'ours' && !short) await says(seen, far, 'service.test of --remote resolves now', 20_000)
       const words = ['one', 'two', 'three']
       for (const word of words) application.send(word)
@@ -112,7 +114,7 @@ const entranceLate: Scenario = {
         make()
         await expect('another one', 'fe80::1%br-lan')
       }
-      // First the interface is missing, then for a moment only its address.
+      // First the whole interface is missing, then only its address for a moment.
       const expectWarnings = (child: Child, atMost: number): void => {
         const said = complaints(child)
         const missing = said.every(text => /names a network interface|has an address that/u.test(text))

@@ -1,4 +1,4 @@
-/** Servers that refuse, and servers that start anew. */
+/** Servers that refuse connections, and servers that start anew. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../../src/lab/child.js'
 import { addresses } from '../../../src/lab/network.js'
@@ -19,7 +19,7 @@ const refusedAtOnce: Scenario = {
   run: context =>
     Stage.with(context, async (stage, seen) => {
       const { short, kind, network } = stage
-      // B's kernel refuses for the server that is not there yet.
+      // While the server is not there yet, the kernel of B refuses in its place.
       const refuser = ['ip', 'address', 'add', `${addresses.b.tunPeer}/32`, 'dev', 'lo']
       network.b.command(refuser)
       const client = await stage.start('client')
@@ -30,7 +30,7 @@ const refusedAtOnce: Scenario = {
       const passed = (performance.now() - before.at) / 1_000
       const cores = (client.cpuSeconds() - before.cpu) / passed
       const said = lines(client) - before.lines
-      // One for each source, and what each of the workers finds out.
+      // One line for each source, and one for what each worker finds out.
       seen.add(`${said} lines in ${passed.toFixed()} s`, said <= applications.length + 6)
       seen.add(`${cores.toFixed(2)} of a core`, cores < 0.4)
       network.b.command(['ip', 'address', 'delete', `${addresses.b.tunPeer}/32`, 'dev', 'lo'])
@@ -79,7 +79,7 @@ const serverRestart: Scenario = {
     }),
 }
 
-/** Networks of other servers: kernel's end .1, theirs .2. */
+/** The networks of other servers: the kernel's end is .1, the server's .2. */
 const networks = ['192.168.203', '192.168.204'] as const
 
 const serverMoves: Scenario = {
@@ -113,7 +113,7 @@ const serverMoves: Scenario = {
       await start('tunc', networks[0])
       await expectServed(seen, 'the old server has ended', applications, limitMs(12_000))
 
-      // Nothing gets there any more, and nobody says so.
+      // From here on nothing gets there, and nobody says so.
       const route = `${networks[0]}.0/24`
       stage.finally(() => network.a.command(['ip', 'route', 'delete', 'blackhole', route]))
       network.a.command(['ip', 'route', 'replace', 'blackhole', route])

@@ -17,11 +17,11 @@ interface Taking {
   readonly name: string
   readonly commands: readonly string[]
   readonly family: 4 | 6
-  /** The kernel itself puts back what went: nothing is to be said. */
+  /** The kernel itself puts back what was taken away, so the program has nothing to say. */
   readonly silent?: boolean
 }
 
-/** Ways in which what belongs to the interface is taken away. */
+/** Ways to take away what belongs to the interface. */
 const takings: readonly Taking[] = [
   { name: 'addresses flushed', commands: [`address flush dev ${tuns.b}`], family: 4 },
   { name: 'addresses flushed', commands: [`-6 address flush dev ${tuns.b}`], family: 6 },
@@ -82,7 +82,7 @@ const stranger: Scenario = {
     }),
 }
 
-/** A veth pair in A with this address at its near end: a LAN that uses our default addresses. */
+/** A veth pair in A with this address at its near end, as a LAN that uses our default addresses. */
 const addLan = (stage: Stage, near: string): void => {
   const { a } = stage.network
   a.command(['ip', 'link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'lan1'])

@@ -1,4 +1,4 @@
-/** The way from the server to the UDP service changes, and the way back to the client's sources. */
+/** The path from the server to the UDP service changes, and the path back to the client's sources. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../../src/lab/child.js'
 import { addresses, type Side } from '../../../src/lab/network.js'
@@ -12,7 +12,7 @@ import { until } from '../wait.js'
 const name = 'service.test'
 const named = `${name}:${ports.far}`
 
-/** A second network on the wire: addresses of A, and of B. */
+/** A second network on the wire: the addresses of A and of B. */
 const second = { a: '10.72.0.50', other: '10.72.0.51', a6: 'fd72::50', b: '10.72.0.2', b6: 'fd72::2' } as const
 
 const address = (side: Side, what: 'add' | 'delete', text: string, device: string): void => {
@@ -26,7 +26,7 @@ const joinSecond = ({ network: { a, b, vethA, vethB } }: Stage): void => {
   for (const text of [second.b, second.b6]) address(b, 'add', text, vethB)
 }
 
-/** The server has accepted one connection for each application: none was replaced. */
+/** The server has accepted one connection for each application, so none was replaced. */
 const expectSame = async ({ kind }: Stage, seen: Seen, server: Child, size: number): Promise<void> => {
   if (kind === 'phantun') return
   const count = () => times(server, '"connection accepted"')
@@ -65,7 +65,7 @@ const serviceMoves: Scenario = {
         if (!(await expectServed(seen, how, applications, patience))) return
       }
       if (!stage.short) {
-        // A name that is gone is no reason to leave an address.
+        // That a name no longer resolves is no reason to leave its address.
         service.close()
         move()
         await ask(applications, 500)

@@ -1,4 +1,4 @@
-/** Many connections, and a machine that has little for them. */
+/** Many connections, and a machine that has few resources for them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../../src/lab/child.js'
 import { addresses } from '../../../src/lab/network.js'
@@ -10,7 +10,7 @@ import { lost, Stage } from '../stage.js'
 
 const toService = `${addresses.a.veth}:${ports.far}`
 
-/** A program that has so many UDP sockets at once which it did not bind, as a resolver has. */
+/** A program that holds this many UDP sockets at once without binding them, as a resolver does. */
 const unbound = 8
 const otherProgram = [
   'bash',
@@ -44,10 +44,10 @@ const fewPorts: Scenario = {
     }),
 }
 
-/** How many sources there were at once, and how many come after them, in a second. */
+/** How many sources there are at once, and how many new ones come in each second after that. */
 const dns = { first: 900, later: 4_000, perSecond: 150 } as const
 
-/** Who was silent for less never makes room. */
+/** A flow makes room for another one only after five seconds of silence. */
 const busyMs = 6_000
 
 const manySources: Scenario = {
@@ -55,7 +55,7 @@ const manySources: Scenario = {
   what: 'questions as to a name server, each from a new source: 900 at once, then 150 a second, while the server may have 1,100 descriptors',
   bar: 'every question is answered, the idlest connections make room; the server takes at most 40 MiB more',
   phantun: true,
-  // Nobody makes room before five seconds of silence.
+  // No flow makes room before five seconds of silence.
   long: true,
   run: context =>
     Stage.with(context, async (stage, seen) => {
@@ -93,7 +93,7 @@ const serverFull: Scenario = {
   what: 'a server with `--max-flows 2` and two applications that talk all the time; four others send 2,000 datagrams a second for six seconds, then the two fall silent',
   bar: 'the two are served meanwhile; the others make few attempts and lines, and are served once there is room, two at a time',
   phantun: false,
-  // Nobody makes room before five seconds of silence.
+  // No flow makes room before five seconds of silence.
   long: true,
   run: context =>
     Stage.with(context, async (stage, seen) => {
@@ -114,7 +114,7 @@ const serverFull: Scenario = {
       seen.add(`${came} others`, came === 0)
       talk()
       await expectServed(seen, 'two of the others, once the first are silent', others.slice(0, 2), 15_000)
-      // Another worker makes room with its next look, once a second.
+      // Another worker makes room at its next sweep, once a second.
       await sleep(2_500)
       await Promise.all([client.stop(), server.stop()])
       const { flowRefused = 0, flowEvicted = 0 } = lost(server)

@@ -1,4 +1,4 @@
-/** The log: nobody can write it, or nobody reads it. */
+/** A log that nobody can write, or that nobody reads. */
 import { spawnSync } from 'node:child_process'
 import { closeSync, constants, openSync, readFileSync, readlinkSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ const redirected = (redirection: string): Start => ({
   unheard: true,
 })
 
-/** A small disk of a process, by its place in the process's own mounts. */
+/** A small disk that a process sees in its own mount namespace. */
 const onSmallDisk = (folder: string): { start: Start; disk: (child: Child) => string } => {
   const place = join(folder, 'disk')
   const script = `mkdir ${place} && mount -t tmpfs -o size=1m none ${place} && exec "$@" 2>>${place}/log`
@@ -29,7 +29,7 @@ const onSmallDisk = (folder: string): { start: Start; disk: (child: Child) => st
 /** Writes a file until the disk is full. */
 const fillDisk = (path: string): void => {
   const fd = openSync(path, 'w')
-  // Small at the end, so that not even the rest of a page is left.
+  // The last writes are small, so that not even a part of a page is left.
   for (const size of [65_536, 4_096, 1]) {
     try {
       for (;;) writeSync(fd, Buffer.alloc(size, '.'))
@@ -40,7 +40,7 @@ const fillDisk = (path: string): void => {
   closeSync(fd)
 }
 
-/** Writes to a pipe or a terminal until there is no room: bytes. */
+/** Writes to a pipe or a terminal until it takes no more. Answers the bytes it took. */
 const fillPipe = (fd: number): number => {
   let written = 0
   for (const size of [4_096, 1]) {
@@ -53,14 +53,17 @@ const fillPipe = (fd: number): number => {
   return written
 }
 
-/** The kernel passes on what a terminal was given a little later, which makes room again. */
+/** A little later the kernel passes on what a terminal was given, which makes room again. */
 const fillTerminal = async (path: string): Promise<void> => {
   const tty = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
   for (let full = 0; full < 5; await sleep(20)) full = fillPipe(tty) === 0 ? full + 1 : 0
   closeSync(tty)
 }
 
-/** A named pipe, and its end that reads; open for writing too with `keep`, so that nobody waits for a writer. */
+/**
+ * A named pipe, and the end that reads it. With `keep` that end is open for writing too, so that nobody waits for a
+ * writer.
+ */
 const makePipe = (stage: Stage, name: string, keep: boolean): { path: string; fd: number } => {
   const path = join(stage.folder, name)
   spawnSync('mkfifo', [path])
@@ -78,14 +81,20 @@ const linesOf = (path: string): Line[] =>
     .filter(line => line.endsWith('}'))
     .map(line => JSON.parse(line) as Line)
 
-/** Sizes that no connection carries: each is a sentence of its own in the log, which is not folded into others … */
+/**
+ * Sizes that no connection carries. Each size has a sentence of its own in the log, so the log folds none of them into
+ * another.
+ */
 const sizes = 95
-/** … of which so many pass one by one … */
+/** The number of these that pass one by one. */
 const flowsPerSize = 3
-/** … and so many milliseconds later the log has room for as many other sentences. */
+/** Milliseconds after which the log has room for as many other sentences. */
 const forgottenMs = 11_000
 
-/** Makes the client say more than waits for a log: connections that each have one datagram that is too large. */
+/**
+ * Makes the client log more than its queue of lines holds, by connections that each have one datagram that is too
+ * large.
+ */
 const talkative = async (stage: Stage): Promise<void> => {
   for (let round = 0; round < 4; round++) {
     for (let flow = 0; flow < sizes * flowsPerSize; flow++) {
@@ -163,7 +172,7 @@ export const logs: readonly Scenario[] = [
         await stage.echo()
         await stage.start('server')
         const file = join(stage.folder, 'run')
-        // The shell becomes the program, so it is the terminal's only child.
+        // The shell becomes the program (exec), so the program is the terminal's only child.
         writeFileSync(file, `exec ${stage.command('client').join(' ')}\n`)
         const terminal = stage.run(stage.network.a, ['script', '--quiet', '--command', `sh ${file}`, '/dev/null'])
         const isReady = () =>
@@ -183,7 +192,7 @@ export const logs: readonly Scenario[] = [
   },
 ]
 
-/** The last one of a process, its child, that one's child … */
+/** Follows the first child of each process downwards, and answers the last process. */
 const youngest = (pid: number): number => {
   const child = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ')[0]
   return child === '' ? pid : youngest(Number(child))

@@ -1,14 +1,14 @@
-/** The package as installers leave it, and the library's examples as they stand. */
+/** The package as installers leave it, and the examples of the library as they stand. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Scenario } from '../../checks/scenario.js'
 import { root } from '../../programs.js'
 import { type Seen, Stage } from '../stage.js'
 
-/** Where Node.js finds the addon, below the package. */
+/** The path below the package where Node.js finds the addon. */
 const addonPlace = 'build/Release/fake_tcp.node'
 
-/** The package below `folder`, without its addon; what it depends on is a link to ours. */
+/** Installs the package below `folder` without its addon. Its dependencies are a link to ours. */
 const install = (folder: string): string => {
   const installed = join(folder, 'node_modules/fake-tcp')
   mkdirSync(installed, { recursive: true })
@@ -23,7 +23,7 @@ const ends = {
   server: ['server', '--local', '4567', '--remote', '127.0.0.1:4600'],
 } as const
 
-/** Looks what the programs of a package without a working addon say; `words`: what the sentence must have. */
+/** Checks what the programs of a package without a working addon say. Their sentence must match `words`. */
 const judgeInstalled = async (
   stage: Stage,
   seen: Seen,
@@ -48,21 +48,21 @@ const judgeInstalled = async (
   }
 }
 
-/** The code block of README.md that has these words. */
+/** The code block of README.md that contains these words. */
 const exampleWith = (words: string): string => {
   const blocks = readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$/gmu)
   for (const [, code] of blocks) if (code.includes(words)) return code
   throw new Error(`README.md has no example with ${words}`)
 }
 
-/** Its JavaScript: types are left out, nothing else. */
+/** The same code in JavaScript: its types are left out, and nothing else. */
 const withoutTypes = async (code: string): Promise<string> => {
   const { default: ts } = await import('typescript')
   const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
   return ts.transpileModule(code, { compilerOptions: options }).outputText
 }
 
-/** A program that imports the package by its name. */
+/** Writes a program that imports the package by its name. */
 const write = (stage: Stage, name: string, code: string): string => {
   const folder = mkdtempSync(join(stage.folder, 'example-'))
   mkdirSync(join(folder, 'node_modules'))
@@ -72,7 +72,10 @@ const write = (stage: Stage, name: string, code: string): string => {
   return path
 }
 
-/** Two stacks, a listener and a connection that nobody closes, in a test that fails or does not. A test runner waits for it by a timer. */
+/**
+ * A program with two stacks, a listener and a connection that nobody closes. A timer keeps it alive, as a test runner
+ * does while it waits.
+ */
 const unclosed = (ending: string): string => `
   import { createVirtualLink, Stack } from 'fake-tcp'
   const [a, b] = createVirtualLink()
@@ -87,7 +90,7 @@ const unclosed = (ending: string): string => `
   clearTimeout(runner)
   ${ending}`
 
-/** What a program in TypeScript imports first. */
+/** The imports of a program in TypeScript. */
 const consumer = `
   import { createVirtualLink, FakeTcpError, Stack, type StackOptions } from 'fake-tcp'
   const [device] = createVirtualLink()
@@ -142,7 +145,7 @@ export const packages: readonly Scenario[] = [
         mkdirSync(join(installed, 'build/Release'), { recursive: true })
         writeFileSync(join(installed, addonPlace), 'for a machine of another kind')
         await judgeInstalled(stage, seen, { installed, words: /cannot be loaded on this machine/u, few: true })
-        // The command that was named, as it stands.
+        // Runs the command exactly as the sentence names it.
         for (const each of ['native', 'binding.gyp', 'scripts']) {
           cpSync(join(root, each), join(installed, each), { recursive: true })
         }

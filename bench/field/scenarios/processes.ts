@@ -1,4 +1,4 @@
-/** Processes: their limits, their health. */
+/** The limits and the health of processes. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { programs } from '../../programs.js'
 import { type Instance, knocks } from '../life.js'
 import { Stage } from '../stage.js'
 
-/** A /run of their own for programs that start with these words, and a `fake-tcp status` that looks there. */
+/** Words that give a program a /run of its own, and a `fake-tcp status` that looks there. */
 const machine = (stage: Stage) => {
   const run = join(stage.folder, 'run')
   mkdirSync(run)
@@ -43,7 +43,7 @@ export const processes: readonly Scenario[] = [
               ] as typeof only1,
           ),
           [6, ['--queues', '8']],
-          // What the sentence advises.
+          // Does what the sentence advises.
           [1, ['--queues', '1', '--max-flows', '1000']],
         ]
         const cases = context.kind === 'phantun' || context.short ? only1 : some

@@ -1,4 +1,4 @@
-/** Signals: a terminal that goes away, an early end. */
+/** Signals: a terminal that goes away, an end during the start. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,7 +8,10 @@ import type { Scenario } from '../../checks/scenario.js'
 import { wayOut } from '../life.js'
 import { type Role, type Seen, Stage, times } from '../stage.js'
 
-/** Whether a process takes SIGHUP: the first thing that our code does. What comes before is Node.js itself. */
+/**
+ * Whether a process handles SIGHUP, which is the first thing that our code sets up. Until then only Node.js itself
+ * runs.
+ */
 const takesSignals = ({ pid }: Child): boolean => {
   try {
     const caught = /^SigCgt:\s+(\S+)$/mu.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '0'
@@ -18,10 +21,13 @@ const takesSignals = ({ pid }: Child): boolean => {
   }
 }
 
-/** Starts one end, ends it so many milliseconds after its first line (undefined: after its exec), and says what remains. */
+/**
+ * Starts one end and ends it this many milliseconds after its first line, or after its exec when undefined. Says what
+ * remains.
+ */
 const endEarly = async (stage: Stage, seen: Seen, role: Role, delay: number | undefined): Promise<string> => {
   const ours = stage.kind === 'ours'
-  // What others preload into Node.js takes signals too.
+  // Modules that others preload into Node.js may handle signals too, so they are left out.
   const child = stage.launch(role, { env: { NODE_OPTIONS: '' } })
   if (ours && delay !== undefined) await child.until(() => takesSignals(child), 'its first line')
   await sleep(delay ?? 20)
@@ -37,7 +43,7 @@ const endEarly = async (stage: Stage, seen: Seen, role: Role, delay: number | un
   return String(code)
 }
 
-/** Names of the codes, each once, with their number. */
+/** Each exit code once, with how often it came. */
 const tally = (codes: readonly string[]): string =>
   [...new Set(codes)].map(code => `${code}: ${codes.filter(other => other === code).length} times`).join(', ')
 

@@ -1,17 +1,17 @@
-/** What kernels and devices do not do with many UDP datagrams at once, and interfaces with a small MTU. */
+/** Kernels and devices that cannot handle many UDP datagrams at once, and interfaces with a small MTU. */
 import type { Child } from '../../../src/lab/child.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { programs } from '../../programs.js'
 import { crowd } from '../crowd.js'
 import { type Application, type Seen, Stage, times } from '../stage.js'
 
-/** Bursts of equal datagrams from each application in turn: all of them come back. */
+/** Each application in turn sends bursts of equal datagrams, and all of them must come back. */
 const bursts = async (seen: Seen, what: string, applications: readonly Application[], bytes = 1_200): Promise<void> => {
   const rounds = 3
   const size = 40
   let came = 0
   for (const application of applications) {
-    // The connection first: what is held while it opens is no burst.
+    // The connection opens first, since datagrams held while it opens are no burst.
     if ((await application.knock()) === undefined) seen.add(`${what}: no echo`, false)
     for (let i = 0; i < rounds; i++) came += await application.burst(size, bytes, 3_000)
   }
@@ -81,7 +81,7 @@ const udpSegmentsRefused: Scenario = {
         const hits = shim.hits('udp-segment-refused') - before
         // Each end of each connection finds out for itself, once for each size of datagrams.
         seen.add(`${hits} refusals`, hits <= 4 * applications.length)
-        // It holds from the start too.
+        // The limit holds from the start on too.
         if (stage.kind === 'ours' && error === 'EIO' && hits === 0) seen.add('nothing was refused', false)
       }
       if (stage.kind === 'ours') {

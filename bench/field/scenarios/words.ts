@@ -1,4 +1,4 @@
-/** What users type and send that cannot work: whether they are told, in their own words. */
+/** Mistakes that users make in what they type and send: whether the answer is in their own words. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -15,17 +15,17 @@ const wireGuardBytes = 32
 
 const warnings = (child: Child): string[] => complaints(child).filter(text => text.includes('bytes was dropped'))
 
-/** Echoes of `count` datagrams of WireGuard that carry packets of `mtu` bytes. */
+/** Counts the echoes of `count` datagrams of WireGuard, each with a packet of `mtu` bytes. */
 const carried = async (application: Application, mtu: number, count = 5): Promise<string> =>
   `${await application.burst(count, mtu + wireGuardBytes)} of ${count}`
 
-/** Sends datagrams that are too large until it is said, by flows that worked before. */
+/** Sends datagrams that are too large until the program says so, by flows that worked before. */
 const tooLarge = async (stage: Stage, seen: Seen, client: Child, size: number, wanted: RegExp) => {
   const ours = stage.kind === 'ours'
   const applications = [await stage.application(), await stage.application()]
   for (const [flow, application] of applications.entries()) {
     seen.add(`connection ${flow + 1}`, (await application.knock()) !== undefined)
-    // What is dropped has no echo to wait for.
+    // A datagram that is dropped has no echo to wait for.
     const came = await application.burst(10, size, ours ? 0 : 1_000)
     if (!ours) {
       const silent = !/WARN|ERROR/u.test(client.stderr)
@@ -46,7 +46,7 @@ const tooLarge = async (stage: Stage, seen: Seen, client: Child, size: number, w
   seen.add(`${said} warnings for 20 datagrams of 2 connections`, said === 2)
 }
 
-/** A command line that is wrong, its exit code, and the words that its answer must have. */
+/** A command line that is wrong, its exit code, and the words that the answer must have. */
 type Wrong = readonly [args: readonly string[], code: 1 | 2, words: RegExp]
 
 const local = ['--local', '127.0.0.1:4500']
@@ -54,7 +54,7 @@ const remote = ['--remote', '127.0.0.1:4567']
 const client = (...flags: string[]): string[] => ['client', ...local, ...remote, ...flags]
 const server = (...flags: string[]): string[] => ['server', '--local', '4567', ...remote, ...flags]
 
-/** The first ones are for the short form. */
+/** The first cases are for the short form. */
 const wrong = (folder: string): Wrong[] => [
   [client('--mtu', '100'), 2, /--mtu must be .* from 1280 to 65535, not 100/u],
   [client('--tun', 'tun/x'), 2, /--tun contains no "\/".* unlike "tun\/x"/u],
@@ -95,12 +95,12 @@ const wrong = (folder: string): Wrong[] => [
   [['serve'], 2, /unknown command 'serve'/u],
 ]
 
-/** Words of the library, which nobody typed. */
+/** Words of the library, which a user has not typed. */
 const foreign = /\b(?:tun\.[a-z]\w*|coalesceUs|maxConnections|ringBytes|idleMs|hostAddress|stackAddress)\b/u
 
 const judgeWrong = async (stage: Stage, [args, wantedCode, words]: Wrong): Promise<string | undefined> => {
   const child = stage.run(stage.network.a, [...programs.tunnel, ...args])
-  // One that takes it for right runs on.
+  // A program that accepts the command line would run on.
   const end = setTimeout(() => child.process.kill('SIGKILL'), 15_000)
   const code = await child.ended
   clearTimeout(end)
@@ -188,7 +188,7 @@ export const words: readonly Scenario[] = [
         seen.add(`${all.length - bad.length} of ${all.length} are told well`, bad.length === 0)
         for (const text of bad) seen.add(text, false)
         if (context.short) return
-        // What looks wrong and is right.
+        // Command lines that look wrong and are right.
         const small = await stage.start('client', { flags: ['-4', '--mtu', '576'] })
         seen.add('-4 --mtu 576 runs', small.running)
       }),

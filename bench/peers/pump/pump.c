@@ -1,11 +1,11 @@
-// What the kernel can carry from one TUN to another when the programs do nothing: the ceiling of every library row.
-// It speaks no handshake: it writes data segments of one flow, and counts what comes out of the other TUN.
+// Shows what the kernel can carry from one TUN to another when the programs do nothing: the ceiling of every library
+// row. It speaks no handshake. It writes data segments of one flow, and counts what comes out of the other TUN.
 //
-// pump send --tun NAME --tun-local IP --tun-peer IP --remote IP:PORT [--size BYTES] [--seconds S] [--offload 0|1]
-// pump recv --tun NAME --tun-local IP --tun-peer IP --port PORT [--seconds S] [--offload 0|1]
+//     pump send --tun NAME --tun-local IP --tun-peer IP --remote IP:PORT [--size BYTES] [--seconds S] [--offload 0|1]
+//     pump recv --tun NAME --tun-local IP --tun-peer IP --port PORT [--seconds S] [--offload 0|1]
 //
-// Offload: super-packets with a virtio-net header (TSO); without: one packet per write and per read.
-// `recv` writes `ready` to stderr, and also ends on SIGTERM; `send` writes `started`. Either prints one JSON line.
+// With offload it uses super-packets with a virtio-net header (TSO), without it one packet per write and per read.
+// `recv` writes `ready` to stderr, and ends on SIGTERM too. `send` writes `started`. Either prints one JSON line.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

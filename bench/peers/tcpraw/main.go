@@ -1,12 +1,12 @@
 // The Go library peer: datagrams from one tcpraw connection to another, as fast as they go.
 //
-//	tcpraw-peer send --remote IP:PORT [--size BYTES] [--seconds S]
-//	tcpraw-peer recv --listen IP:PORT [--seconds S]
+//     tcpraw-peer send --remote IP:PORT [--size BYTES] [--seconds S]
+//     tcpraw-peer recv --listen IP:PORT [--seconds S]
 //
-// tcpraw hides behind a real connection of the kernel, and sends and captures packets through raw sockets: it needs no TUN, and
-// somebody must drop the kernel's own packets on that connection (TTL 1). Datagrams begin with the 8 bytes of
-// bench/load/datagram.ts. The receiver writes `ready` to stderr once it listens and ends on SIGTERM or after --seconds, the sender
-// writes `started` once it is connected. Either prints one JSON line.
+// tcpraw hides behind a real connection of the kernel, and sends and captures packets through raw sockets. It needs no
+// TUN, but somebody must drop the kernel's own packets on that connection (TTL 1). Datagrams begin with the 8 bytes of
+// bench/load/datagram.ts. The receiver writes `ready` to stderr once it listens, and ends on SIGTERM or after
+// --seconds. The sender writes `started` once it is connected. Either prints one JSON line.
 package main
 
 import (
@@ -28,7 +28,7 @@ const (
 	maxSeconds = 120.0
 	// Datagrams between two looks at the clock.
 	run = 46
-	// Raw sockets take what the kernel allows; the default holds a millisecond of traffic.
+	// Raw sockets get this buffer, as far as the kernel allows. The default holds a millisecond of traffic.
 	buffer = 8 << 20
 )
 
@@ -65,7 +65,7 @@ func send(remote string, size int, limit float64) {
 		fail("dial", err)
 	}
 	_ = conn.SetWriteBuffer(buffer)
-	// Its sequence numbers come from the handshake's packets, which a goroutine may still have to capture.
+	// A goroutine may still have to capture the packets of the handshake, from which tcpraw takes its sequence numbers.
 	time.Sleep(200 * time.Millisecond)
 	datagram := make([]byte, size)
 	for i := header; i < size; i++ {

@@ -6,11 +6,14 @@
 //! fake-tcp-crate-peer close --tun-local IP --tun-peer IP --remote IP:PORT [--flows N] [--seconds S] [--tun NAME]
 //! ```
 //!
-//! Like the crate's own programs it opens one TUN queue per CPU. Datagrams begin with the 8 bytes of bench/load/datagram.ts.
-//! The sender gives each connection `RUN` datagrams before it goes on to the next, as our library's sender does. Either mode
-//! prints one JSON line at its end: the sender after `--seconds`, the receiver on SIGTERM or after `--seconds`. The receiver
-//! writes `ready` to stderr once it listens, the others `started` once all connections are open. `close` sends one datagram on each connection,
-//! closes them one after the other, spread over `--seconds`, and prints when: milliseconds of Unix time.
+//! Like the crate's own programs it opens one TUN queue per CPU. Datagrams begin with the 8 bytes of
+//! bench/load/datagram.ts. The sender gives each connection `RUN` datagrams before it goes on to the next, as our
+//! library's sender does.
+//!
+//! Each mode prints one JSON line at its end: the sender after `--seconds`, the receiver on SIGTERM or after
+//! `--seconds`. The receiver writes `ready` to stderr once it listens, the others `started` once all connections are
+//! open. `close` sends one datagram on each connection, closes them one after the other, spread over `--seconds`, and
+//! prints when: milliseconds of Unix time.
 
 use fake_tcp::{Socket, Stack};
 use std::collections::HashMap;
@@ -25,7 +28,7 @@ const MAX_SECONDS: f64 = 120.0;
 const TRIES: u32 = 3;
 /// Datagrams on one connection before the next one's turn, and between two looks at the clock: 64 KiB of 1,400 bytes.
 const RUN: usize = 46;
-/// What is still queued reaches the receiver before the RST of the closing socket does.
+/// In this time what is still queued reaches the receiver, before the RST of the closing socket does.
 const DRAIN: Duration = Duration::from_millis(300);
 
 type Options = HashMap<String, String>;
@@ -71,7 +74,7 @@ fn stamp(datagram: &mut [u8], flow: u16, sequence: u32) {
     datagram[4..8].copy_from_slice(&sequence.to_be_bytes());
 }
 
-/// Among thousands of attempts the crate gives up on some; another port works.
+/// The crate gives up on some of thousands of attempts. Another port works.
 async fn connect(stack: &mut Stack, remote: SocketAddr) -> Socket {
     for _ in 0..TRIES {
         if let Some(socket) = stack.connect(remote).await {
@@ -118,13 +121,14 @@ async fn send(options: Options) {
         memory_mb()
     );
     tokio::time::sleep(DRAIN).await;
-    // Dropping more than 16 sockets at once panics a reader of the crate, its purge channel holds no more: nothing is left to measure.
+    // The crate's purge channel has room for 16 sockets: dropping more at once panics one of its readers. Nothing is
+    // left to measure, so the process ends here.
     std::process::exit(0);
 }
 
-/// As long as what the other end may ask about a connection that was closed is to be answered.
+/// For this time the crate must answer what the other end asks about a connection that was closed.
 const LINGER: Duration = Duration::from_secs(2);
-/// More closes at once panic a reader of the crate: its purge channel holds no more.
+/// The crate's purge channel has room for 16 sockets: closing more at once panics one of its readers.
 const MOST_CLOSES: usize = 16;
 
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -139,7 +143,7 @@ async fn close(options: Options) {
     for _ in 0..flows {
         let socket = connect(&mut stack, remote).await;
         socket.send(b"hello").await.expect("closed early");
-        // So that the other end has them in this order.
+        // The pause makes the other end get them in this order.
         tokio::time::sleep(BETWEEN).await;
         sockets.push(socket);
     }
@@ -256,7 +260,7 @@ async fn main() {
             _ => panic!("expected pairs of --option value"),
         })
         .collect();
-    // On a worker thread: the main thread's `block_on` would pay for a wake-up through another one.
+    // Runs on a worker thread: `block_on` of the main thread would be woken through another one each time.
     match mode.as_str() {
         "send" => tokio::spawn(send(options)).await.unwrap(),
         "close" => tokio::spawn(close(options)).await.unwrap(),
