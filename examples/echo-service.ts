@@ -12,21 +12,20 @@ export interface EchoData {
   readonly greeting: string
 }
 
-const factory: ServiceFactory = context => ({
+const factory: ServiceFactory<Visit, EchoData> = context => ({
   opened(flow) {
-    flow.state = { since: context.now(), datagrams: 0 } satisfies Visit
-    flow.send(Buffer.from((context.data as EchoData).greeting))
+    flow.state = { since: context.now(), datagrams: 0 }
+    flow.send(Buffer.from(context.data.greeting))
   },
 
   /** The batch is valid until this returns; sent as it came, it is never copied. */
   received(flow, batch) {
-    const visit = flow.state as Visit
-    visit.datagrams += batch.count
+    if (flow.state !== undefined) flow.state.datagrams += batch.count
     flow.send(batch)
   },
 
   closed(flow, reason) {
-    const { since, datagrams } = flow.state as Visit
+    const { since = 0, datagrams = 0 } = flow.state ?? {}
     context.log('info', 'visit', { reason, datagrams, ms: Math.round(context.now() - since) })
   },
 

@@ -1,32 +1,37 @@
-/** A service that keeps something for each flow. */
-import type { Batch, Service, ServiceContext, ServiceFactory, ServiceFlow } from 'fake-tcp'
+/** Two services that keep something for each flow: one as a class, one as a function. */
+import type { Batch, CloseReason, Service, ServiceContext, ServiceFactory, ServiceFlow } from 'fake-tcp'
 
 interface Visit {
   datagrams: number
 }
 
-class Counting implements Service {
-  readonly #context: ServiceContext
+interface Settings {
+  readonly greeting: string
+}
 
-  constructor(context: ServiceContext) {
+class Counting implements Service<Visit> {
+  readonly #context: ServiceContext<Settings>
+
+  constructor(context: ServiceContext<Settings>) {
     this.#context = context
   }
 
-  opened(flow: ServiceFlow): void {
-    flow.state = { datagrams: 0 } satisfies Visit
-    flow.send(new Uint8Array(1))
-    if (flow.maxDatagram < 100 || !flow.open) flow.close()
-    this.#context.connect(flow.token, [Uint8Array.of(192, 0, 2, 1)], 4567)
+  opened(flow: ServiceFlow<Visit>): void {
+    flow.state = { datagrams: 0 }
+    const written: number = flow.send(new TextEncoder().encode(this.#context.data.greeting))
+    if (written === 0 || flow.maxDatagram < 100 || !flow.open) flow.close()
+    this.#context.connect(flow.token, [Uint8Array.of(192, 0, 2, 1)], flow.remotePort)
   }
 
-  received(flow: ServiceFlow, batch: Batch): void {
-    const visit = flow.state as Visit
-    visit.datagrams += batch.count
-    for (const datagram of batch) flow.sendBatch(datagram, datagram.length)
+  received(flow: ServiceFlow<Visit>, batch: Batch): void {
+    if (flow.state !== undefined) flow.state.datagrams += batch.count
+    if (batch.count > 1) flow.send(batch)
+    else for (const datagram of batch) flow.sendBatch(datagram, datagram.length)
   }
 
-  closed(flow: ServiceFlow): void {
-    this.#context.log('info', 'visit', { datagrams: (flow.state as Visit).datagrams })
+  closed(flow: ServiceFlow<Visit>, reason: CloseReason): void {
+    const words = { local: 'by us', reset: 'by the peer', timeout: 'silent', stack: 'with its stack' } as const
+    this.#context.log('info', 'visit', { reason: words[reason], datagrams: flow.state?.datagrams })
   }
 
   connectFailed(token: number, error: { code: string; message: string }): void {
@@ -38,9 +43,27 @@ class Counting implements Service {
   stop(): void {}
 }
 
-const factory: ServiceFactory = context => {
+export const inferred: ServiceFactory<Visit, Settings> = ({ data, log }) => ({
+  opened(flow) {
+    flow.state = { datagrams: data.greeting.length }
+  },
+  received(flow, batch) {
+    // @ts-expect-error: it may not have been set yet.
+    flow.state.datagrams += batch.count
+  },
+  closed(flow, reason) {
+    log('info', 'visit', { reason, datagrams: flow.state?.datagrams })
+    // @ts-expect-error: no reason that a connection ends for.
+    if (reason === 'lost') flow.close()
+  },
+  stop() {},
+})
+
+const factory: ServiceFactory<Visit, Settings> = context => {
   context.every(1_000, () => context.count('serviceDropped'))
   context.after(10, () => context.log('debug', 'started', { at: context.now(), queue: context.queue }))
+  const refused: number = context.onReadable(0, () => false)
+  if (refused === 0) context.offReadable(0)
   return new Counting(context)
 }
 
