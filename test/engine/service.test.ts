@@ -1,22 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { ErrorCode } from '../../src/index.js'
+import { difference, pattern, text } from '../support/datagrams.js'
+import { ACK, RST, SYN } from '../support/packets.js'
+import { openRaw } from '../support/raw-peer.js'
+import { addresses, drops, linkName, links, lost, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 import type { EchoData } from './echo-service.js'
 import { chatter, Do, Event, type ObedientData, obedientData } from './obedient-service.js'
-import { ACK, openRaw, RST, SYN } from './raw-peer.js'
-import {
-  addresses,
-  difference,
-  drops,
-  linkName,
-  links,
-  lost,
-  openStacks,
-  pattern,
-  take,
-  text,
-  until,
-} from './support.js'
 
 const module = (name: string) => new URL(`./${name}.js`, import.meta.url)
 

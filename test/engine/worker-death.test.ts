@@ -4,9 +4,11 @@ import { allocateStack } from '../../src/engine/allocate.js'
 import { QueueWorkers } from '../../src/engine/queue-workers.js'
 import { createVirtualLink, ErrorCode, type Socket, type StackOptions } from '../../src/index.js'
 import { native } from '../../src/native.js'
+import { difference, pattern, text } from '../support/datagrams.js'
+import { openRaw } from '../support/raw-peer.js'
+import { addresses, connectPair, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 import { Do, Event, obedientData } from './obedient-service.js'
-import { openRaw } from './raw-peer.js'
-import { addresses, connectPair, difference, openStacks, pattern, take, text, until } from './support.js'
 
 const module = (name: string) => new URL(`./${name}.js`, import.meta.url)
 const descriptors = () => readdirSync('/proc/self/fd').length
