@@ -5,11 +5,11 @@ import { ErrorCode, Socket, type SocketHandle } from '../../src/index.js'
 import { difference, pattern } from '../support/datagrams.js'
 import { connectPair, linkName, links, openStacks, take } from '../support/stacks.js'
 import { until } from '../support/until.js'
-import type { TransferAnswer, TransferTask } from './attach-worker.js'
+import type { TransferAnswer, TransferTask } from './transfers-worker.js'
 
 /** A thread that does what it is told, ended with the test. */
 const startThread = (t: Test) => {
-  const worker = new Worker(new URL('./attach-worker.js', import.meta.url))
+  const worker = new Worker(new URL('./transfers-worker.js', import.meta.url))
   t.teardown(() => worker.terminate())
   return {
     worker,
