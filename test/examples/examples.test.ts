@@ -26,7 +26,7 @@ t.test('echo', async t => {
 })
 
 t.test('service', async t => {
-  t.same(await printed(t, 'service'), ['welcome', '50 of 50 datagrams came back', 'visit: 50 datagrams, 1'])
+  t.same(await printed(t, 'service'), ['welcome', '50 of 50 datagrams came back', 'visit: 50 datagrams, reset'])
 })
 
 t.test('transfer', async t => {
