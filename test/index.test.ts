@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import * as surface from '../src/index.js'
-import { connectPair, openStacks, text } from './engine/support.js'
+import { text } from './support/datagrams.js'
+import { connectPair, openStacks } from './support/stacks.js'
 
 t.test('what the package gives away', async t => {
   const { createVirtualLink, ErrorCode, FakeTcpError, Listener, Socket, Stack } = surface

@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { native } from '../../src/native.js'
-import { addresses, connectPair, openStacks, take, text } from './support.js'
+import { text } from '../support/datagrams.js'
+import { addresses, connectPair, openStacks, take } from '../support/stacks.js'
 
 const passes = Number(process.argv[2])
 

@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { ErrorCode } from '../../src/index.js'
-import { ACK, openRaw, PSH, RST, type Segment, SYN } from './raw-peer.js'
-import { addresses, drops, linkName, links, text, until } from './support.js'
+import { text } from '../support/datagrams.js'
+import { ACK, PSH, RST, SYN } from '../support/packets.js'
+import { openRaw, type Segment } from '../support/raw-peer.js'
+import { addresses, drops, linkName, links } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 /** The far end's address: the raw peer's. */
 const peerAddress = addresses.b

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createVirtualLink, ErrorCode, type FakeTcpError, type Socket, Stack } from '../../src/index.js'
-import { addresses, connectPair, drops, openStacks, pattern, take, text, until } from './support.js'
+import { pattern, text } from '../support/datagrams.js'
+import { addresses, connectPair, drops, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const invalid = { name: 'FakeTcpError', code: ErrorCode.INVALID_ARGUMENT }
 /** An address that nobody on the link has. */

@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { DatagramBatch, Socket } from '../../src/index.js'
-import { datagrams } from '../support/lanes.js'
-import { connectPair, difference, drops, openStacks, type Pair, pattern, take, until } from './support.js'
+import { datagrams, difference, pattern } from '../support/datagrams.js'
+import { connectPair, drops, openStacks, type Pair, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const size = 1400
 const atOnce = 40

@@ -3,8 +3,10 @@ import t, { type Test } from 'tap'
 import { KeepAlive } from '../../src/engine/keep-alive.js'
 import { createVirtualLink, ErrorCode, Stack } from '../../src/index.js'
 import { Field, FlowTable, State } from '../../src/memory/flow-table.js'
-import { ACK, openRaw, RST } from './raw-peer.js'
-import { connectPair, openStacks, take, text } from './support.js'
+import { text } from '../support/datagrams.js'
+import { ACK, RST } from '../support/packets.js'
+import { openRaw } from '../support/raw-peer.js'
+import { connectPair, openStacks, take } from '../support/stacks.js'
 
 /** A table of established flows under a clock of the test's own; what happened since the last look: 'probe 0 1', 'dead 3'. */
 const open = (slots: number, options = { interval: 100, probes: 3 }) => {

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { createVirtualLink, Stack, type VirtualLinkOptions } from '../../src/index.js'
-import { Do, obedientData } from './obedient-service.js'
+import { Obedient } from '../support/obedient.js'
 
 const open = async (link: VirtualLinkOptions = {}) => {
   const [deviceA, deviceB] = createVirtualLink(link)
@@ -39,9 +39,8 @@ const scenarios: Record<string, () => Promise<void>> = {
   connecting: async () => {
     const { a, b } = await open()
     const attempts = Array.from({ length: 20 }, () => a.connect('192.0.2.1', 1, { timeout: 60_000 }).catch(code))
-    await a.serve(undefined, service, {
-      workerData: { ...obedientData(1), remote: Uint8Array.of(192, 0, 2, 1), port: 1, storm: true },
-    })
+    const obedient = new Obedient({ remote: Uint8Array.of(192, 0, 2, 1), port: 1, storm: true })
+    await a.serve(undefined, service, { workerData: obedient.data })
     await new Promise(resolve => setTimeout(resolve, 50))
     await Promise.all([a.close(), b.close(), ...attempts])
   },
@@ -49,9 +48,9 @@ const scenarios: Record<string, () => Promise<void>> = {
   dying: async () => {
     for (let pause = 0; pause < 60; pause += 6) {
       const { a, b } = await open()
-      const workerData = obedientData(1)
-      await a.serve(undefined, service, { workerData })
-      Atomics.store(workerData.orders, 0, Do.die)
+      const obedient = new Obedient()
+      await a.serve(undefined, service, { workerData: obedient.data })
+      obedient.order(0, 'die')
       await new Promise(resolve => setTimeout(resolve, pause))
       await Promise.all([a.close(), b.close()])
     }

@@ -3,7 +3,9 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createVirtualLink, Stack } from '../../src/index.js'
-import { addresses, text, until } from './support.js'
+import { text } from '../support/datagrams.js'
+import { addresses } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const descriptors = () => readdirSync('/proc/self/fd').length
 const threads = () => readdirSync('/proc/self/task').length

@@ -1,7 +1,10 @@
 import t from 'tap'
 import type { Stack } from '../../src/index.js'
-import { ACK, openRaw, PSH, RawFlow, type RawPeer, RST, SYN } from './raw-peer.js'
-import { drops, linkName, links, pattern, take, text, until } from './support.js'
+import { pattern, text } from '../support/datagrams.js'
+import { ACK, PSH, RST, SYN } from '../support/packets.js'
+import { openRaw, RawFlow, type RawPeer } from '../support/raw-peer.js'
+import { drops, linkName, links, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 /** The SYN+ACK for a SYN from `sourcePort`. */
 const greet = async (peer: RawPeer, destinationPort: number, sourcePort = 40_000) => {

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { ACK, openRaw } from './raw-peer.js'
-import { drops, linkName, links, pattern, take, text, until } from './support.js'
+import { pattern, text } from '../support/datagrams.js'
+import { ACK } from '../support/packets.js'
+import { openRaw } from '../support/raw-peer.js'
+import { drops, linkName, links, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 /** An accepted connection, idle. */
 const open = async (t: Test, link = {}) => {

@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Socket } from '../../src/index.js'
-import { ACK, openRaw, RawFlow, RST, SYN } from './raw-peer.js'
-import { connectPair, drops, lost, openStacks, type Pair, pattern, take, takeAll, text, until } from './support.js'
+import { pattern, text } from '../support/datagrams.js'
+import { ACK, RST, SYN } from '../support/packets.js'
+import { openRaw, RawFlow } from '../support/raw-peer.js'
+import { connectPair, drops, lost, openStacks, type Pair, take, takeAll } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 /** Sends numbered datagrams one way until told to stop, a few ahead of the reader at most; how many went through. */
 const stream = (from: Socket, to: Socket) => {

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { ACK, FIN, openRaw, RST, SYN } from './raw-peer.js'
-import { drops, type Family, text, until } from './support.js'
+import { text } from '../support/datagrams.js'
+import { ACK, FIN, RST, SYN } from '../support/packets.js'
+import { openRaw } from '../support/raw-peer.js'
+import { drops, type Family } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 /** A connection on which both sides have sent something. */
 const open = async (t: Test, family: Family = 4) => {

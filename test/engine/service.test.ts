@@ -1,22 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { ErrorCode } from '../../src/index.js'
+import { difference, pattern, text } from '../support/datagrams.js'
+import { Obedient } from '../support/obedient.js'
+import { ACK, RST, SYN } from '../support/packets.js'
+import { openRaw } from '../support/raw-peer.js'
+import { addresses, drops, linkName, links, lost, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
+import { chatter } from './chatty-service.js'
 import type { EchoData } from './echo-service.js'
-import { chatter, Do, Event, type ObedientData, obedientData } from './obedient-service.js'
-import { ACK, openRaw, RST, SYN } from './raw-peer.js'
-import {
-  addresses,
-  difference,
-  drops,
-  linkName,
-  links,
-  lost,
-  openStacks,
-  pattern,
-  take,
-  text,
-  until,
-} from './support.js'
 
 const module = (name: string) => new URL(`./${name}.js`, import.meta.url)
 
@@ -95,49 +87,48 @@ t.test('a service that connects, closes, logs and stops', async t => {
   const stacks = await openStacks(t, { queues: 2 }, { a: { logger } })
   const { a, b } = stacks
   const listener = b.listen(80)
-  const data: ObedientData = { ...obedientData(2), remote: Uint8Array.of(192, 168, 201, 2), port: 80 }
-  const { orders, events } = data
-  const count = (event: number) => Atomics.load(events, event)
-  await a.serve(undefined, module('obedient-service'), { workerData: data })
-  t.equal(count(Event.started), 2)
+  const obedient = new Obedient({ remote: Uint8Array.of(192, 168, 201, 2), port: 80 })
+  await a.serve(undefined, module('obedient-service'), { workerData: obedient.data })
+  await until(() => obedient.count('started') === 2, 'one in each worker')
 
-  for (const queue of [0, 1]) Atomics.store(orders, queue, Do.connect)
+  for (const queue of [0, 1]) obedient.order(queue, 'connect')
   const sockets = [await listener.accept(), await listener.accept()]
-  await until(() => count(Event.opened) === 2, 'both were told')
+  await until(() => obedient.count('opened') === 2, 'both were told')
   for (const socket of sockets) for (let i = 0; i < 5; i++) socket.send(pattern(10, i).fill(i, 0, 1))
-  await until(() => count(Event.received) === 10, 'both received')
+  await until(() => obedient.count('received') === 10, 'both received')
 
-  Atomics.store(orders, 0, Do.closeAll)
+  obedient.order(0, 'close all')
   t.match(await Promise.race(sockets.map(({ closed }) => closed)), { reason: 'reset' })
-  t.equal(count(Event.closed), 1)
+  await until(() => obedient.count('closed') === 1, 'closed')
   await Promise.all(sockets.map(socket => socket.close()))
-  await until(() => count(Event.closed) === 2, 'and the one whose peer ended it')
+  await until(() => obedient.count('closed') === 2, 'and the one whose peer ended it')
 
   await listener.close()
-  for (const queue of [0, 1]) Atomics.store(orders, queue, Do.connect)
-  await until(() => count(Event.connectFailed) === 2, 'both were refused')
+  for (const queue of [0, 1]) obedient.order(queue, 'connect')
+  await until(() => obedient.count('connectFailed') === 2, 'both were refused')
   t.equal(drops(a).connectFailed, 2)
 
-  Atomics.store(orders, 1, Do.log)
+  obedient.order(1, 'log')
   await until(() => logged.length > 0, 'a line')
   t.same(logged, [{ fields: { queue: 1 }, message: 'logged by order' }])
   await a.close()
-  t.equal(count(Event.stopped), 2)
+  await until(() => obedient.count('stopped') === 2, 'both were stopped')
+  t.equal(obedient.count('closed'), 2, 'each flow ended once')
 })
 
 t.test('a connection that the peer ends before its service has heard of it', async t => {
   const { stack, peer } = await openRaw(t, { queues: 2 })
-  const data: ObedientData = { ...obedientData(2), remote: Uint8Array.of(192, 168, 201, 2), port: 80 }
-  await stack.serve(undefined, module('obedient-service'), { workerData: data })
-  Atomics.store(data.orders, 0, Do.connectAndNap)
+  const obedient = new Obedient({ remote: Uint8Array.of(192, 168, 201, 2), port: 80 })
+  await stack.serve(undefined, module('obedient-service'), { workerData: obedient.data })
+  obedient.order(0, 'connect and be busy')
   const syn = await peer.next('SYN', ({ flags }) => flags === SYN)
   // The other worker reads what the peer says, while the one that asked is busy.
   const tuple = { queue: 1, sourcePort: syn.destinationPort, destinationPort: syn.sourcePort }
   peer.send({ ...tuple, flags: SYN | ACK, seq: 0, ack: 1 })
   await peer.next('final ACK', ({ flags }) => flags === ACK)
   peer.send({ ...tuple, flags: RST, seq: 1, ack: 1 })
-  await until(() => Atomics.load(data.events, Event.connectFailed) === 1, 'the service is told')
-  t.equal(Atomics.load(data.events, Event.opened), 0)
+  await until(() => obedient.count('connectFailed') === 1, 'the service is told')
+  t.equal(obedient.count('opened'), 0)
   t.equal(stack.stats().connections, 0)
 })
 
@@ -146,9 +137,7 @@ t.test('events without end are counted in the worker, and nothing of the count i
   const log = (fields: { i: number }) => logged.push(fields)
   const logger = { debug: log, info: log, warn: log, error: log } as never
   const { a } = await openStacks(t, { queues: 1 }, { a: { logger } })
-  const data = obedientData(1)
-  await a.serve(undefined, module('obedient-service'), { workerData: data })
-  Atomics.store(data.orders, 0, Do.chat)
+  await a.serve(undefined, module('chatty-service'))
   await until(() => logged.length >= 20, 'the first ones')
   await a.close()
   t.equal(logged.length, 21, 'a few lines')
@@ -157,19 +146,18 @@ t.test('events without end are counted in the worker, and nothing of the count i
 
 t.test('a connection of a service ends with the peer’s RST, and with the stack', async t => {
   const { stack, peer } = await openRaw(t)
-  const data = obedientData(1)
-  const count = (event: number) => Atomics.load(data.events, event)
-  await stack.serve(80, module('obedient-service'), { workerData: data })
+  const obedient = new Obedient()
+  await stack.serve(80, module('obedient-service'), { workerData: obedient.data })
   const flow = await peer.connect(80)
   flow.data('hello')
-  await until(() => count(Event.received) === 1, 'received')
+  await until(() => obedient.count('received') === 1, 'received')
   flow.data('last')
   flow.send({ flags: RST })
-  await until(() => count(Event.closed) === 1, 'closed')
-  t.equal(count(Event.received), 2)
+  await until(() => obedient.count('closed') === 1, 'closed')
+  t.equal(obedient.count('received'), 2)
   await peer.connect(80, 40_001)
-  await until(() => count(Event.opened) === 2, 'another one')
+  await until(() => obedient.count('opened') === 2, 'another one')
   await stack.close()
-  t.equal(count(Event.closed), 2)
-  t.equal(count(Event.stopped), 1)
+  await until(() => obedient.count('stopped') === 1, 'stopped')
+  t.equal(obedient.count('closed'), 2)
 })

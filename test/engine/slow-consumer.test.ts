@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { openRaw } from './raw-peer.js'
-import { connectPair, difference, drops, openStacks, pattern, take, takeAll, until } from './support.js'
+import { difference, pattern } from '../support/datagrams.js'
+import { openRaw } from '../support/raw-peer.js'
+import { connectPair, drops, openStacks, take, takeAll } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const receiveBytes = 65_536
 

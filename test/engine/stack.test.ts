@@ -1,8 +1,10 @@
 import { readdirSync } from 'node:fs'
 import t from 'tap'
 import { createVirtualLink, ErrorCode, FakeTcpError, Stack, type StackOptions } from '../../src/index.js'
-import { openRaw } from './raw-peer.js'
-import { addresses, connectPair, drops, openStacks, pattern, take, text, until } from './support.js'
+import { pattern, text } from '../support/datagrams.js'
+import { openRaw } from '../support/raw-peer.js'
+import { addresses, connectPair, drops, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const invalid = { name: 'FakeTcpError', code: ErrorCode.INVALID_ARGUMENT }
 const descriptors = () => readdirSync('/proc/self/fd').length

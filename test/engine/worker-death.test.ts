@@ -1,39 +1,46 @@
 import { readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { allocateStack } from '../../src/engine/allocate.js'
 import { QueueWorkers } from '../../src/engine/queue-workers.js'
 import { createVirtualLink, ErrorCode, type Socket, type StackOptions } from '../../src/index.js'
 import { native } from '../../src/native.js'
-import { Do, Event, obedientData } from './obedient-service.js'
-import { openRaw } from './raw-peer.js'
-import { addresses, connectPair, difference, openStacks, pattern, take, text, until } from './support.js'
+import { difference, pattern, text } from '../support/datagrams.js'
+import { Obedient, type Order } from '../support/obedient.js'
+import { openRaw } from '../support/raw-peer.js'
+import { addresses, connectPair, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const module = (name: string) => new URL(`./${name}.js`, import.meta.url)
 const descriptors = () => readdirSync('/proc/self/fd').length
 
-/** Two stacks; `kill` ends a worker of the second one and resolves when another one has its queue. */
-const openMortal = async (t: Test, queues: number, options: StackOptions = {}) => {
-  const replaced: { queue: number; err: Error }[] = []
+/** Workers of a stack that were replaced, as its log has them. */
+interface Replaced {
+  readonly queue: number
+  readonly err: Error
+}
+
+const noting = (replaced: Replaced[]) => {
   const ignore = () => {}
-  const logger = {
-    debug: ignore,
-    info: ignore,
-    warn: ignore,
-    error: (fields: { queue: number; err: Error }) => replaced.push(fields),
-  } as never
-  const stacks = await openStacks(t, { queues }, { b: { logger, ...options } })
-  const data = obedientData(queues)
-  await stacks.b.serve(undefined, module('obedient-service'), { workerData: data })
-  const order = (queue: number, what: number = Do.die) => Atomics.store(data.orders, queue, what)
-  const kill = async (queue: number, what?: number, message = /^died by order$/) => {
+  return { debug: ignore, info: ignore, warn: ignore, error: (fields: Replaced) => replaced.push(fields) } as never
+}
+
+/** Two stacks; the second one has a service that ends its worker by order. */
+const openMortal = async (t: Test, queues: number, options: StackOptions = {}) => {
+  const replaced: Replaced[] = []
+  const stacks = await openStacks(t, { queues }, { b: { logger: noting(replaced), ...options } })
+  const obedient = new Obedient()
+  await stacks.b.serve(undefined, module('obedient-service'), { workerData: obedient.data })
+  /** Ends the worker of a queue, and waits for the one that takes its place. `error` is what the log has to say of it. */
+  const kill = async (queue: number, order: Order = 'die', error = /^died by order$/) => {
     const before = replaced.length
-    order(queue, what)
+    obedient.order(queue, order)
     await until(() => replaced.length > before, 'a new worker')
-    const last = replaced[before]
-    if (last.queue !== queue || !message.test(last.err.message)) throw new Error(`replaced: ${JSON.stringify(last)}`)
-    await until(() => Atomics.load(data.events, Event.started) === queues + replaced.length, 'its services')
+    t.equal(replaced[before].queue, queue, 'of that queue')
+    t.match(replaced[before].err.message, error)
+    await until(() => obedient.count('started') === queues + replaced.length, 'its services')
   }
-  return { ...stacks, kill, order, replaced }
+  return { ...stacks, obedient, kill, replaced }
 }
 
 const exchange = async (from: Socket, to: Socket, seed: number): Promise<string | undefined> => {
@@ -68,19 +75,19 @@ for (const queues of [1, 2]) {
   })
 }
 
-for (const [how, what, message] of [
-  ['a loop without end', Do.spin, /^it was busy for \d+ ms without returning to its queue$/],
-  ['a sleep without end', Do.wait, /^it slept for \d+ ms/],
-  ['a native call that sleeps', Do.block, /^it slept for \d+ ms/],
-  ['the heap’s limit', Do.hoard, /memory limit/],
+for (const [order, error] of [
+  ['loop without end', /^it was busy for \d+ ms without returning to its queue$/],
+  ['sleep without end', /^it slept for \d+ ms/],
+  ['sleep in a native call', /^it slept for \d+ ms/],
+  ['fill the heap', /memory limit/],
 ] as const) {
-  t.test(`${how}: another worker takes over, the other queue notices nothing`, async t => {
+  t.test(`${order}: another worker takes over, the other queue notices nothing`, async t => {
     // To fill the heap may take long enough to count as stuck.
-    const stacks = await openMortal(t, 2, { workerHeap: 96, ...(what === Do.hoard && { stuckAfter: 0 }) })
+    const stacks = await openMortal(t, 2, { workerHeap: 96, ...(order === 'fill the heap' && { stuckAfter: 0 }) })
     const listener = stacks.b.listen(1)
     const pairs = []
     for (let i = 0; i < 8; i++) pairs.push(await connectPair(stacks, 1, 4, listener))
-    await stacks.kill(0, what, message)
+    await stacks.kill(0, order, error)
     for (const [i, { client, server }] of pairs.entries()) {
       t.equal(await exchange(client, server, i), undefined)
       t.equal(await exchange(server, client, i), undefined)
@@ -106,8 +113,8 @@ t.test('threads that fail before they have their task are an error, not the end 
 t.test('a worker may take its time when it is told so', async t => {
   const stacks = await openMortal(t, 1, { stuckAfter: 0 })
   const { client, server } = await connectPair(stacks)
-  stacks.order(0, Do.block)
-  await new Promise(resolve => setTimeout(resolve, 500))
+  stacks.obedient.order(0, 'sleep in a native call')
+  await sleep(500)
   t.equal(await exchange(client, server, 1), undefined, 'after 3 s it goes on')
   t.same(stacks.replaced, [])
 })
@@ -115,18 +122,19 @@ t.test('a worker may take its time when it is told so', async t => {
 t.test('what comes while nobody reads the queue waits there', async t => {
   const stacks = await openMortal(t, 1)
   const { client, server } = await connectPair(stacks)
-  stacks.order(0)
-  const sent: Uint8Array[] = []
+  stacks.obedient.order(0, 'die')
   for (let i = 0; i < 60; i++) {
-    sent.push(Buffer.from(`datagram ${i}`))
-    client.send(sent[i])
-    await new Promise(resolve => setTimeout(resolve, 1))
+    client.send(Buffer.from(`datagram ${i}`))
+    await sleep(1)
   }
   await until(() => stacks.replaced.length === 1, 'a new worker')
   client.send(Buffer.from('the end'))
-  const got: (string | undefined)[] = []
-  while (got.at(-1) !== 'the end') got.push(text((await take(server, 1))[0]))
-  const numbers = got.slice(0, -1).map(word => Number(word?.split(' ')[1]))
+  const numbers: number[] = []
+  for (;;) {
+    const word = text((await take(server, 1))[0])
+    if (word === 'the end') break
+    numbers.push(Number(word?.split(' ')[1]))
+  }
   t.same(
     numbers,
     numbers.toSorted((a, b) => a - b),
@@ -155,22 +163,21 @@ t.test('services run again in a new worker', async t => {
 })
 
 t.test('a datagram that its service cannot bear kills it once', async t => {
-  const errors: unknown[] = []
-  const logger = { error: (fields: unknown) => errors.push(fields), info: () => {} } as never
-  const { stack, peer } = await openRaw(t, { queues: 2 }, { logger })
-  const data = obedientData(2)
-  await stack.serve(80, module('obedient-service'), { workerData: data })
+  const replaced: Replaced[] = []
+  const { stack, peer } = await openRaw(t, { queues: 2 }, { logger: noting(replaced) })
+  const obedient = new Obedient()
+  await stack.serve(80, module('obedient-service'), { workerData: obedient.data })
   const flow = await peer.connect(80)
-  await until(() => Atomics.load(data.events, Event.opened) === 1, 'opened')
+  await until(() => obedient.count('opened') === 1, 'opened')
   for (const queue of [0, 1]) {
     flow.data('poison', { queue })
-    await until(() => errors.length === queue + 1, 'a new worker')
-    await until(() => Atomics.load(data.events, Event.started) === 3 + queue, 'its service')
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await until(() => replaced.length === queue + 1, 'a new worker')
+    await until(() => obedient.count('started') === 3 + queue, 'its service')
+    await sleep(50)
     flow.data('good', { queue })
-    await until(() => Atomics.load(data.events, Event.received) === queue + 1, 'the flow lives on')
+    await until(() => obedient.count('received') === queue + 1, 'the flow lives on')
   }
-  t.equal(errors.length, 2)
+  t.equal(replaced.length, 2)
   t.equal(stack.stats().connections, 1)
 })
 
@@ -188,8 +195,8 @@ t.test('a stack closes while a worker dies', async t => {
   for (let i = 0; i < 5; i++) {
     const stacks = await openMortal(t, 2)
     const { client } = await connectPair(stacks)
-    stacks.order(0)
-    if (i % 2 === 0) await new Promise(resolve => setTimeout(resolve, i))
+    stacks.obedient.order(0, 'die')
+    if (i % 2 === 0) await sleep(i)
     await stacks.b.close()
     // The RST and the end of the link come on two queues: either may be seen first.
     t.match((await client.closed).reason, /^(reset|stack)$/)

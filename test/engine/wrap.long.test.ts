@@ -1,20 +1,11 @@
 import t from 'tap'
 import type { Socket } from '../../src/index.js'
 import { native } from '../../src/native.js'
-import { ACK, openRaw, RawFlow, type RawPeer, type Segment, SYN } from './raw-peer.js'
-import {
-  connectPair,
-  difference,
-  drops,
-  linkName,
-  links,
-  lost,
-  openStacks,
-  pattern,
-  take,
-  text,
-  until,
-} from './support.js'
+import { difference, pattern, text } from '../support/datagrams.js'
+import { ACK, SYN } from '../support/packets.js'
+import { openRaw, RawFlow, type RawPeer, type Segment } from '../support/raw-peer.js'
+import { connectPair, drops, linkName, links, lost, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 /** Opens a connection to port 80 whose server begins less than `within` bytes before 2^32: the client may choose among its ports. */
 const connectNearWrap = async (peer: RawPeer, within: number): Promise<RawFlow> => {

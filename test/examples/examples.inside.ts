@@ -2,8 +2,8 @@
 import t from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
-import { endWith } from '../system/support/programs.js'
-import { startService, UdpSource } from '../system/support/udp.js'
+import { endWith } from '../support/programs.js'
+import { startService, UdpSource } from '../support/udp-source.js'
 import { example } from './run.js'
 
 const network = await createNetwork('plain')

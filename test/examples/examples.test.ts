@@ -1,7 +1,7 @@
 /** The examples that need neither root nor a network, as programs: what they print is what their headers promise. */
 import t, { type Test } from 'tap'
 import { Child, stopAll } from '../../src/lab/child.js'
-import { runInside } from '../system/support/inside.js'
+import { runInside } from '../support/inside.js'
 import { example } from './run.js'
 
 t.teardown(() => stopAll())

@@ -6,7 +6,7 @@
  *     wait 500          milliseconds
  *     answer 0102       the packet that completes the last handshake that was offered to somebody, with this payload
  */
-import type { VirtioSize } from '../support/frames.js'
+import type { VirtioSize } from '../support/packets.js'
 
 export type Step =
   | { readonly kind: 'packet' | 'answer'; readonly bytes: readonly number[] }

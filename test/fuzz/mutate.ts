@@ -1,6 +1,6 @@
 /** Small changes to inputs: most keep a packet's checksums right, or nothing would ever get behind them. */
-import type { VirtioSize } from '../support/frames.js'
-import { naiveSum, word } from '../wire/packets.js'
+import type { VirtioSize } from '../support/packets.js'
+import { naiveSum, word } from '../support/packets.js'
 import type { Input, Step } from './input.js'
 
 /** Numbers from 0 up to below `limit`; the same seed, the same numbers (mulberry32). */

@@ -1,9 +1,20 @@
 /** Where the fuzzer begins: every malformed frame by name, whole conversations, and what earlier runs found worth keeping. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { ACK, counting, FIN, type FrameFields, frame, RST, SYN, type VirtioSize } from '../support/frames.js'
+import { counting } from '../support/datagrams.js'
+import {
+  ACK,
+  FIN,
+  type FrameFields,
+  frame,
+  icmp4,
+  ip4,
+  packet4,
+  RST,
+  SYN,
+  type VirtioSize,
+} from '../support/packets.js'
 import { malformed } from '../wire/malformed.js'
-import { icmp4, ip4, packet4 } from '../wire/packets.js'
 import { type Input, parse, type Step } from './input.js'
 
 /** In the source tree: compiled code is in dist/. */

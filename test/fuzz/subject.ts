@@ -13,12 +13,11 @@ import type { Classifier } from '../../src/path/segment.js'
 import { faultNames } from '../../src/wire/fault.js'
 import { distance } from '../../src/wire/serial.js'
 import { Reader } from '../../src/workers/reader.js'
-import { local4, local6, localPort, remote4, remote6, type VirtioSize } from '../support/frames.js'
 import { Later } from '../support/later.js'
 import { MemoryStack } from '../support/memory-stack.js'
+import { local4, local6, localPort, packet4, packet6, remote4, remote6, type VirtioSize } from '../support/packets.js'
 import { virtio } from '../wire/malformed.js'
 import { naive, type Parsed } from '../wire/naive.js'
-import { packet4, packet6 } from '../wire/packets.js'
 import type { Step } from './input.js'
 
 /** Something that cannot be explained. */

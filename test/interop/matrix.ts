@@ -2,8 +2,8 @@ import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { connectionStates, invalidPackets } from '../../src/lab/conntrack.js'
 import { createNetwork, type Network } from '../../src/lab/network.js'
-import { type Family, ports, stackOfB, vethOfB } from '../system/support/programs.js'
-import { exchange, numbers, randomDatagrams, recorded, startService, UdpSource } from '../system/support/udp.js'
+import { type Family, ports, stackOfB, vethOfB } from '../support/programs.js'
+import { exchange, numbers, randomDatagrams, recorded, startService, UdpSource } from '../support/udp-source.js'
 import { type Pair, pairName, pairs, startPair } from './pairs.js'
 
 const flows = 5

@@ -5,8 +5,8 @@
 import t from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { startClient, startServer } from '../system/support/programs.js'
-import { knock, randomDatagrams, startService, UdpSource } from '../system/support/udp.js'
+import { startClient, startServer } from '../support/programs.js'
+import { knock, randomDatagrams, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('wire')
 t.teardown(() => network.close().finally(() => stopAll()))

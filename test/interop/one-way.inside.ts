@@ -4,8 +4,8 @@ import t from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { invalidPackets } from '../../src/lab/conntrack.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { ports, vethOfB } from '../system/support/programs.js'
-import { numbers, randomDatagrams, recorded, startService, UdpSource } from '../system/support/udp.js'
+import { ports, vethOfB } from '../support/programs.js'
+import { numbers, randomDatagrams, recorded, startService, UdpSource } from '../support/udp-source.js'
 import { pairName, pairs, startPair } from './pairs.js'
 
 const network = await createNetwork('plain', { nat: ports.server })

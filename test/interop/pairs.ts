@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import type { Network } from '../../src/lab/network.js'
-import { type Family, type Kind, loopback, ports, startClient, startServer } from '../system/support/programs.js'
+import { type Family, type Kind, loopback, ports, startClient, startServer } from '../support/programs.js'
 
 export interface Pair {
   readonly client: Kind

@@ -10,9 +10,9 @@ import { type Socket, Stack } from '../../src/index.js'
 import { stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
 import { native } from '../../src/native.js'
-import { LibrarySource } from '../system/support/library.js'
-import { type Kind, ports, startClient, startServer, tuns } from '../system/support/programs.js'
-import { exchange, randomDatagrams, startService, UdpSource } from '../system/support/udp.js'
+import { LibrarySource } from '../support/library.js'
+import { type Kind, ports, startClient, startServer, tuns } from '../support/programs.js'
+import { exchange, randomDatagrams, startService, UdpSource } from '../support/udp-source.js'
 
 const end = 2 ** 32
 const megabyte = 2 ** 20

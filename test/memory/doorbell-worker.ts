@@ -3,7 +3,7 @@ import { DeliveryRing } from '../../src/memory/delivery-ring.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
 import { LaneWriter } from '../../src/memory/lane.js'
 import { native, Ready } from '../../src/native.js'
-import { randomNumbers } from '../native/support.js'
+import { randomNumbers } from '../support/random.js'
 import { spanAt } from '../support/spans.js'
 import { answer, meet, threadData, waitUntil } from '../support/threads.js'
 

@@ -1,6 +1,6 @@
 /** Many calls on slot 0 of a table, from a thread of its own (flow-table.test.ts). */
 import { Field, FlowTable } from '../../src/memory/flow-table.js'
-import { randomNumbers } from '../native/support.js'
+import { randomNumbers } from '../support/random.js'
 import { answer, meet, threadData } from '../support/threads.js'
 
 export interface FlowTask {

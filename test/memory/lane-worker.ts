@@ -2,8 +2,8 @@
 
 import { LaneWriter, readRoom } from '../../src/memory/lane.js'
 import { native } from '../../src/native.js'
-import { randomNumbers } from '../native/support.js'
 import { type Delivered, TestReader } from '../support/lanes.js'
+import { randomNumbers } from '../support/random.js'
 import { spanAt } from '../support/spans.js'
 import { answer, meet, threadData, waitUntil } from '../support/threads.js'
 

@@ -1,7 +1,7 @@
 /** Looks tuples up as fast as it can while the test changes the index (tuple-index.test.ts). */
 import { FlowTable } from '../../src/memory/flow-table.js'
 import { Lookup, TupleIndex } from '../../src/memory/tuple-index.js'
-import { randomNumbers } from '../native/support.js'
+import { randomNumbers } from '../support/random.js'
 import { answer, threadData } from '../support/threads.js'
 
 export interface IndexTask {

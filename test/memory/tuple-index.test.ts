@@ -3,7 +3,7 @@ import t from 'tap'
 import { Field, FlowTable } from '../../src/memory/flow-table.js'
 import type { Tuple } from '../../src/memory/tuple.js'
 import { hash, Lookup, TupleIndex } from '../../src/memory/tuple-index.js'
-import { randomNumbers } from '../native/support.js'
+import { randomNumbers } from '../support/random.js'
 import { runThread, waitUntil } from '../support/threads.js'
 import type { IndexAnswer, IndexTask } from './tuple-index-worker.js'
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { native } from '../../src/native.js'
-import { failure, openDescriptors, openPair, randomBytes, readPacket, sharedArena } from './support.js'
+import { failure, openDescriptors, openPair, readPacket, sharedArena } from '../support/native.js'
+import { randomBytes } from '../support/random.js'
 
 const EAGAIN = failure('EAGAIN')
 const EBADF = failure('EBADF')

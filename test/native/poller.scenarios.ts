@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort } from 'node:worker_threads'
 import { native, Ready } from '../../src/native.js'
-import { openPair, sharedArena } from './support.js'
+import { openPair, sharedArena } from '../support/native.js'
 
 const { arena } = sharedArena(64)
 const fd = native.eventOpen()

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { native, Ready } from '../../src/native.js'
-import { failure, openDescriptors, openPair, readPacket, sharedArena } from './support.js'
+import { failure, openDescriptors, openPair, readPacket, sharedArena } from '../support/native.js'
 
 const EINVAL = failure('EINVAL')
 const scenarios = new URL('poller.scenarios.js', import.meta.url)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Memory, native } from '../../src/native.js'
-import { failure, sharedArena } from './support.js'
+import { failure, sharedArena } from '../support/native.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-'))
 t.teardown(() => rmSync(folder, { recursive: true }))

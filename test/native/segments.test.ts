@@ -1,6 +1,8 @@
 import t from 'tap'
 import { native } from '../../src/native.js'
-import { failure, naiveChecksum, openPair, randomBytes, readPacket, sharedArena } from './support.js'
+import { failure, openPair, readPacket, sharedArena } from '../support/native.js'
+import { naiveSum } from '../support/packets.js'
+import { randomBytes } from '../support/random.js'
 
 const EFAULT = failure('EFAULT')
 const EINVAL = failure('EINVAL')
@@ -46,14 +48,14 @@ const segment = (
     ip.writeUInt16BE(ip.length, 2)
     ip.writeUInt16BE((ip.readUInt16BE(4) + index) & 0xffff, 4)
     ip.writeUInt16BE(0, 10)
-    ip.writeUInt16BE(0xffff - naiveChecksum(ip.subarray(0, 20)), 10)
+    ip.writeUInt16BE(0xffff - naiveSum(ip.subarray(0, 20)), 10)
   } else {
     ip.writeUInt16BE(tcp.length, 4)
   }
   tcp.writeUInt32BE((tcp.readUInt32BE(4) + before) >>> 0, 4)
   tcp.writeUInt16BE(0, 16)
   const addresses = isIPv4 ? ip.subarray(12, 20) : ip.subarray(8, 40)
-  tcp.writeUInt16BE(0xffff - naiveChecksum(tcp, naiveChecksum(addresses) + 6 + tcp.length), 16)
+  tcp.writeUInt16BE(0xffff - naiveSum(tcp, naiveSum(addresses) + 6 + tcp.length), 16)
   return packet
 }
 

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Message, native, TunFlag, TunOffload } from '../../src/native.js'
 import { Netlink } from '../../src/net/netlink.js'
-import { failure, naiveChecksum, sharedArena } from './support.js'
+import { failure, sharedArena } from '../support/native.js'
+import { naiveSum } from '../support/packets.js'
 
 const address = { 4: (last: number) => Uint8Array.of(10, 9, 8, last), 6: (last: number) => ipv6(last) }
 const ipv6 = (last: number) => Uint8Array.from({ length: 16 }, (_, i) => (i === 0 ? 0xfd : i === 15 ? last : 0))
@@ -51,7 +52,7 @@ const ipHeader = (family: 4 | 6, protocol: number, length: number): Buffer => {
   if (family === 4) {
     ip.set([0x45, 0, 0, 0, 0, 1, 0, 0, 64, protocol, 0, 0, ...address[4](2), ...address[4](1)])
     ip.writeUInt16BE(20 + length, 2)
-    ip.writeUInt16BE(0xffff - naiveChecksum(ip), 10)
+    ip.writeUInt16BE(0xffff - naiveSum(ip), 10)
   } else {
     ip.set([0x60, 0, 0, 0, 0, 0, protocol, 64, ...address[6](2), ...address[6](1)])
     ip.writeUInt16BE(length, 4)
@@ -232,7 +233,7 @@ for (const family of families) {
     udp.writeUInt16BE(8 + payload.length, 4)
     const ip = ipHeader(family, 17, 8 + payload.length)
     const pseudo = Buffer.concat([address[family](2), address[family](1), Buffer.from([0, 17, 0, 8 + payload.length])])
-    udp.writeUInt16BE(0xffff - naiveChecksum(Buffer.concat([pseudo, udp, payload, Buffer.alloc(1)])), 6)
+    udp.writeUInt16BE(0xffff - naiveSum(Buffer.concat([pseudo, udp, payload, Buffer.alloc(1)])), 6)
     const head = Buffer.concat([ip, udp])
     t.equal(native.writeGather(tun, head, 0, head.length, arena, arena, 20, 1), head.length + payload.length)
     let received = 0

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Message, native, UdpFlag } from '../../src/native.js'
-import { failure, randomBytes, sharedArena } from './support.js'
+import { failure, sharedArena } from '../support/native.js'
+import { randomBytes } from '../support/random.js'
 
 const EFAULT = failure('EFAULT')
 const EINVAL = failure('EINVAL')

@@ -2,8 +2,9 @@ import t, { type Test } from 'tap'
 import { Field } from '../../src/memory/flow-table.js'
 import { AckSchedule } from '../../src/path/ack-schedule.js'
 import { Egress } from '../../src/path/egress.js'
-import { ports, summary } from '../support/frames.js'
+import { summary } from '../support/emitted.js'
 import { type FlowFields, MemoryStack } from '../support/memory-stack.js'
+import { ports } from '../support/packets.js'
 
 const open = (t: Test, capacity = 16) => {
   const stack = new MemoryStack({ capacity })

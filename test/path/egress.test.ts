@@ -7,8 +7,10 @@ import { Switch } from '../../src/memory/shared-stack.js'
 import { Span } from '../../src/memory/span.js'
 import { native } from '../../src/native.js'
 import { Egress } from '../../src/path/egress.js'
-import { counting, type Emitted, localPort, ports, remote4, remotePort, summary } from '../support/frames.js'
+import { counting } from '../support/datagrams.js'
+import { type Emitted, summary } from '../support/emitted.js'
 import { type FlowFields, MemoryStack, type MemoryStackOptions } from '../support/memory-stack.js'
+import { localPort, ports, remote4, remotePort } from '../support/packets.js'
 
 const open = (t: Test, options: MemoryStackOptions = {}) => {
   const stack = new MemoryStack(options)

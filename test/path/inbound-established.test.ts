@@ -1,9 +1,10 @@
 /** Inbound: segments of established connections. */
 import t, { type Test } from 'tap'
 import { Field } from '../../src/memory/flow-table.js'
-import { ACK, counting, FIN, type FrameFields, PSH, ports, RST, remotePort, SYN } from '../support/frames.js'
+import { counting } from '../support/datagrams.js'
 import { InboundUnderTest, type Outcome } from '../support/inbound.js'
 import type { FlowFields, MemoryStackOptions } from '../support/memory-stack.js'
+import { ACK, FIN, type FrameFields, PSH, ports, RST, remotePort, SYN } from '../support/packets.js'
 
 const window = 64 * 1024 * 1024
 const payload = [1, 2, 3, 4, 5]

@@ -3,21 +3,10 @@ import t, { type Test } from 'tap'
 import { SynCookies } from '../../src/flood/syn-cookie.js'
 import { Field } from '../../src/memory/flow-table.js'
 import type { Report } from '../../src/path/messages.js'
-import {
-  ACK,
-  counting,
-  FIN,
-  type FrameFields,
-  frame,
-  localPort,
-  ports,
-  RST,
-  remote4,
-  remote6,
-  SYN,
-} from '../support/frames.js'
+import { counting } from '../support/datagrams.js'
 import { InboundUnderTest } from '../support/inbound.js'
 import type { MemoryStackOptions } from '../support/memory-stack.js'
+import { ACK, FIN, type FrameFields, frame, localPort, ports, RST, remote4, remote6, SYN } from '../support/packets.js'
 
 type Open = Extract<Report, { kind: 'open' }>
 const payload = [1, 2, 3, 4, 5]

@@ -3,6 +3,8 @@ import t, { type Test } from 'tap'
 import { SynCookies } from '../../src/flood/syn-cookie.js'
 import { State } from '../../src/memory/flow-table.js'
 import { Switch } from '../../src/memory/shared-stack.js'
+import { InboundUnderTest, type Outcome } from '../support/inbound.js'
+import type { MemoryStackOptions } from '../support/memory-stack.js'
 import {
   ACK,
   FIN,
@@ -15,9 +17,7 @@ import {
   remote4,
   remote6,
   SYN,
-} from '../support/frames.js'
-import { InboundUnderTest, type Outcome } from '../support/inbound.js'
-import type { MemoryStackOptions } from '../support/memory-stack.js'
+} from '../support/packets.js'
 
 /** Stimulus, then what it causes; everything that is not named must not happen. */
 type Row = [name: string, stimulus: FrameFields, outcome: Outcome]

@@ -1,9 +1,8 @@
 /** ICMP "too big": heeded when its quote is of a packet that may be on its way, counted and ignored otherwise. */
 import t, { type Test } from 'tap'
 import { Field, State } from '../../src/memory/flow-table.js'
-import { virtioHeader } from '../support/frames.js'
 import { InboundUnderTest } from '../support/inbound.js'
-import { destination6, icmp4, icmp6, ip4, ip6, packet4, packet6, source6 } from '../wire/packets.js'
+import { destination6, icmp4, icmp6, ip4, ip6, packet4, packet6, source6, virtioHeader } from '../support/packets.js'
 
 const [remote, local] = [0xc0a8c901, 0xc0a8c902]
 /** Our next sequence number. */

@@ -3,9 +3,25 @@ import { counterNames } from '../../src/memory/counters.js'
 import { native } from '../../src/native.js'
 import { Packet } from '../../src/path/packet.js'
 import { accepted, Classifier, type Segment } from '../../src/path/segment.js'
-import { ACK, counting, FIN, type FrameFields, frame, RST, SYN, virtioHeader } from '../support/frames.js'
+import { counting } from '../support/datagrams.js'
 import { MemoryStack, type MemoryStackOptions } from '../support/memory-stack.js'
-import { destination6, extension, icmp4, ip4, packet4, packet6, poisoned, source6 } from '../wire/packets.js'
+import {
+  ACK,
+  destination6,
+  extension,
+  FIN,
+  type FrameFields,
+  frame,
+  icmp4,
+  ip4,
+  packet4,
+  packet6,
+  poisoned,
+  RST,
+  SYN,
+  source6,
+  virtioHeader,
+} from '../support/packets.js'
 
 /** The name of the counter, or the segment. */
 const parse = (bytes: ArrayLike<number>, options: MemoryStackOptions = {}): string | Segment => {

@@ -3,8 +3,8 @@ import t, { type Test } from 'tap'
 import { native } from '../../src/native.js'
 import { ChunkPool } from '../../src/sockets/chunk-pool.js'
 import { ReceiveQueue } from '../../src/sockets/receive-queue.js'
-import { difference, pattern } from '../engine/support.js'
-import { type Delivered, datagrams, TestLane } from '../support/lanes.js'
+import { datagrams, difference, pattern } from '../support/datagrams.js'
+import { type Delivered, TestLane } from '../support/lanes.js'
 import { spanAt } from '../support/spans.js'
 
 /** A queue on a lane of its own. */

@@ -1,7 +1,9 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { ErrorCode, FakeTcpError } from '../../src/index.js'
-import { addresses, connectPair, lost, openStacks, pattern, take, takeAll, text, until } from '../engine/support.js'
+import { pattern, text } from '../support/datagrams.js'
+import { addresses, connectPair, lost, openStacks, take, takeAll } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const sizeError = { code: ErrorCode.DATAGRAM_SIZE }
 const closedError = { code: ErrorCode.CLOSED }

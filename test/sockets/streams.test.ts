@@ -1,6 +1,8 @@
 import t from 'tap'
 import { ErrorCode } from '../../src/index.js'
-import { connectPair, difference, openStacks, pattern, take, takeAll, text, until } from '../engine/support.js'
+import { difference, pattern, text } from '../support/datagrams.js'
+import { connectPair, openStacks, take, takeAll } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 t.test('recvInto fills the caller’s buffer', async t => {
   const { client, server } = await connectPair(await openStacks(t))

@@ -7,9 +7,10 @@ import { native } from '../../src/native.js'
 import { Egress } from '../../src/path/egress.js'
 import type { Report } from '../../src/path/messages.js'
 import { Reader } from '../../src/workers/reader.js'
-import { type FrameFields, frame, summary } from './frames.js'
+import { summary } from './emitted.js'
 import { Later } from './later.js'
 import { MemoryStack, type MemoryStackOptions } from './memory-stack.js'
+import { type FrameFields, frame } from './packets.js'
 
 /** A delivery as its consumer finds it. */
 export interface Delivered {

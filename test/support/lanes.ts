@@ -110,9 +110,3 @@ export class TestLane {
     native.arenaClose(this.#sourceArena)
   }
 }
-
-/** `length` bytes cut every `segmentSize`. */
-export const datagrams = (bytes: Uint8Array, segmentSize: number): Uint8Array[] =>
-  Array.from({ length: Math.ceil(bytes.length / segmentSize) }, (_, i) =>
-    bytes.subarray(i * segmentSize, Math.min((i + 1) * segmentSize, bytes.length)),
-  )

@@ -5,7 +5,8 @@ import { Field, type FlowId, FlowTable, State } from '../../src/memory/flow-tabl
 import { ports as listening, type SharedStack, StackMemory, Switch } from '../../src/memory/shared-stack.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 import { Errno, native } from '../../src/native.js'
-import { type Emitted, local4, local6, ports, readFrame, remote4, remote6, type VirtioSize } from './frames.js'
+import { type Emitted, readFrame } from './emitted.js'
+import { local4, local6, ports, remote4, remote6, type VirtioSize } from './packets.js'
 
 export interface FlowFields {
   family?: 4 | 6

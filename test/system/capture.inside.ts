@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { Capture, type Packet } from './support/capture.js'
-import { type Family, type Kind, phantun, ports, stackOfB, startClient, startServer } from './support/programs.js'
-import { exchange, randomDatagrams, startService, UdpSource } from './support/udp.js'
+import { Capture, type Packet } from '../support/capture.js'
+import { type Family, type Kind, phantun, ports, stackOfB, startClient, startServer } from '../support/programs.js'
+import { exchange, randomDatagrams, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

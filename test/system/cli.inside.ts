@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Child } from '../../src/lab/child.js'
 import { Side } from '../../src/lab/network.js'
-import { cli, startClient } from './support/programs.js'
-import { UdpSource } from './support/udp.js'
+import { cli, startClient } from '../support/programs.js'
+import { UdpSource } from '../support/udp-source.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-'))
 t.teardown(() => rmSync(folder, { recursive: true }))

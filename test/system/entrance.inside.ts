@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { cli, endWith, ports, stackOfB, startClient, startServer, tuns } from './support/programs.js'
-import { address } from './support/third.js'
-import { knock, recorded, startService, UdpSource } from './support/udp.js'
+import { cli, endWith, ports, stackOfB, startClient, startServer, tuns } from '../support/programs.js'
+import { address } from '../support/third.js'
+import { knock, recorded, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

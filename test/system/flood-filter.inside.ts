@@ -9,7 +9,8 @@ import { createVirtualLink } from '../../src/index.js'
 import { FlowTable } from '../../src/memory/flow-table.js'
 import { native } from '../../src/native.js'
 import type { Device } from '../../src/net/device.js'
-import { ACK, type Outgoing, RawPeer, RST, SYN } from '../engine/raw-peer.js'
+import { ACK, RST, SYN } from '../support/packets.js'
+import { type Outgoing, RawPeer } from '../support/raw-peer.js'
 
 const flows = () => FlowTable.allocate(16)
 const ends = {

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { loopback, ports, startClient, startServer } from './support/programs.js'
-import { knock, recorded, startService, UdpSource } from './support/udp.js'
+import { loopback, ports, startClient, startServer } from '../support/programs.js'
+import { knock, recorded, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

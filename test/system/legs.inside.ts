@@ -7,9 +7,9 @@ import t, { type Test } from 'tap'
 import { programs } from '../../bench/programs.js'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork, type Side } from '../../src/lab/network.js'
-import { cli, endWith, ports, startClient, startServer, tuns } from './support/programs.js'
-import { address, createThird, third } from './support/third.js'
-import { startService, UdpSource } from './support/udp.js'
+import { cli, endWith, ports, startClient, startServer, tuns } from '../support/programs.js'
+import { address, createThird, third } from '../support/third.js'
+import { startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

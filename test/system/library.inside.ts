@@ -7,9 +7,9 @@ import t, { type Test } from 'tap'
 import { ErrorCode, type Socket, Stack, type TunOptions } from '../../src/index.js'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
-import { LibrarySource } from './support/library.js'
-import { endWith, ports, program, tuns } from './support/programs.js'
-import { exchange, randomDatagrams } from './support/udp.js'
+import { LibrarySource } from '../support/library.js'
+import { endWith, ports, program, tuns } from '../support/programs.js'
+import { exchange, randomDatagrams } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))
@@ -25,7 +25,7 @@ const tun: TunOptions = {
 }
 
 const startEcho = async (t: Test, ...flags: string[]): Promise<Child> => {
-  const command = [...program('system/support/library-echo.js'), '--tun', tuns.b, '--port', String(port), ...flags]
+  const command = [...program('support/library-echo.js'), '--tun', tuns.b, '--port', String(port), ...flags]
   const echo = endWith(t, network.b.run(command, { name: 'library-echo', seconds: 60 }))
   await echo.until(() => echo.stderr.includes('ready'), 'readiness')
   return echo

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { createNetwork, type Shape, shapes } from '../../src/lab/network.js'
-import { endWith, loopback, ports, startClient, startServer } from './support/programs.js'
+import { endWith, loopback, ports, startClient, startServer } from '../support/programs.js'
 
 /** The benchmark's sender and receiver: every datagram carries its flow's number and its own. */
 const load = (name: string): string[] => [

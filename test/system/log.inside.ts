@@ -19,8 +19,8 @@ import t, { type Test } from 'tap'
 import { askStatus } from '../../src/cli/status-socket.js'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { commandLine, endWith } from './support/programs.js'
-import { knock, startService, UdpSource } from './support/udp.js'
+import { commandLine, endWith } from '../support/programs.js'
+import { knock, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-'))

@@ -13,8 +13,8 @@ import {
   startClient as startPlainClient,
   startServer,
   tuns,
-} from './support/programs.js'
-import { knock, startService, UdpSource } from './support/udp.js'
+} from '../support/programs.js'
+import { knock, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

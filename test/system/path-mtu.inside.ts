@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { startClient, startServer } from './support/programs.js'
-import { knock, startService, UdpSource } from './support/udp.js'
+import { startClient, startServer } from '../support/programs.js'
+import { knock, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

@@ -6,8 +6,8 @@ import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
 import { native, TunFlag } from '../../src/native.js'
-import { cli, endWith, loopback, ports, stackOfB, startServer, tuns } from './support/programs.js'
-import { knock, startService, UdpSource } from './support/udp.js'
+import { cli, endWith, loopback, ports, stackOfB, startServer, tuns } from '../support/programs.js'
+import { knock, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

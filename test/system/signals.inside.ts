@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork } from '../../src/lab/network.js'
-import { commandLine, endWith, startClient, startServer, tuns } from './support/programs.js'
-import { exchange, randomDatagrams, startService, UdpSource } from './support/udp.js'
+import { commandLine, endWith, startClient, startServer, tuns } from '../support/programs.js'
+import { exchange, randomDatagrams, startService, UdpSource } from '../support/udp-source.js'
 
 const connections = 5
 const network = await createNetwork('plain')

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Child, stopAll } from '../../src/lab/child.js'
-import { cli, commandLine, endWith } from './support/programs.js'
+import { cli, commandLine, endWith } from '../support/programs.js'
 
 /** Nobody: a user that every Debian has. */
 const nobody = 65_534

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { needs } from './support/inside.js'
-import { events, type Family, loopback, ports, startClient, startServer } from './support/programs.js'
-import { exchange, randomDatagrams, recorded, startService, UdpSource } from './support/udp.js'
+import { needs } from '../support/inside.js'
+import { events, type Family, loopback, ports, startClient, startServer } from '../support/programs.js'
+import { exchange, randomDatagrams, recorded, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

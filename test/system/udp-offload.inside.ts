@@ -2,8 +2,8 @@
 import t from 'tap'
 import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
-import { loopback, ports, startClient, startServer } from './support/programs.js'
-import { exchange, randomDatagrams, startService, UdpSource } from './support/udp.js'
+import { loopback, ports, startClient, startServer } from '../support/programs.js'
+import { exchange, randomDatagrams, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))

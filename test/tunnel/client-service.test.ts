@@ -6,8 +6,8 @@ import { FlowSet } from '../../src/tunnel/flow-set.js'
 import type { ClientData } from '../../src/tunnel/options.js'
 import type { UdpAddress } from '../../src/udp/socket.js'
 import type { Service } from '../../src/workers/service.js'
-import { batchOf, closedPort } from '../udp/support.js'
-import { FakeContext, FakeFlow, openPeer } from './support.js'
+import { FakeContext, FakeFlow } from '../support/service.js'
+import { batchOf, closedPort, openPeer } from '../support/udp-socket.js'
 
 const here: UdpAddress = { bytes: Uint8Array.of(127, 0, 0, 1), zone: '' }
 const server = { port: 4_567, addresses: [{ bytes: Uint8Array.of(192, 0, 2, 1), zone: '' }] }

@@ -2,8 +2,8 @@
 import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { addresses, createNetwork, type Network } from '../../src/lab/network.js'
-import { ports, startClient, startServer, tuns, vethOfB } from '../system/support/programs.js'
-import { knock, startService, UdpSource } from '../system/support/udp.js'
+import { ports, startClient, startServer, tuns, vethOfB } from '../support/programs.js'
+import { knock, startService, UdpSource } from '../support/udp-source.js'
 
 t.teardown(() => stopAll())
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Activity } from '../../src/tunnel/activity.js'
 import { FlowSet, type LimitedFlow } from '../../src/tunnel/flow-set.js'
-import { FakeContext } from './support.js'
+import { FakeContext } from '../support/service.js'
 
 class Flow implements LimitedFlow {
   readonly name: string

@@ -7,8 +7,8 @@ import { planPorts } from '../../src/tunnel/port-plan.js'
 import serverService from '../../src/tunnel/server-service.js'
 import type { UdpAddress } from '../../src/udp/socket.js'
 import type { Service } from '../../src/workers/service.js'
-import { batchOf, closedPort } from '../udp/support.js'
-import { FakeContext, FakeFlow, openPeer } from './support.js'
+import { FakeContext, FakeFlow } from '../support/service.js'
+import { batchOf, closedPort, openPeer } from '../support/udp-socket.js'
 
 const four: UdpAddress = { bytes: Uint8Array.of(127, 0, 0, 1), zone: '' }
 const six: UdpAddress = { bytes: Uint8Array.from({ length: 16 }, (_, i) => Number(i === 15)), zone: '' }

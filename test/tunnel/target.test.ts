@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Target } from '../../src/tunnel/target.js'
 import type { UdpAddress } from '../../src/udp/socket.js'
-import { FakeContext } from './support.js'
+import { FakeContext } from '../support/service.js'
 
 const address = (last: number): UdpAddress => ({ bytes: Uint8Array.of(192, 0, 2, last), zone: '' })
 

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Batch } from '../../src/memory/batch.js'
 import { Errno, native } from '../../src/native.js'
 import { UdpSender } from '../../src/udp/send.js'
-import { batchOf, closedPort, connectedTo, openSink } from './support.js'
+import { batchOf, closedPort, connectedTo, openSink } from '../support/udp-socket.js'
 
 /** Answers of the system call, in order, by call; undefined: what the kernel answers. */
 type Answers = (call: number, messages: number) => number | undefined

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { setU16, setU32, u16, u32 } from '../../src/wire/bytes.js'
-import { poisoned, poisonedOutside } from './packets.js'
+import { poisoned, poisonedOutside } from '../support/packets.js'
 
 const offset = fc.nat({ max: 20 })
 

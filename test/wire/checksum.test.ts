@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { finish, fold, pseudo4, pseudo6, sum, update, update32 } from '../../src/wire/checksum.js'
-import { guarded, long, naiveChecksum, naiveSum, placed, poisoned, word } from './packets.js'
+import { guarded, long, naiveChecksum, naiveSum, placed, poisoned, word } from '../support/packets.js'
 
 const halfWord = fc.oneof(fc.nat({ max: 0xffff }), fc.constantFrom(0, 1, 0xfffe, 0xffff))
 const wholeWord = fc.oneof(fc.nat({ max: 0xffffffff }), fc.constantFrom(0, 0xffff, 0xffff0000, 0xffffffff))

@@ -4,7 +4,7 @@ import { Fault } from '../../src/wire/fault.js'
 import * as icmp from '../../src/wire/icmp.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
-import { extension, guarded, icmp4, icmp6, ip4, ip6, packet4, packet6, placed } from './packets.js'
+import { extension, guarded, icmp4, icmp6, ip4, ip6, packet4, packet6, placed } from '../support/packets.js'
 
 const ours4 = packet4({ source: 0xc0a8c802, destination: 0xcb007105 }, { payload: new Array<number>(100).fill(9) })
 const ours6 = packet6({}, { payload: new Array<number>(100).fill(9) })

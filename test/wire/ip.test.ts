@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Fault } from '../../src/wire/fault.js'
 import * as ip from '../../src/wire/ip.js'
-import { guarded, packet4, packet6, placed, poisoned } from './packets.js'
+import { guarded, packet4, packet6, placed, poisoned } from '../support/packets.js'
 
 t.test('version', async t => {
   t.equal(ip.check(placed(packet4(), 3), 3, 43), 4)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Fault } from '../../src/wire/fault.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
-import { guarded, type Ip4Fields, ip4, naiveSum, placed, poisoned, poisonedOutside } from './packets.js'
+import { guarded, type Ip4Fields, ip4, naiveSum, placed, poisoned, poisonedOutside } from '../support/packets.js'
 
 const long = fc.nat({ max: 0xffffffff })
 const short = fc.nat({ max: 0xffff })

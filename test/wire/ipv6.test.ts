@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Fault } from '../../src/wire/fault.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
-import { extension, guarded, type Ip6Fields, ip6, long, placed, poisoned, poisonedOutside } from './packets.js'
+import { extension, guarded, type Ip6Fields, ip6, long, placed, poisoned, poisonedOutside } from '../support/packets.js'
 
 const [hopByHop, routing, fragment, authentication, destinationOptions] = [0, 43, 44, 51, 60]
 const payload = new Array<number>(20).fill(7)

@@ -1,6 +1,15 @@
 /** Malformed frames and those that only look so, by name, with what must become of them. */
+
+import {
+  extension,
+  type Ip4Fields,
+  type Ip6Fields,
+  long,
+  packet4,
+  packet6,
+  type TcpFields,
+} from '../support/packets.js'
 import type { FaultName } from './naive.js'
-import { extension, type Ip4Fields, type Ip6Fields, long, packet4, packet6, type TcpFields } from './packets.js'
 
 export const ones = (length: number): number[] => new Array<number>(length).fill(1)
 const v4 = (fields: Ip4Fields, tcp: TcpFields = { payload: [1, 2, 3] }): number[] => packet4(fields, tcp)

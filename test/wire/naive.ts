@@ -1,6 +1,6 @@
 /** A parser of frames that is slow and obviously right. */
 import type { Fault } from '../../src/wire/fault.js'
-import { long, naiveSum, word } from './packets.js'
+import { long, naiveSum, word } from '../support/packets.js'
 
 export interface Parsed {
   source: string

@@ -10,9 +10,19 @@ import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
 import * as tcp from '../../src/wire/tcp.js'
 import * as virtioNet from '../../src/wire/virtio-net.js'
+import {
+  extension,
+  guarded,
+  long,
+  naiveChecksum,
+  packet4,
+  packet6,
+  placed,
+  type TcpFields,
+  word,
+} from '../support/packets.js'
 import { malformed, ones, virtio } from './malformed.js'
 import { type FaultName, naive, type Parsed } from './naive.js'
-import { extension, guarded, long, naiveChecksum, packet4, packet6, placed, type TcpFields, word } from './packets.js'
 
 /** The fast one: a frame with a virtio-net header of `size` bytes (0: none) at `at` … `end`. */
 const parse = (b: Uint8Array, at: number, end: number, size: number): Parsed | FaultName => {

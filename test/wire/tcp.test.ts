@@ -5,7 +5,7 @@ import { Fault } from '../../src/wire/fault.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
 import * as tcp from '../../src/wire/tcp.js'
-import { guarded, packet4, packet6, placed, poisoned, poisonedOutside, type TcpFields } from './packets.js'
+import { guarded, packet4, packet6, placed, poisoned, poisonedOutside, type TcpFields } from '../support/packets.js'
 
 const { Flag } = tcp
 const port = fc.integer({ min: 1, max: 0xffff })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Fault } from '../../src/wire/fault.js'
 import * as virtioNet from '../../src/wire/virtio-net.js'
-import { guarded, placed, poisoned, poisonedOutside } from './packets.js'
+import { guarded, placed, poisoned, poisonedOutside } from '../support/packets.js'
 
 const { Flag, Gso } = virtioNet
 const size = fc.constantFrom(10, 12)

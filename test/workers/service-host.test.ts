@@ -7,8 +7,10 @@ import { Egress } from '../../src/path/egress.js'
 import { End, type Report } from '../../src/path/messages.js'
 import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from '../../src/workers/service.js'
 import { ServiceHost } from '../../src/workers/service-host.js'
-import { counting, localPort, ports, remotePort, summary } from '../support/frames.js'
+import { counting } from '../support/datagrams.js'
+import { summary } from '../support/emitted.js'
 import { MemoryStack } from '../support/memory-stack.js'
+import { localPort, ports, remotePort } from '../support/packets.js'
 
 /** A module whose service is made by the function that comes as its data. */
 const module = 'data:text/javascript,export default context => context.data(context)'

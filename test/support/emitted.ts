@@ -1,66 +1,11 @@
-/**
- * Whole frames as they cross a TUN queue: virtio-net header, IP, TCP. `frame` builds them without any code of src/; `readFrame` takes
- * what src/ wrote apart with src/wire and throws on anything that docs/protocol.md would not have.
- */
+/** Frames as src/ wrote them. `readFrame` takes them apart with src/wire, and throws on anything that docs/protocol.md would not have. */
 import * as checksum from '../../src/wire/checksum.js'
 import { faultNames } from '../../src/wire/fault.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
 import * as tcp from '../../src/wire/tcp.js'
 import * as virtio from '../../src/wire/virtio-net.js'
-import { type Ip4Fields, type Ip6Fields, packet4, packet6, type TcpFields } from '../wire/packets.js'
-
-/** Flag bits, for short. */
-export const { syn: SYN, ack: ACK, rst: RST, fin: FIN, psh: PSH } = tcp.Flag
-
-/** Addresses and ports that `frame` uses unless told: from the remote end to the stack under test. */
-export const local4 = 0xc0a8c902
-export const remote4 = 0xc0a8c901
-export const local6: readonly number[] = [0xfcc90000, 0, 0, 2]
-export const remote6: readonly number[] = [0xfcc90000, 0, 0, 1]
-export const localPort = 4567
-export const remotePort = 40_000
-/** The tuple's ports as a flow's slot holds them. */
-export const ports = (remotePort << 16) | localPort
-
-export type VirtioSize = 0 | 10 | 12
-
-export interface VirtioFields {
-  flags?: number
-  gsoType?: number
-  hdrLen?: number
-  gsoSize?: number
-  csumStart?: number
-  csumOffset?: number
-}
-
-const little = (n: number): number[] => [n & 0xff, n >>> 8]
-
-export const virtioHeader = (size: VirtioSize, fields: VirtioFields = {}): number[] =>
-  [
-    fields.flags ?? 0,
-    fields.gsoType ?? 0,
-    ...little(fields.hdrLen ?? 0),
-    ...little(fields.gsoSize ?? 0),
-    ...little(fields.csumStart ?? 0),
-    ...little(fields.csumOffset ?? 0),
-    0,
-    0,
-  ].slice(0, size)
-
-export interface FrameFields extends TcpFields {
-  family?: 4 | 6
-  virtioSize?: VirtioSize
-  virtio?: VirtioFields
-  ip4?: Ip4Fields
-  ip6?: Ip6Fields
-}
-
-export const frame = (fields: FrameFields = {}): Uint8Array =>
-  Uint8Array.from([
-    ...virtioHeader(fields.virtioSize ?? 0, fields.virtio),
-    ...(fields.family === 6 ? packet6(fields.ip6, fields) : packet4(fields.ip4, fields)),
-  ])
+import { local4, local6, remote4, remote6, type VirtioFields, type VirtioSize } from './packets.js'
 
 /** One emitted frame, taken apart. */
 export interface Emitted {
@@ -130,6 +75,3 @@ export const readFrame = (b: Uint8Array, virtioSize: VirtioSize): Emitted => {
 /** 'ACK 100 201', with ' +5' for five bytes of payload: flags, seq, ack. */
 export const summary = ({ flags, seq, ack, payload }: Emitted): string =>
   `${flags} ${seq} ${ack}${payload.length === 0 ? '' : ` +${payload.length}`}`
-
-/** Bytes 0, 1, 2 … of this length, from `first` on. */
-export const counting = (length: number, first = 0): number[] => Array.from({ length }, (_, i) => (first + i) & 0xff)

@@ -2,10 +2,10 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TAP } from 'tap'
-import { enter, unavailable } from '../../../src/lab/enter.js'
-import { missingTool } from '../../../src/lab/tools.js'
-import { spawnFile } from '../../support/spawn.js'
+import { enter, unavailable } from '../../src/lab/enter.js'
+import { missingTool } from '../../src/lab/tools.js'
 import { phantun } from './programs.js'
+import { spawnFile } from './spawn.js'
 
 const noTun = (): string | undefined => {
   try {

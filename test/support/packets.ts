@@ -1,6 +1,6 @@
 /**
- * Packets for the tests of src/wire, built from plain arrays and without any code of src/wire: what these tests compare
- * with has to be independent of what they test. Every field can be set to nonsense; checksums are right unless set.
+ * Packets built from plain arrays and without any code of src/: what a test compares with has to be independent of what it tests.
+ * Every field can be set to nonsense; checksums are right unless set. `frame` builds a whole frame as it crosses a TUN queue.
  */
 
 export const word = (n: number): number[] => [(n >>> 8) & 0xff, n & 0xff]
@@ -48,10 +48,10 @@ const tcpSegment = (fields: TcpFields, pseudo: (length: number) => number[]): nu
     fields.flags ?? 0x10,
     ...word(fields.window ?? 0xffff),
   ]
-  const rest = [...word(fields.urgent ?? 0), ...options, ...(fields.payload ?? [])]
+  const rest = [...word(fields.urgent ?? 0), ...options].concat(fields.payload ?? [])
   const length = head.length + 2 + rest.length
-  const right = naiveChecksum([...pseudo(length), ...head, 0, 0, ...rest])
-  const segment = [...head, ...word(fields.checksum ?? right ^ (fields.checksumError ?? 0)), ...rest]
+  const right = naiveChecksum([...pseudo(length), ...head, 0, 0].concat(rest))
+  const segment = [...head, ...word(fields.checksum ?? right ^ (fields.checksumError ?? 0))].concat(rest)
   return fields.cut === undefined ? segment : segment.slice(0, fields.cut)
 }
 
@@ -83,7 +83,7 @@ export const ip4 = (fields: Ip4Fields, payload: number[]): number[] => {
   ]
   const rest = [...long(fields.source ?? 0xc0a8c901), ...long(fields.destination ?? 0xc0a8c902), ...options]
   const right = naiveChecksum([...head, 0, 0, ...rest])
-  return [...head, ...word(right ^ (fields.checksumError ?? 0)), ...rest, ...payload]
+  return [...head, ...word(right ^ (fields.checksumError ?? 0)), ...rest].concat(payload)
 }
 
 export const packet4 = (ip: Ip4Fields = {}, tcp: TcpFields = {}): number[] =>
@@ -196,3 +196,56 @@ export const guarded = (b: Uint8Array, from: number, to: number): Uint8Array =>
 /** Whether only `at` … `at + length` was written. */
 export const poisonedOutside = (b: Uint8Array, at: number, length: number): boolean =>
   b.every((byte, i) => (i >= at && i < at + length) || byte === poison)
+
+/** Flag bits, for short. */
+export const [FIN, SYN, RST, PSH, ACK] = [1, 2, 4, 8, 16] as const
+
+/** Addresses and ports that `frame` uses unless told: from the remote end to the stack under test. */
+export const local4 = 0xc0a8c902
+export const remote4 = 0xc0a8c901
+export const local6: readonly number[] = [0xfcc90000, 0, 0, 2]
+export const remote6: readonly number[] = [0xfcc90000, 0, 0, 1]
+export const localPort = 4567
+export const remotePort = 40_000
+/** The tuple's ports as a flow's slot holds them. */
+export const ports = (remotePort << 16) | localPort
+
+export type VirtioSize = 0 | 10 | 12
+
+export interface VirtioFields {
+  flags?: number
+  gsoType?: number
+  hdrLen?: number
+  gsoSize?: number
+  csumStart?: number
+  csumOffset?: number
+}
+
+const little = (n: number): number[] => [n & 0xff, n >>> 8]
+
+export const virtioHeader = (size: VirtioSize, fields: VirtioFields = {}): number[] =>
+  [
+    fields.flags ?? 0,
+    fields.gsoType ?? 0,
+    ...little(fields.hdrLen ?? 0),
+    ...little(fields.gsoSize ?? 0),
+    ...little(fields.csumStart ?? 0),
+    ...little(fields.csumOffset ?? 0),
+    0,
+    0,
+  ].slice(0, size)
+
+export interface FrameFields extends TcpFields {
+  family?: 4 | 6
+  virtioSize?: VirtioSize
+  virtio?: VirtioFields
+  ip4?: Ip4Fields
+  ip6?: Ip6Fields
+}
+
+export const frame = (fields: FrameFields = {}): Uint8Array =>
+  new Uint8Array(
+    virtioHeader(fields.virtioSize ?? 0, fields.virtio).concat(
+      fields.family === 6 ? packet6(fields.ip6, fields) : packet4(fields.ip4, fields),
+    ),
+  )

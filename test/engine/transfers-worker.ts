@@ -1,4 +1,4 @@
-/** A thread that attaches sockets and does with them what it is told (attach.test.ts). */
+/** A thread that attaches sockets and does with them what it is told (transfers.test.ts). */
 import { parentPort } from 'node:worker_threads'
 import { type FakeTcpError, Socket, type SocketHandle } from '../../src/index.js'
 

@@ -1,17 +1,17 @@
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import type { Child } from '../../../src/lab/child.js'
-import { addresses, type Side } from '../../../src/lab/network.js'
+import type { Child } from '../../src/lab/child.js'
+import { addresses, type Side } from '../../src/lab/network.js'
 
-/** The package's root: this file runs as dist/test/system/support/programs.js. */
-const root = fileURLToPath(new URL('../../../..', import.meta.url))
+/** The package's root: this file runs as dist/test/support/programs.js. */
+const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 export const cli = [process.execPath, `${root}dist/src/cli/main.js`] as const
 export const phantun = {
   client: `${root}.peers/phantun/bin/client`,
   server: `${root}.peers/phantun/bin/server`,
 } as const
-/** A program of the tests, compiled: `program('system/support/library-echo.js')`. */
+/** A program of the tests, compiled: `program('support/library-echo.js')`. */
 export const program = (path: string): string[] => [process.execPath, `${root}dist/test/${path}`]
 
 /** Whose implementation. */

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { ErrorCode, type Socket } from '../../src/index.js'
-import { addresses, connectPair, drops, openStacks, take, text, until } from './support.js'
+import { text } from '../support/datagrams.js'
+import { addresses, connectPair, drops, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
 
 const closed = { name: 'FakeTcpError', code: ErrorCode.CLOSED }
 const invalid = { name: 'FakeTcpError', code: ErrorCode.INVALID_ARGUMENT }

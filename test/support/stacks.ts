@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import {
   createVirtualLink,
@@ -64,29 +63,6 @@ export const connectPair = async (
   return { client, server, listener }
 }
 
-/** Resolves when `holds` does; fails naming `what` after `patience` milliseconds. */
-export const until = async (holds: () => boolean, what: string, patience = 20_000): Promise<void> => {
-  const end = performance.now() + patience
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`not within ${patience} ms: ${what}`)
-    await sleep(2)
-  }
-}
-
-/** `length` bytes that differ from those of every other `seed` and shift. */
-export const pattern = (length: number, seed: number): Uint8Array => {
-  const bytes = new Uint8Array(length)
-  let x = Math.imul(seed + 1, 0x9e3779b1)
-  for (let i = 0; i < length; i++) {
-    x = (Math.imul(x, 1_664_525) + 1_013_904_223) | 0
-    bytes[i] = x >>> 24
-  }
-  return bytes
-}
-
-export const text = (datagram: Uint8Array | undefined): string | undefined =>
-  datagram && Buffer.from(datagram).toString()
-
 /** The next `count` datagrams; fails when they do not come in time. */
 export const take = async (socket: Socket, count: number, patience = 20_000): Promise<Uint8Array[]> => {
   const taken: Uint8Array[] = []
@@ -106,17 +82,6 @@ export const takeAll = async (socket: Socket): Promise<Uint8Array[]> => {
   const taken: Uint8Array[] = []
   for await (const datagram of socket) taken.push(datagram)
   return taken
-}
-
-/** Whether two lists hold the same datagrams; quick, and says where they part. */
-export const difference = (found: readonly Uint8Array[], wanted: readonly Uint8Array[]): string | undefined => {
-  for (const [i, datagram] of wanted.entries()) {
-    if (i >= found.length) return `${found.length} instead of ${wanted.length} datagrams`
-    if (Buffer.compare(found[i], datagram) !== 0) {
-      return `datagram ${i} differs (${found[i].length} instead of ${datagram.length} bytes)`
-    }
-  }
-  return found.length === wanted.length ? undefined : `${found.length} instead of ${wanted.length} datagrams`
 }
 
 /** The counters of a stack that are not zero: `{ writeFull: 3 }`. */

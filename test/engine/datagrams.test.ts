@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Socket } from '../../src/index.js'
-import { connectPair, difference, type Family, linkName, links, lost, openStacks, pattern, take } from './support.js'
+import { difference, pattern } from '../support/datagrams.js'
+import { connectPair, type Family, linkName, links, lost, openStacks, take } from '../support/stacks.js'
 
 /** Datagrams in flight that any virtual link holds, whatever their sizes. */
 const window = 32

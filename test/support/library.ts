@@ -1,5 +1,5 @@
-import type { Socket } from '../../../src/index.js'
-import type { Source } from './udp.js'
+import type { Socket } from '../../src/index.js'
+import type { Source } from './udp-source.js'
 
 /** A socket of the library as an application's end. */
 export class LibrarySource implements Source {

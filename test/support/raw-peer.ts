@@ -2,15 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { createVirtualLink, type Device, Stack, type StackOptions, type VirtualLinkOptions } from '../../src/index.js'
 import { native } from '../../src/native.js'
+import type { Address } from '../../src/net/address.js'
 import * as checksum from '../../src/wire/checksum.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
-import { ipHeaderLength } from '../../src/wire/sizes.js'
 import * as tcp from '../../src/wire/tcp.js'
 import * as virtio from '../../src/wire/virtio-net.js'
-import type { Family } from './support.js'
-
-export const { fin: FIN, syn: SYN, rst: RST, psh: PSH, ack: ACK } = tcp.Flag
+import { ACK, frame, long, SYN } from './packets.js'
+import type { Family } from './stacks.js'
 
 /** One segment as it left the stack, or as it is to reach it. */
 export interface Segment {
@@ -32,6 +31,8 @@ export interface Segment {
 
 export type Outgoing = Pick<Segment, 'sourcePort' | 'destinationPort' | 'flags'> & Partial<Segment>
 
+const bytesOf = ({ words }: Address): number[] => words.flatMap(long)
+
 const network = { 4: ipv4, 6: ipv6 } as const
 const pseudo = { 4: checksum.pseudo4, 6: checksum.pseudo6 } as const
 
@@ -51,36 +52,26 @@ export class RawPeer {
 
   /** Bytes written, or -errno. */
   send(segment: Outgoing): number {
-    const { family = 4, queue = 0, flags, seq = 0, ack = 0, payload = new Uint8Array(0), gsoSize = 0 } = segment
-    const b = this.#bytes
-    const ip = this.#virtioSize
-    const at = ip + ipHeaderLength(family)
-    const header = tcp.emit(b, at, { ...segment, seq, ack, flags })
-    const length = header + payload.length
-    b.set(payload, at + header)
-    if (family === 4) {
-      const [source, destination] = [this.device.stackAddress!, this.#stackEnd.stackAddress!]
-      ipv4.emit(b, ip, {
-        totalLength: at - ip + length,
-        id: 0,
-        source: source.words[0],
-        destination: destination.words[0],
-      })
-    } else {
-      const [source, destination] = [this.device.stackAddress6!, this.#stackEnd.stackAddress6!]
-      ipv6.emit(b, ip, { payloadLength: length, source: source.words, destination: destination.words })
-    }
-    const { source, destination } = network[family].Offset
-    tcp.setChecksum(
-      b,
-      at,
-      checksum.finish(checksum.sum(b, at, length, pseudo[family](b, ip + source, ip + destination, length))),
-    )
-    if (ip !== 0) {
-      const gsoType = gsoSize === 0 ? virtio.Gso.none : family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
-      virtio.emit(b, 0, ip, { flags: 0, gsoType, hdrLen: at - ip + header, gsoSize, csumStart: 0, csumOffset: 0 })
-    }
-    return native.write(this.device.queues[queue], b, 0, at + length)
+    const { family = 4, queue = 0, payload = new Uint8Array(0), gsoSize = 0, ...header } = segment
+    const [from, to] = [this.device, this.#stackEnd]
+    const gsoType = gsoSize === 0 ? virtio.Gso.none : family === 4 ? virtio.Gso.tcp4 : virtio.Gso.tcp6
+    const bytes = frame({
+      family,
+      seq: header.seq ?? 0,
+      ack: header.ack ?? 0,
+      flags: header.flags,
+      sourcePort: header.sourcePort,
+      destinationPort: header.destinationPort,
+      // What a stock peer says in a SYN: window scale 14.
+      options: (header.flags & SYN) === 0 ? [] : [1, 3, 3, 14],
+      payload: Array.from(payload),
+      ...(family === 4
+        ? { ip4: { source: from.stackAddress!.words[0], destination: to.stackAddress!.words[0] } }
+        : { ip6: { source: bytesOf(from.stackAddress6!), destination: bytesOf(to.stackAddress6!) } }),
+      virtioSize: this.#virtioSize,
+      virtio: { gsoType, gsoSize, hdrLen: family === 4 ? 40 : 60 },
+    })
+    return native.write(this.device.queues[queue], bytes, 0, bytes.length)
   }
 
   /** The next segment that waits on any queue. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Child } from '../../../src/lab/child.js'
-import type { Side } from '../../../src/lab/network.js'
+import type { Child } from '../../src/lab/child.js'
+import type { Side } from '../../src/lab/network.js'
 import { ports } from './programs.js'
 
 /** Columns of tshark, all of the outer headers; absolute sequence numbers. Those of the other IP version are empty. */

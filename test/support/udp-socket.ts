@@ -93,3 +93,18 @@ export const closedPort = (): number => {
   native.close(fd)
   return port
 }
+
+/** A UDP socket on a loopback address; closes with the test, or before. */
+export const openPeer = (t: Test, address: Uint8Array, port = 0) => {
+  const family = address.length === 4 ? 4 : 6
+  const fd = native.udpOpen(family, 8)
+  const bound = native.udpBind(fd, address, port, 0)
+  if (bound < 0) throw new Error(`udpBind: ${bound}`)
+  let open = true
+  const close = () => {
+    if (open) native.close(fd)
+    open = false
+  }
+  t.teardown(close)
+  return { fd, family, port: native.udpPort(fd), close } as const
+}

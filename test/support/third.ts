@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
-import { Child } from '../../../src/lab/child.js'
-import { namespaceOf } from '../../../src/lab/enter.js'
-import { Side } from '../../../src/lab/network.js'
+import { Child } from '../../src/lab/child.js'
+import { namespaceOf } from '../../src/lab/enter.js'
+import { Side } from '../../src/lab/network.js'
 
 /** Names of the wire's ends. */
 export const third = { near: 'tn0', far: 'tf0' } as const

@@ -1,7 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Test } from 'tap'
 import type { Batch } from '../../src/memory/batch.js'
-import { native } from '../../src/native.js'
 import type { CloseReason } from '../../src/path/messages.js'
 import type { ReadHandler, Service, ServiceContext, ServiceFlow } from '../../src/workers/service.js'
 
@@ -123,19 +121,4 @@ export class FakeFlow implements ServiceFlow {
     this.ended = reason
     this.#service().closed(this, reason)
   }
-}
-
-/** A UDP socket on a loopback address; closes with the test, or before. */
-export const openPeer = (t: Test, address: Uint8Array, port = 0) => {
-  const family = address.length === 4 ? 4 : 6
-  const fd = native.udpOpen(family, 8)
-  const bound = native.udpBind(fd, address, port, 0)
-  if (bound < 0) throw new Error(`udpBind: ${bound}`)
-  let open = true
-  const close = () => {
-    if (open) native.close(fd)
-    open = false
-  }
-  t.teardown(close)
-  return { fd, family, port: native.udpPort(fd), close } as const
 }

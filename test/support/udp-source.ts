@@ -3,9 +3,9 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { programs } from '../../../bench/programs.js'
-import type { Child } from '../../../src/lab/child.js'
-import type { Side } from '../../../src/lab/network.js'
+import { programs } from '../../bench/programs.js'
+import type { Child } from '../../src/lab/child.js'
+import type { Side } from '../../src/lab/network.js'
 import { endWith, type Family, loopback, ports } from './programs.js'
 
 /** What `exchange` needs of an application's end. */

@@ -5,8 +5,8 @@
  * `{ reason, datagrams }` for each connection that ended. SIGTERM closes the stack.
  */
 import { parseArgs } from 'node:util'
-import { type Socket, Stack } from '../../../src/index.js'
-import { addresses } from '../../../src/lab/network.js'
+import { type Socket, Stack } from '../../src/index.js'
+import { addresses } from '../../src/lab/network.js'
 
 const { values } = parseArgs({
   options: {

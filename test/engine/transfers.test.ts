@@ -2,12 +2,14 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { ErrorCode, Socket, type SocketHandle } from '../../src/index.js'
-import type { TransferAnswer, TransferTask } from './attach-worker.js'
-import { connectPair, difference, linkName, links, openStacks, pattern, take, until } from './support.js'
+import { difference, pattern } from '../support/datagrams.js'
+import { connectPair, linkName, links, openStacks, take } from '../support/stacks.js'
+import { until } from '../support/until.js'
+import type { TransferAnswer, TransferTask } from './transfers-worker.js'
 
 /** A thread that does what it is told, ended with the test. */
 const startThread = (t: Test) => {
-  const worker = new Worker(new URL('./attach-worker.js', import.meta.url))
+  const worker = new Worker(new URL('./transfers-worker.js', import.meta.url))
   t.teardown(() => worker.terminate())
   return {
     worker,
