@@ -1,6 +1,6 @@
 import { type FlowId, FlowRef, type FlowTable } from '../memory/flow-table.js'
 import type { Tuple } from '../memory/tuple.js'
-import { hash } from '../memory/tuple-index.js'
+import { hash } from '../memory/tuple-hash.js'
 
 const Entry = { slot: 0, generation: 1, ports: 2, r0: 3, r1: 4, r2: 5, r3: 6, family: 7, words: 8 } as const
 
