@@ -2,8 +2,8 @@
 
 #include "call.h"
 
-/* What the addon exports, but the Poller. src/native.ts is the contract: arguments, units and answers are told there.
- */
+/* The functions that the addon exports; poller.h has its one class. src/native.ts is their contract: it tells
+ * arguments, units and answers. */
 
 int32_t arenaOpen(Environment&, napi_value bytes);
 int32_t arenaClose(Environment&, int64_t arena);
@@ -21,7 +21,7 @@ int32_t tunHeaderSize(Environment&, int fd, int bytes);
 int32_t tunOffload(Environment&, int fd, uint32_t offloads);
 int32_t tunSteer(Environment&, int fd);
 int32_t floodMapOpen(Environment&);
-int32_t floodFilterOpen(Environment&, int map);
+int32_t floodFilterOpen(Environment&, int map, int spanBits, int handshakes, int others, int retryBits);
 int32_t tunFilter(Environment&, int fd, int program);
 int32_t floodBegin(Environment&, int map);
 int32_t floodSyns(Environment&, int map, int twice);

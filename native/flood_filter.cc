@@ -10,44 +10,49 @@
 
 namespace {
 
-/* The map: `blocks` blocks of marks, a byte for each place that a tuple may hash to, then one block that begins with
- * State. */
+/* The map's layout: `blocks` blocks of marks, one byte for each place that a tuple may hash to, and then one block that
+ * begins with State. */
 constexpr int blockBits = 12;
 constexpr uint32_t blocks = 4096;
 constexpr size_t markBytes = size_t{blocks} << blockBits;
 constexpr size_t mapBytes = markBytes + (1 << blockBits);
 
-/** Packets that pass in a span of 2^24 ns (16.8 ms). */
-struct Limit {
-  /** Number of the span of time that `passed` counts in. */
+/** Counts the packets of one kind that pass in a span of time. */
+struct Passed {
+  /** Number of the span: the time divided by the span's length. */
   uint64_t span;
-  uint64_t passed;
+  uint64_t count;
 };
 
 struct State {
-  /** Of the hash. */
+  /** Seed of the hash of tuples, a new one for every flood. */
   uint64_t key;
-  /** Not 0: a SYN passes only when it comes again. */
+  /** Not 0: the first SYN of a tuple is dropped. */
   uint64_t synsTwice;
   uint64_t droppedSyns;
   uint64_t droppedOthers;
-  Limit handshakes;
-  Limit others;
+  Passed handshakes;
+  Passed others;
 };
 
-constexpr int spanShift = 24;
-/** 48,000 a second: fewer than one worker answers. */
-constexpr int mostHandshakes = 800;
-/** 6,000 a second: enough to tell the peers of a server that began anew. */
-constexpr int mostOthers = 100;
+/** What the caller of `floodFilterOpen` decides; src/flood/limits.ts has the values and their reasons. */
+struct Limits {
+  /** Packets are counted in spans of 2^spanBits ns. */
+  int spanBits;
+  /** Packets of handshakes that pass per span. */
+  int handshakes;
+  /** Packets of neither a connection nor a handshake that pass per span. */
+  int others;
+  /** A tuple's SYN is remembered for its span of 2^retryBits ns and the next. */
+  int retryBits;
+};
 
-/** The mark of a live connection's tuple. Any other that is not 0 is the time of a tuple's last SYN, in spans of 2^30
- * ns and with `written` in it; a client that got no answer sends the next after 1 s. */
+/** The mark of a live connection's tuple. A mark that is neither 0 nor `live` tells when the tuple's last SYN came: it
+ * is the number of that span, modulo 128, with the bit `written`. */
 constexpr int live = 1;
 constexpr int written = 0x80;
-constexpr int stampShift = 30;
 
-/** SYN alone among FIN, SYN, RST and ACK. */
+/** The flags that tell what a segment is for: FIN, SYN, RST and ACK. */
 constexpr int kinds = 0x17;
 constexpr int syn = 0x02;
 constexpr int tcp = 6;
@@ -59,7 +64,7 @@ constexpr uint64_t mix(uint64_t hash, uint32_t word) {
   return hash ^ hash >> 32;
 }
 
-/** Collects instructions; jumps to a label that comes later are patched when it is placed. */
+/** Collects instructions. A jump may name a label that is placed later: `place` patches it then. */
 class Assembler {
  public:
   struct Label {
@@ -85,14 +90,16 @@ class Assembler {
   void place(const Label& label) {
     for (const size_t at : label.jumps) program_[at].off = static_cast<int16_t>(program_.size() - at - 1);
   }
-  /** Part of the packet in network order into R0; R6 is the context. A packet that is too short for it is dropped. */
+  /** Loads a byte or word of the packet, in network byte order, into R0. R6 must be the context. The kernel ends the
+   * program with 0 when the packet is too short: the packet is dropped. */
   void byteAt(int offset) { add(BPF_LD | BPF_ABS | BPF_B, 0, 0, 0, offset); }
   void wordAt(int offset) { add(BPF_LD | BPF_ABS | BPF_W, 0, 0, 0, offset); }
   void set(int to, int value) { add(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value); }
   void move(int to, int from) { add(BPF_ALU64 | BPF_MOV | BPF_X, to, from); }
   void alu(int operation, int to, int value) { add(BPF_ALU64 | operation | BPF_K, to, 0, 0, value); }
   void aluBy(int operation, int to, int from) { add(BPF_ALU64 | operation | BPF_X, to, from); }
-  /** R0 = the map's element R1, which exists whenever R1 <= blocks; else to `otherwise`. Clobbers R1 to R5. */
+  /** R0 = address of the map's element number R1. Jumps to `otherwise` when there is none: never, while R1 <= blocks,
+   * but the kernel's verifier demands it. Clobbers R1 to R5. */
   void lookUp(int fd, Label& otherwise) {
     add(BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, BPF_REG_1, -4);
     move(BPF_REG_2, BPF_REG_10);
@@ -112,12 +119,12 @@ class Assembler {
   std::vector<bpf_insn> program_;
 };
 
-/** Where the time is kept, from the frame's end. */
+/** Offset from the frame's end (R10) of the word that keeps the time. */
 constexpr int timeAt = -16;
 
-/** R6: the packet, R7: hash, R8: State, R9: whether it is a SYN. Answers how many bytes of the packet stay, 0: it is
- * dropped. */
-Assembler assemble(int map) {
+/** The filter. It keeps in R6 the packet, in R7 the tuple's hash, in R8 the State, in R9 whether the packet is a SYN.
+ * It answers how many bytes of the packet are kept; 0 drops it. */
+Assembler assemble(int map, const Limits& limits) {
   Assembler a;
   Assembler::Label pass, drop, dropSyn, other, six, judge, known, handshake, stray;
   const auto mixWord = [&](int offset) {
@@ -143,22 +150,22 @@ Assembler assemble(int map) {
     a.add(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_ns);
     a.store(BPF_REG_10, timeAt, BPF_REG_0);
   };
-  // Two processors may count one packet between them; it need not be exact.
-  const auto passWithin = [&](size_t limit, int most) {
+  // Passes up to `maximum` packets a span. Two processors may count two packets as one: the limit need not be exact.
+  const auto passWithin = [&](size_t passed, int maximum) {
     Assembler::Label sameSpan;
-    const int spanAt = static_cast<int>(limit + offsetof(Limit, span));
-    const int passedAt = static_cast<int>(limit + offsetof(Limit, passed));
+    const int spanAt = static_cast<int>(passed + offsetof(Passed, span));
+    const int countAt = static_cast<int>(passed + offsetof(Passed, count));
     a.load(BPF_REG_2, BPF_REG_10, timeAt);
-    a.alu(BPF_RSH, BPF_REG_2, spanShift);
+    a.alu(BPF_RSH, BPF_REG_2, limits.spanBits);
     a.load(BPF_REG_1, BPF_REG_8, spanAt);
-    a.load(BPF_REG_3, BPF_REG_8, passedAt);
+    a.load(BPF_REG_3, BPF_REG_8, countAt);
     a.jumpIfEqual(BPF_REG_1, BPF_REG_2, sameSpan);
     a.store(BPF_REG_8, spanAt, BPF_REG_2);
     a.set(BPF_REG_3, 0);
     a.place(sameSpan);
-    a.jump(BPF_JGE, BPF_REG_3, most, drop);
+    a.jump(BPF_JGE, BPF_REG_3, maximum, drop);
     a.alu(BPF_ADD, BPF_REG_3, 1);
-    a.store(BPF_REG_8, passedAt, BPF_REG_3);
+    a.store(BPF_REG_8, countAt, BPF_REG_3);
     a.jump(pass);
   };
   const auto count = [&](size_t counter) {
@@ -177,7 +184,7 @@ Assembler assemble(int map) {
   a.move(BPF_REG_1, BPF_REG_0);
   a.alu(BPF_RSH, BPF_REG_1, 4);
   a.jump(BPF_JEQ, BPF_REG_1, 6, six);
-  // No peer sends options.
+  // IPv4 without options: no peer sends any.
   a.jump(BPF_JNE, BPF_REG_0, 0x45, other);
   tcpOf(9, 33);
   for (const int offset : {12, 20}) mixWord(offset);
@@ -196,9 +203,9 @@ Assembler assemble(int map) {
   a.aluBy(BPF_ADD, BPF_REG_0, BPF_REG_7);
   a.add(BPF_LDX | BPF_MEM | BPF_B, BPF_REG_1, BPF_REG_0);
   a.jump(BPF_JEQ, BPF_REG_1, live, pass);
-  // R1: the mark. R2: spans since the tuple's last SYN, should there have been one.
+  // Now R1 is the mark, and R2 the number of spans since the tuple's last SYN, if there was one.
   a.load(BPF_REG_3, BPF_REG_10, timeAt);
-  a.alu(BPF_RSH, BPF_REG_3, stampShift);
+  a.alu(BPF_RSH, BPF_REG_3, limits.retryBits);
   a.alu(BPF_OR, BPF_REG_3, written);
   a.move(BPF_REG_2, BPF_REG_3);
   a.aluBy(BPF_SUB, BPF_REG_2, BPF_REG_1);
@@ -214,11 +221,11 @@ Assembler assemble(int map) {
   a.jump(BPF_JEQ, BPF_REG_1, 0, stray);
   a.jump(BPF_JGT, BPF_REG_2, 1, stray);
   a.place(handshake);
-  passWithin(offsetof(State, handshakes), mostHandshakes);
+  passWithin(offsetof(State, handshakes), limits.handshakes);
   a.place(other);
   time();
   a.place(stray);
-  passWithin(offsetof(State, others), mostOthers);
+  passWithin(offsetof(State, others), limits.others);
 
   a.place(pass);
   a.set(BPF_REG_0, INT32_MAX);
@@ -231,7 +238,7 @@ Assembler assemble(int map) {
   return a;
 }
 
-/** The map's memory while this lives. */
+/** Maps a BPF map into this process for as long as the object lives. */
 class Mapped {
  public:
   explicit Mapped(int map) : at_(mmap(nullptr, mapBytes, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0)) {
@@ -263,8 +270,10 @@ int32_t floodMapOpen(Environment& environment) {
   return environment.own(static_cast<int>(syscall(SYS_bpf, BPF_MAP_CREATE, &attributes, sizeof attributes)));
 }
 
-int32_t floodFilterOpen(Environment& environment, int map) {
-  const int loaded = loadProgram(assemble(map).program());
+int32_t floodFilterOpen(Environment& environment, int map, int spanBits, int handshakes, int others, int retryBits) {
+  const auto isShift = [](int bits) { return bits >= 0 && bits < 64; };
+  if (!isShift(spanBits) || !isShift(retryBits) || handshakes < 0 || others < 0) return -EINVAL;
+  const int loaded = loadProgram(assemble(map, {spanBits, handshakes, others, retryBits}).program());
   return loaded < 0 ? loaded : environment.own(loaded);
 }
 

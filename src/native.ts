@@ -97,30 +97,34 @@ export interface Addon {
   tunHeaderSize(fd: number, bytes: number): number
   tunOffload(fd: number, offloads: number): number
   /**
-   * Every packet to the queue (source port XOR destination port) modulo the number of queues, by an eBPF program (TUNSETSTEERINGEBPF). 0 or
-   * -errno: -EPERM without CAP_BPF. Without it the kernel sends a flow to the queue that wrote it last, and hashes every packet to know.
+   * Has the kernel put every packet on the queue (source port XOR destination port) modulo the number of queues, by an eBPF program
+   * (TUNSETSTEERINGEBPF). `queueOf` in src/engine/ports.ts computes the same: the two must agree. Without a program the kernel puts a flow on the
+   * queue that wrote it last, and hashes every packet to find that. 0 or -errno: -EPERM without CAP_BPF.
    */
   tunSteer(fd: number): number
   /**
-   * What the flood filter remembers: 16 MiB of the kernel's memory, a byte for each place that a tuple may hash to. A descriptor or -errno: -EPERM
+   * A BPF map for the flood filter: 16 MiB of the kernel's memory, one byte for each place that a tuple may hash to. A descriptor or -errno: -EPERM
    * without CAP_BPF.
    */
   floodMapOpen(): number
   /**
-   * An eBPF program for `tunFilter`. It passes what belongs to a tuple that `floodAdmit` was told; of the rest 48,000 packets a second that belong
-   * to a handshake (a SYN; what else comes of a tuple whose SYN came in this or the last span of 2^30 ns, 1.07 s), and 6,000 others.
-   * A descriptor or -errno: -EPERM without CAP_BPF.
+   * An eBPF program for `tunFilter`. It passes all packets of the tuples that `floodAdmit` was given. Of the others it passes, per span of
+   * 2^`spanBits` ns, up to `handshakes` packets that belong to a handshake, and up to `others` that do not. To a handshake belong a SYN, and any
+   * packet of a tuple whose SYN came in the current span of 2^`retryBits` ns or the one before. A descriptor or -errno: -EPERM without CAP_BPF.
    */
-  floodFilterOpen(map: number): number
-  /** What the interface of a TUN descriptor sends to its queues goes through this program first (TUNSETFILTEREBPF); -1: no program. 0 or -errno. */
+  floodFilterOpen(map: number, spanBits: number, handshakes: number, others: number, retryBits: number): number
+  /**
+   * Attaches this program to the interface of a TUN descriptor: the kernel asks it about every packet before it puts the packet on a queue
+   * (TUNSETFILTEREBPF). `program` -1 detaches what is attached. 0 or -errno.
+   */
   tunFilter(fd: number, program: number): number
-  /** Forgets all tuples, from now on another place for each. 0 or -errno. */
+  /** Forgets all tuples, and changes the places that tuples hash to. 0 or -errno. */
   floodBegin(map: number): number
-  /** `twice` 1: a SYN passes only when one of its tuple came in this or the last span of 2^30 ns. 0 or -errno. */
+  /** With `twice` 1 a SYN passes only when a SYN of its tuple came in the current span of 2^`retryBits` ns or the one before. 0 or -errno. */
   floodSyns(map: number, twice: number): number
-  /** Tuples of live connections, six words each in this machine's byte order: family, remote port << 16 | local port, remote address. 0 or -errno. */
+  /** Adds tuples of live connections: six words each in this machine's byte order (family, remote port << 16 | local port, remote address). 0 or -errno. */
   floodAdmit(map: number, tuples: Uint8Array): number
-  /** Packets that programs of this map have dropped so far, or -errno: SYNs with `syns` 1, others with 0. */
+  /** Packets that programs of this map have dropped so far, or -errno: with `syns` 1 the SYNs, with 0 the others. */
   floodDropped(map: number, syns: number): number
   /** Two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other, into `out[0]` and `out[1]`. */
   pairOpen(out: Int32Array): number

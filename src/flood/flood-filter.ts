@@ -1,11 +1,8 @@
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
 import { native } from '../native.js'
+import { filterLimits, filterLookMs, filterOffRate } from './limits.js'
 
-/** Packets a second that the filter drops while a flood lasts; below it the workers do alone. */
-const floodRate = 20_000
-const tickMs = 1_000
-
-/** As `floodAdmit` wants it, a tuple stands in the flow's slot. */
+/** Words of a flow's slot that hold its tuple. They are in the order that `floodAdmit` takes. */
 const tupleFrom = Field.family
 const tupleTo = Field.remote + 4
 const tupleLength = tupleTo - tupleFrom
@@ -13,15 +10,15 @@ const tupleLength = tupleTo - tupleFrom
 const bytesOf = (words: Int32Array): Uint8Array => new Uint8Array(words.buffer)
 
 export interface FloodFilterHooks {
-  /** So many were dropped since the last time. */
+  /** The filter has dropped so many packets since the last call. */
   dropped(syns: number, others: number): void
   log(text: string): void
 }
 
 /**
- * The last resort in a flood: a program in the kernel, in front of the TUN's queues, that keeps from the workers (and from the queues, where
- * other packets need the room) whatever belongs to no connection and no handshake. Workers say when there is a flood; when it has ended the
- * program goes.
+ * The last resort in a flood: an eBPF program in front of the TUN's queues. It drops most packets that belong to no connection and no handshake, so
+ * that they neither fill the queues nor keep the workers busy. The workers tell when a flood begins (`flood`). The program is detached when it drops
+ * few packets any more.
  */
 export class FloodFilter {
   readonly #queue: number
@@ -41,25 +38,29 @@ export class FloodFilter {
     this.#hooks = hooks
   }
 
-  /** For the interface of this queue and the connections of this table. Undefined where that is no TUN, or the kernel takes no programs from us (no CAP_BPF). */
+  /**
+   * A filter for the interface of this queue and the connections of this table. Undefined when the queue is no TUN's, or when the kernel takes no
+   * programs from this process (no CAP_BPF).
+   */
   static open(queue: number, flows: FlowTable, hooks: FloodFilterHooks): FloodFilter | undefined {
     // Detaches a filter that a process left when it died during a flood.
     if (native.tunFilter(queue, -1) < 0) return undefined
     const map = native.floodMapOpen()
     if (map < 0) return undefined
-    const program = native.floodFilterOpen(map)
+    const { spanBits, handshakes, others, retryBits } = filterLimits
+    const program = native.floodFilterOpen(map, spanBits, handshakes, others, retryBits)
     if (program >= 0) return new FloodFilter(queue, map, program, flows, hooks)
     native.close(map)
     return undefined
   }
 
-  /** More came than is answered; `syns`: of SYNs. */
+  /** Call when a worker refuses too many packets. `syns`: they are SYNs. */
   flood(syns: boolean): void {
     if (this.#timer === undefined && !this.#begin()) return
     if (syns) this.#takeSynsTwice(true)
   }
 
-  /** A connection begins: in a flood its packets must pass. */
+  /** Call when a connection begins, so that the filter passes its packets. `slot`: the flow's. */
   admit(slot: number): void {
     if (this.#timer !== undefined) native.floodAdmit(this.#map, bytesOf(this.#tuple(slot)))
   }
@@ -75,7 +76,7 @@ export class FloodFilter {
     native.floodAdmit(this.#map, bytesOf(this.#tuples()))
     if (native.tunFilter(this.#queue, this.#program) < 0) return false
     this.#hooks.log('flood: from now on the kernel drops most packets that belong to no connection')
-    this.#timer = setInterval(() => this.#tick(), tickMs).unref()
+    this.#timer = setInterval(() => this.#tick(), filterLookMs).unref()
     return true
   }
 
@@ -84,6 +85,7 @@ export class FloodFilter {
     return this.#flows.words.slice(base + tupleFrom, base + tupleTo)
   }
 
+  /** The tuples of all flows, one after another. */
   #tuples(): Int32Array {
     const found = new Int32Array(this.#flows.capacity * tupleLength)
     let end = 0
@@ -95,6 +97,7 @@ export class FloodFilter {
     return found.slice(0, end)
   }
 
+  /** Whether the filter drops the first SYN of every tuple. */
   #takeSynsTwice(on: boolean): void {
     if (on === this.#synsTwice) return
     this.#synsTwice = on
@@ -106,14 +109,15 @@ export class FloodFilter {
     const syns = this.#since('syns')
     const others = this.#since('others')
     this.#hooks.dropped(syns, others)
-    const most = (floodRate * tickMs) / 1000
-    // Also a flood of SYNs that began while the filter was there: the workers see no more of it than they answer.
-    this.#takeSynsTwice(syns >= most)
-    if (syns + others >= most) return
+    const floodOf = (filterOffRate * filterLookMs) / 1000
+    // A flood of SYNs may begin while the filter is there. Then no worker reports it: the filter passes no more SYNs than they answer.
+    this.#takeSynsTwice(syns >= floodOf)
+    if (syns + others >= floodOf) return
     this.#remove()
     this.#hooks.log('the flood has ended')
   }
 
+  /** Packets dropped since the last call. */
   #since(kind: 'syns' | 'others'): number {
     const total = native.floodDropped(this.#map, kind === 'syns' ? 1 : 0)
     const dropped = Math.max(0, total - this.#dropped[kind])

@@ -1,4 +1,4 @@
-/** Lets `rate` events a second pass, and at most `burst` at once. */
+/** Allows `rate` events a second, and at most `burst` at once. */
 export class TokenBucket {
   readonly #rate: number
   readonly #burst: number
@@ -11,7 +11,7 @@ export class TokenBucket {
     this.#tokens = burst
   }
 
-  /** Takes one token; false when there is none. `now` in milliseconds. */
+  /** Takes one token, and tells whether there was one. `now` in milliseconds. */
   take(now: number): boolean {
     if (now > this.#at) {
       this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#rate) / 1000)
@@ -22,7 +22,7 @@ export class TokenBucket {
     return true
   }
 
-  /** Undoes one `take`. */
+  /** Undoes one successful `take`. */
   giveBack(): void {
     this.#tokens += 1
   }

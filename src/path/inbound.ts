@@ -1,4 +1,5 @@
 import { FloodAlarm } from '../flood/flood-alarm.js'
+import { strangerRate } from '../flood/limits.js'
 import { SynCookies } from '../flood/syn-cookie.js'
 import { SynGuard } from '../flood/syn-guard.js'
 import { TokenBucket } from '../flood/token-bucket.js'
@@ -26,8 +27,6 @@ const window = 64 * 1024 * 1024
  * older than what is on its way. Together with the window above, a blind segment is believed once in 500 times.
  */
 const ackWindow = 256 * 1024 * 1024
-/** Answers to packets that belong to nothing, per second and worker. */
-const strangerRate = 1_000
 
 const kinds = Flag.fin | Flag.syn | Flag.rst | Flag.ack
 
@@ -305,7 +304,7 @@ export class Inbound {
           this.#counters[refused] += 1
           return
         }
-        const cookie = this.#cookies.make(s.ports, s.r0, s.r1, s.r2, s.r3, now)
+        const cookie = this.#cookies.make(s, now)
         this.#egress.answer(this.#queue, s, Flag.syn | Flag.ack, cookie, 1)
         this.#counters[Counter.synCookiesOut] += 1
       } else {
@@ -315,7 +314,7 @@ export class Inbound {
       return
     }
     if (listening && kind === Flag.ack) {
-      const cookie = this.#cookies.check(s.ports, s.r0, s.r1, s.r2, s.r3, s.ack, now)
+      const cookie = this.#cookies.check(s, s.ack, now)
       // The client has sent nothing before this handshake but what may have been lost on the way.
       if (cookie >= 0 && s.seq - 1 <= window) {
         this.#open(s, cookie, now)

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { filterLimits } from '../../src/flood/limits.js'
 import { Message, native, TunFlag, TunOffload } from '../../src/native.js'
 import { Netlink } from '../../src/net/netlink.js'
 import { failure, sharedArena } from '../support/native.js'
@@ -19,10 +20,8 @@ const families = hasIPv6 ? ([4, 6] as const) : ([4] as const)
 const netlink = new Netlink()
 t.teardown(() => netlink.close())
 
-/** Opens a device that is up, with our address 1 and the peer's address 2. */
-const open = async (name: string, flags: number) => {
-  const fd = native.tunOpen(name, flags)
-  t.ok(fd >= 0, `tunOpen ${name}`)
+/** Brings a device up, with our address 1 and the peer's address 2. */
+const bringUp = async (name: string) => {
   t.equal(native.linkUp(name, 1400, 0), 0)
   for (const family of families) {
     const index = netlink.link(name)?.index ?? 0
@@ -31,6 +30,12 @@ const open = async (name: string, flags: number) => {
   // The kernel adds the routes of an IPv6 address a moment after it has acknowledged the address, the peer's last.
   const peerRoute = `${Buffer.from(address[6](2)).toString('hex')} 80`
   while (hasIPv6 && !readFileSync('/proc/net/ipv6_route', 'utf8').includes(peerRoute)) await sleep(5)
+}
+
+const open = async (name: string, flags: number) => {
+  const fd = native.tunOpen(name, flags)
+  t.ok(fd >= 0, `tunOpen ${name}`)
+  await bringUp(name)
   return fd
 }
 
@@ -95,9 +100,18 @@ t.test('the flood filter: a first SYN is dropped, its repetition passes, and so 
     t.equal(map, failure('EPERM'), 'without CAP_BPF')
     return
   }
-  const filter = native.floodFilterOpen(map)
+  const { spanBits, handshakes, others, retryBits } = filterLimits
+  const filter = native.floodFilterOpen(map, spanBits, handshakes, others, retryBits)
   t.ok(filter >= 0, `the kernel takes the program (${filter})`)
-  t.equal(native.floodFilterOpen(-1), failure('EBADF'))
+  t.equal(native.floodFilterOpen(-1, spanBits, handshakes, others, retryBits), failure('EBADF'))
+  for (const [span, first, second, retry] of [
+    [64, 1, 1, 30],
+    [24, -1, 1, 30],
+    [24, 1, -1, 30],
+    [24, 1, 1, -1],
+  ]) {
+    t.equal(native.floodFilterOpen(map, span, first, second, retry), failure('EINVAL'))
+  }
   t.equal(native.floodDropped(-1, 0), failure('EBADF'))
   t.equal(native.floodBegin(-1), failure('EBADF'))
   t.equal(native.floodSyns(-1, 1), failure('EBADF'))
@@ -151,6 +165,39 @@ t.test('the flood filter: a first SYN is dropped, its repetition passes, and so 
   t.equal(native.floodDropped(map, 1), dropped)
   t.equal(native.floodDropped(map, 0), 0)
   for (const each of [fd, filter, map]) native.close(each)
+})
+
+t.test('the flood filter passes as many others a span as it was told', async t => {
+  const fd = await open('others', 0)
+  const bytes = Buffer.alloc(2048)
+  const arrived = () => {
+    let packets = 0
+    while (native.read(fd, bytes, 0, bytes.length) > 0) packets++
+    return packets
+  }
+  for (const most of [0, 3, 20]) {
+    const map = native.floodMapOpen()
+    if (map < 0) break
+    // Spans of 2^40 ns = 18 min: at most one of them ends meanwhile.
+    const filter = native.floodFilterOpen(map, 40, 0, most, 30)
+    t.equal(native.tunFilter(fd, filter), 0)
+    arrived()
+    const send = spawnSync(process.execPath, [
+      '-e',
+      `const s = require('node:dgram').createSocket('udp4')
+      s.bind(async () => {
+        for (let i = 0; i < 50; i++) await new Promise(done => s.send('x', 9000, '10.9.8.2', done))
+        s.close()
+      })`,
+    ])
+    t.equal(send.status, 0)
+    // The kernel itself says something now and then (router solicitations).
+    const passed = arrived()
+    t.ok(passed >= most - 3 && passed <= 2 * most, `${passed} passed, ${most} allowed`)
+    t.ok(native.floodDropped(map, 0) >= 50 - passed, 'the others are counted')
+    for (const each of [map, filter]) native.close(each)
+  }
+  native.close(fd)
 })
 
 t.test('steering: a packet goes to the queue that its ports say', async t => {

@@ -167,7 +167,8 @@ t.test('openings are bounded in number', async t => {
   const cookies = new SynCookies(under.stack.shared.cookieKey)
   for (let i = 0; i < 16_384; i++) {
     const sourcePort = 10_000 + i
-    const cookie = cookies.make((sourcePort << 16) | localPort, remote4 | 0, 0, 0, 0, under.now)
+    const tuple = { family: 4, ports: (sourcePort << 16) | localPort, r0: remote4 | 0, r1: 0, r2: 0, r3: 0 }
+    const cookie = cookies.make(tuple, under.now)
     under.packet(frame({ sourcePort, flags: ACK, seq: 1, ack: (cookie + 1) >>> 0 }))
   }
   t.equal(under.outcome().reports?.length, 16_384)

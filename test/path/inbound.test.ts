@@ -133,7 +133,7 @@ t.test('a listener', async t => {
     listen(under)
     const key = new SynCookies(under.stack.shared.cookieKey)
     const [r0, r1, r2, r3] = family === 4 ? [remote4 | 0, 0, 0, 0] : remote6.map(word => word | 0)
-    const cookie = key.make(ports, r0, r1, r2, r3, under.now)
+    const cookie = key.make({ family, ports, r0, r1, r2, r3 }, under.now)
     const answer = { raised: { synCookiesOut: 1 }, sent: [`SYN|ACK ${cookie} 1`] }
     const syn = { family, flags: SYN, seq: 0, ack: 0 }
     t.strictSame(under.receive(syn), answer, 'SYN: a cookie, nothing is remembered')

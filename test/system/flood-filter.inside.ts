@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { openTun } from '../../src/engine/tun.js'
 import { FloodFilter } from '../../src/flood/flood-filter.js'
+import { filterLimits } from '../../src/flood/limits.js'
 import { createVirtualLink } from '../../src/index.js'
 import { FlowTable } from '../../src/memory/flow-table.js'
 import { native } from '../../src/native.js'
@@ -45,7 +46,8 @@ const tcpPackets = ({ queues: [queue], virtioSize: ip }: Device): number => {
 const filtered = (t: Test) => {
   const [behind, before] = [openTun(ends.a), openTun(ends.b)]
   const map = native.floodMapOpen()
-  const program = map < 0 ? map : native.floodFilterOpen(map)
+  const { spanBits, handshakes, others, retryBits } = filterLimits
+  const program = map < 0 ? map : native.floodFilterOpen(map, spanBits, handshakes, others, retryBits)
   t.teardown(() => {
     for (const fd of [map, program]) if (fd >= 0) native.close(fd)
     behind.close()
