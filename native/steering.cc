@@ -7,10 +7,13 @@
 
 namespace {
 
+/** Byte offsets of the two ports, behind an IP header without options or extension headers: no peer sends any. */
 constexpr int ipv4Ports = 20;
 constexpr int ipv6Ports = 40;
 
-/** Source port XOR destination port of a TCP packet without IP options; a packet that is shorter goes to queue 0. */
+/** Answers source port XOR destination port. The kernel takes that modulo the number of queues. For a packet that is
+ * too short the kernel ends the program with 0. `queueOf` in src/engine/ports.ts computes the same queue: the two must
+ * agree (test/native/tun.inside.ts compares them). */
 constexpr bpf_insn program[] = {
     instruction(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_6, BPF_REG_1, 0, 0),
     instruction(BPF_LD | BPF_ABS | BPF_B, 0, 0, 0, 0),

@@ -10,8 +10,12 @@ import type { TupleTable } from './tuple-table.js'
 export const ephemeral = { first: 32_768, last: 60_999 } as const
 const count = ephemeral.last - ephemeral.first + 1
 
-/** Queue of a steered device that a connection's packets arrive on (`tunSteer`). */
-const queueOf = (localPort: number, remotePort: number, queues: number): number => (localPort ^ remotePort) % queues
+/**
+ * Queue on which a connection's packets arrive, on a steered device. native/steering.cc computes the same queue in the kernel: the two must agree
+ * (test/native/tun.inside.ts compares them).
+ */
+export const queueOf = (localPort: number, remotePort: number, queues: number): number =>
+  (localPort ^ remotePort) % queues
 
 /** The first usable local port from a random start on, wrapping around; -1 when none is. */
 export const choosePort = (usable: (port: number) => boolean): number => {

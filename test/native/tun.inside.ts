@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { queueOf } from '../../src/engine/ports.js'
 import { filterLimits } from '../../src/flood/limits.js'
 import { Message, native, TunFlag, TunOffload } from '../../src/native.js'
 import { Netlink } from '../../src/net/netlink.js'
@@ -200,41 +201,50 @@ t.test('the flood filter passes as many others a span as it was told', async t =
   native.close(fd)
 })
 
-t.test('steering: a packet goes to the queue that its ports say', async t => {
-  const first = native.tunOpen('steer', TunFlag.multiQueue)
-  const second = native.tunOpen('steer', TunFlag.multiQueue)
-  const result = native.tunSteer(first)
+t.test('steering: the kernel puts a packet on the queue that `queueOf` says', async t => {
+  const queues = Array.from({ length: 3 }, () => native.tunOpen('steer', TunFlag.multiQueue))
+  const result = native.tunSteer(queues[0])
   if (result !== 0) {
     t.equal(result, failure('EPERM'), 'without CAP_BPF')
     return
   }
-  t.equal(native.linkUp('steer', 1400, 0), 0)
-  const steerIndex = netlink.link('steer')?.index ?? 0
-  t.equal(netlink.addAddress(steerIndex, Uint8Array.of(192, 168, 210, 1), Uint8Array.of(192, 168, 210, 2)), 0)
-  const udp = native.udpOpen(4, 0)
-  t.equal(native.udpBind(udp, Uint8Array.of(192, 168, 210, 1), 5000, 0), 0)
+  await bringUp('steer')
+  const { arena, words } = sharedArena(1 << 12)
   const bytes = new Uint8Array(2048)
-  const send = spawnSync(process.execPath, [
-    '-e',
-    `const s = require('node:dgram').createSocket('udp4')
-    s.bind(5001, '192.168.210.1', async () => {
-      for (let port = 6000; port < 6020; port++) await new Promise(done => s.send('x', port, '192.168.210.2', done))
-      s.close()
-    })`,
-  ])
-  t.equal(send.status, 0)
-  const queueOf = new Map<number, number>()
-  for (const [queue, fd] of [first, second].entries()) {
-    for (;;) {
-      const length = native.read(fd, bytes, 0, bytes.length)
-      if (length < 0) break
-      const view = new DataView(bytes.buffer)
-      if (view.getUint8(0) === 0x45 && view.getUint8(9) === 17) queueOf.set(view.getUint16(22), queue)
+  const view = new DataView(bytes.buffer)
+  for (const family of families) {
+    let compared = 0
+    let wrong = 0
+    const used = new Set<number>()
+    /** Our ports are the sources of what the kernel sends: to the stack they are the remote ports. */
+    for (let remotePort = 1; remotePort < 0x10000; remotePort += 1_571) {
+      const udp = native.udpOpen(family, 8)
+      while (native.udpBind(udp, address[family](1), remotePort, 0) === failure('EADDRNOTAVAIL')) await sleep(5)
+      const localPorts = Array.from({ length: 40 }, (_, i) => ((remotePort * 31 + i * 1_639) % 0xffff) + 1)
+      for (const localPort of localPorts) {
+        words.set([1000, 4], 20)
+        words.set([20, 1, 0, 0])
+        const connected = native.udpConnect(udp, address[family](2), localPort, 0)
+        const sent = native.udpSend(udp, family, arena, arena, 0, 1)
+        if (connected !== 0 || sent !== 1) t.fail(`from ${remotePort} to ${localPort}: ${connected}, ${sent}`)
+      }
+      native.close(udp)
+      for (const [queue, fd] of queues.entries()) {
+        while (native.read(fd, bytes, 0, bytes.length) > 0) {
+          const at = headerLength[family]
+          if (bytes[0] >> 4 !== family || protocolOf(Buffer.from(bytes)) !== 17) continue
+          const [source, destination] = [view.getUint16(at), view.getUint16(at + 2)]
+          compared++
+          used.add(queue)
+          if (queue !== queueOf(destination, source, queues.length)) wrong++
+        }
+      }
     }
+    t.equal(compared, 42 * 40, `IPv${family}: every packet arrived`)
+    t.equal(wrong, 0, `IPv${family}: on its queue`)
+    t.equal(used.size, queues.length, `IPv${family}: on all of them`)
   }
-  t.equal(queueOf.size, 20)
-  for (const [port, queue] of queueOf) if (queue !== (port ^ 5001) % 2) t.fail(`port ${port} on queue ${queue}`)
-  for (const fd of [udp, first, second]) native.close(fd)
+  for (const fd of queues) native.close(fd)
   t.equal(native.tunSteer(-1), failure('EBADF'))
 })
 
