@@ -5,6 +5,7 @@ export { createVirtualLink, type VirtualLinkOptions } from './engine/virtual-lin
 export { ErrorCode, FakeTcpError } from './errors.js'
 export type { EventLog } from './log/events.js'
 export type { Batch } from './memory/batch.js'
+export type { CounterKind, CounterRow, CounterUnit, DropCounter, TrafficCounter } from './memory/counter-table.js'
 export type { Device } from './net/device.js'
 export type { DeviceFeatures, Feature } from './net/features.js'
 export type { CloseReason } from './path/messages.js'

@@ -98,7 +98,7 @@ const offer = (role: Role, local: string, tunnel: Tunnel, log: EventLog): void =
 }
 
 const summary = ({ stack }: Tunnel) => {
-  const { traffic, drops } = stack.stats().total
-  const dropped = Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0))
-  return { traffic, dropped }
+  const { traffic, drops, services } = stack.stats().total
+  const lost = Object.entries({ ...drops, ...services.drops }).filter(([, count]) => count > 0)
+  return { traffic: { ...traffic, ...services.traffic }, dropped: Object.fromEntries(lost) }
 }

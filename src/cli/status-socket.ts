@@ -100,12 +100,9 @@ const parse = (text: string): Status | undefined => {
     const status = JSON.parse(text) as Status
     const { local, remote, uptime, stats } = status
     const texts = [local, remote, stats.device].every(value => typeof value === 'string')
-    const counts = [
-      uptime,
-      stats.connections,
-      ...Object.values(stats.total.traffic),
-      ...Object.values(stats.total.drops),
-    ]
+    const { traffic, drops, services } = stats.total
+    const counted = [traffic, drops, services.traffic, services.drops].flatMap(each => Object.values<unknown>(each))
+    const counts = [uptime, stats.connections, ...counted]
     return texts && counts.every(value => typeof value === 'number') ? status : undefined
   } catch {
     return undefined

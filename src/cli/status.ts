@@ -23,8 +23,8 @@ const number = (value: number | undefined): string => (value ?? 0).toLocaleStrin
 
 /** One instance as a few lines of text; reasons why datagrams vanished are named only when there are any. */
 export const describeStatus = ({ role, pid, local, remote, uptime, stats }: Status): string => {
-  const { traffic, drops } = stats.total
-  const lost = Object.entries(drops).filter(([, count]) => count > 0)
+  const { traffic, drops, services } = stats.total
+  const lost = Object.entries({ ...drops, ...services.drops }).filter(([, count]) => count > 0)
   const without = withoutOf(stats.features)
   const perPacket = (traffic.datagramsIn ?? 0) / Math.max(1, traffic.packetsIn ?? 0)
   return [

@@ -1,8 +1,10 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { FloodFilter } from '../flood/flood-filter.js'
+import type { CounterRow } from '../memory/counter-table.js'
 import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
 import type { FlowId } from '../memory/flow-table.js'
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
+import type { ServiceReading } from '../memory/service-counters.js'
 import { StackMemory, Switch } from '../memory/shared-stack.js'
 import { errnoName, native } from '../native.js'
 import { type Address, endpoint, fromWords, remoteAddress } from '../net/address.js'
@@ -166,9 +168,10 @@ export class Coordinator {
     return this.#workers.start()
   }
 
-  counters(thread?: number): CounterReading {
-    const pages = thread === undefined ? Array.from({ length: this.memory.threads }, (_, i) => i) : [thread]
-    return readCounters(pages.map(page => this.memory.counters(page)))
+  counters(thread?: number): CounterReading & { readonly services: ServiceReading } {
+    const threads = thread === undefined ? Array.from({ length: this.memory.threads }, (_, i) => i) : [thread]
+    const pages = threads.map(number => this.memory.counters(number))
+    return { ...readCounters(pages), services: this.#services.counters.read(pages) }
   }
 
   /** From now on handshakes on `port` end in connections of `owner`. Throws PORT_TAKEN. */
@@ -178,9 +181,9 @@ export class Coordinator {
     this.#floodFilter ??= this.#openFloodFilter()
   }
 
-  /** Loads a service module into every worker; its number. Rejects with the module's own error. */
-  serve(url: string, data: unknown): Promise<number> {
-    return this.#services.serve(url, data)
+  /** As `Services.serve`. */
+  serve(url: string, data: unknown, counters: readonly CounterRow[]): Promise<number> {
+    return this.#services.serve(url, data, counters)
   }
 
   /** As `ThreadInbox.drain`. */

@@ -1,9 +1,13 @@
 import { ErrorCode, FakeTcpError, isErrorCode } from '../errors.js'
+import type { CounterRow } from '../memory/counter-table.js'
+import { ServiceCounters } from '../memory/service-counters.js'
 import type { Order, Report } from '../path/messages.js'
 import type { QueueWorkers } from './queue-workers.js'
 
 /** The services of a stack: which modules every worker runs, the ones that take a dead one's place too. */
 export class Services {
+  /** What they count. */
+  readonly counters = new ServiceCounters()
   readonly #workers: QueueWorkers
   /** A service's number is its place here. */
   readonly #orders: Extract<Order, { kind: 'serve' }>[] = []
@@ -13,10 +17,11 @@ export class Services {
     this.#workers = workers
   }
 
-  /** Loads a service module into every worker; its number. Rejects with the module's own error. */
-  serve(url: string, data: unknown): Promise<number> {
+  /** Loads a service module, which counts by `rows`, into every worker; its number. Rejects with the module's own error. Throws INVALID_ARGUMENT. */
+  serve(url: string, data: unknown, rows: readonly CounterRow[]): Promise<number> {
+    const counters = this.counters.declare(rows)
     const id = this.#orders.length
-    const order = { kind: 'serve', id, url, data } as const
+    const order = { kind: 'serve', id, url, data, counters } as const
     this.#orders.push(order)
     return new Promise((resolve, reject) => {
       this.#loading.set(id, { left: this.#workers.count, resolve: () => resolve(id), reject })

@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import type { CounterRow, DropCounter, TrafficCounter } from '../memory/counter-table.js'
 import { checkPort, parseAddress } from '../net/address.js'
 import type { DeviceFeatures } from '../net/features.js'
 import { End } from '../path/messages.js'
@@ -25,11 +26,17 @@ export interface StackStats {
   readonly workers: readonly WorkerStats[]
 }
 
+/** Counters; docs/operations.md has a sentence for each. They only grow. */
 export interface WorkerStats {
-  /** Packets, datagrams and bytes that went through. */
-  readonly traffic: Readonly<Record<string, number>>
-  /** One counter per reason a packet can vanish. */
-  readonly drops: Readonly<Record<string, number>>
+  /** What went through, and what was done. */
+  readonly traffic: Readonly<Record<TrafficCounter, number>>
+  /** What was lost: one counter for each reason. */
+  readonly drops: Readonly<Record<DropCounter, number>>
+  /** The counters that services declared (`Stack.serve`), of both kinds. */
+  readonly services: {
+    readonly traffic: Readonly<Record<string, number>>
+    readonly drops: Readonly<Record<string, number>>
+  }
 }
 
 /** A fake-TCP stack on one device: opens and accepts connections, and owns everything they need. */
@@ -155,15 +162,20 @@ export class Stack implements AsyncDisposable {
 
   /**
    * Runs a module inside the queue workers, as `ServiceFactory` of workers/service.ts. With a port, that port's connections are
-   * its own. Rejects with what the module throws, PORT_TAKEN, INVALID_ARGUMENT or CLOSED.
+   * its own. `counters` are those that the service may count with; the services of a stack may have 64 together. Rejects with what the module
+   * throws, PORT_TAKEN, INVALID_ARGUMENT or CLOSED.
    */
-  async serve(port: number | undefined, url: URL, options: { workerData?: unknown } = {}): Promise<void> {
+  async serve(
+    port: number | undefined,
+    url: URL,
+    options: { workerData?: unknown; counters?: readonly CounterRow[] } = {},
+  ): Promise<void> {
     this.#checkOpen()
     if (port !== undefined) {
       checkPort(port, 'port')
       this.#coordinator.ports.checkFree(port)
     }
-    const service = await this.#coordinator.serve(url.href, options.workerData)
+    const service = await this.#coordinator.serve(url.href, options.workerData, options.counters ?? [])
     if (port !== undefined) this.#coordinator.listen(port, { consumer: 0, service, token: 0 })
   }
 

@@ -1,5 +1,5 @@
 import { native } from '../native.js'
-import { type CounterPage, counterNames, counterPageBytes } from './counters.js'
+import { type CounterPage, counterPageBytes, counterPageLength } from './counters.js'
 import { Doorbell } from './doorbell.js'
 import { FlowTable } from './flow-table.js'
 import { LaneReader, LaneWriter, laneBytes } from './lane.js'
@@ -87,7 +87,7 @@ export class StackMemory {
   }
 
   counters(thread: number): CounterPage {
-    return new Float64Array(this.shared.counters, thread * counterPageBytes, counterNames.length)
+    return new Float64Array(this.shared.counters, thread * counterPageBytes, counterPageLength)
   }
 
   bell(thread: number): Doorbell {

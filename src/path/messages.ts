@@ -2,6 +2,7 @@
 
 import type { LogEvent } from '../log/events.js'
 import type { FlowId } from '../memory/flow-table.js'
+import type { ServiceWords } from '../memory/service-counters.js'
 import type { Remote, Tuple } from '../memory/tuple.js'
 
 /** Why a connection ended: by us, by its peer, because nothing came any more, or with its stack. */
@@ -50,5 +51,5 @@ export type Order =
   /** Triples (slot, generation, End) of connections that are gone. */
   | { kind: 'purge'; gone: Int32Array }
   | { kind: 'fence'; id: number }
-  | { kind: 'serve'; id: number; url: string; data: unknown }
+  | { kind: 'serve'; id: number; url: string; data: unknown; counters: ServiceWords }
   | { kind: 'stop' }

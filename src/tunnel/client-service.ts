@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { Message } from '../native.js'
 import { UdpSender } from '../udp/send.js'
 import type { ServiceFactory } from '../workers/service.js'
+import type { TunnelCounter } from './counters.js'
 import { Entrance } from './entrance.js'
 import { FarEnd } from './far-end.js'
 import { FlowSet } from './flow-set.js'
@@ -11,7 +12,7 @@ import { type ClientData, sweepMs } from './options.js'
 import { Peer, type Peers, sourceKey } from './peer.js'
 
 /** The tunnel's client in one queue worker: UDP in, one fake-TCP connection per UDP source, and back. */
-const clientService: ServiceFactory<Peer, ClientData> = context => {
+const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context => {
   const { data } = context
   const { udp } = data
   const sender = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })

@@ -75,7 +75,7 @@ export class ClientDiagnosis extends Diagnosis {
   }
 
   protected override look(): void {
-    const { connectsBegun = 0, connectsDone = 0 } = this.stack.stats().total.traffic
+    const { connectsBegun, connectsDone } = this.stack.stats().total.traffic
     if (connectsDone > this.#done || connectsBegun === connectsDone) {
       this.#done = connectsDone
       this.#since = undefined
@@ -134,8 +134,7 @@ export class ServerDiagnosis extends Diagnosis {
 
   protected override look(): void {
     const { traffic, drops } = this.stack.stats().total
-    const came =
-      (traffic.synCookiesOut ?? 0) + (drops.synBadSeq ?? 0) + (drops.synSourceLimited ?? 0) + (drops.synFlood ?? 0)
+    const came = traffic.synCookiesOut + drops.synBadSeq + drops.synSourceLimited + drops.synFlood
     if (came > 0 || this.sniffer === undefined || performance.now() - this.startedAt > sniffMs) {
       this.stop()
       return

@@ -1,5 +1,5 @@
-import type { ServiceContext } from '../workers/service.js'
 import type { Activity } from './activity.js'
+import type { TunnelContext } from './counters.js'
 
 /** What a flow must be to have a place here. */
 export interface LimitedFlow {
@@ -35,7 +35,7 @@ const Word = {
  * or the new one is refused.
  */
 export class FlowSet<Flow extends LimitedFlow> {
-  readonly #context: ServiceContext
+  readonly #context: TunnelContext
   readonly #max: number
   readonly #shared: Int32Array
   readonly #base: number
@@ -48,7 +48,7 @@ export class FlowSet<Flow extends LimitedFlow> {
     return new SharedArrayBuffer(queues * Word.words * 4)
   }
 
-  constructor(context: ServiceContext, { maxFlows, flowCounts }: { maxFlows: number; flowCounts: SharedArrayBuffer }) {
+  constructor(context: TunnelContext, { maxFlows, flowCounts }: { maxFlows: number; flowCounts: SharedArrayBuffer }) {
     this.#context = context
     this.#max = maxFlows
     this.#shared = new Int32Array(flowCounts)

@@ -2,7 +2,8 @@ import { Batch } from '../memory/batch.js'
 import { datagramsIn } from '../memory/span.js'
 import { Message } from '../native.js'
 import { maxReceived, UdpReceiver } from '../udp/receive.js'
-import type { ServiceContext, ServiceFlow } from '../workers/service.js'
+import type { ServiceFlow } from '../workers/service.js'
+import type { TunnelContext } from './counters.js'
 import { sayOversize } from './oversize.js'
 
 /** What an intake needs to know of a flow; one of these per flow, kept by the service. */
@@ -27,14 +28,14 @@ export interface Taker {
 
 /** UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order. */
 export class UdpIntake extends UdpReceiver {
-  readonly #context: ServiceContext
+  readonly #context: TunnelContext
   readonly #batch = new Batch(maxReceived)
   /** A part of one message. */
   readonly #part = { at: 0, length: 0, segmentSize: 0 }
   readonly #next = new Int32Array(maxReceived)
   readonly #touched: Intake[] = []
 
-  constructor(context: ServiceContext) {
+  constructor(context: TunnelContext) {
     super()
     this.#context = context
   }

@@ -4,8 +4,9 @@ import { endpoint, fromBytes } from '../net/address.js'
 import type { CloseReason } from '../path/messages.js'
 import { noSocket, type Route } from '../udp/route.js'
 import type { UdpSocket } from '../udp/socket.js'
-import type { ServiceContext, ServiceFlow } from '../workers/service.js'
+import type { ServiceFlow } from '../workers/service.js'
 import { Activity } from './activity.js'
+import type { TunnelContext } from './counters.js'
 import type { Entrance } from './entrance.js'
 import type { FarEnd } from './far-end.js'
 import type { LimitedFlow } from './flow-set.js'
@@ -16,7 +17,7 @@ import { sendSingle } from './single.js'
 
 /** What the sources of one worker share. */
 export interface Peers {
-  readonly context: ServiceContext
+  readonly context: TunnelContext
   readonly entrance: Entrance
   readonly intake: UdpIntake
   readonly farEnd: FarEnd

@@ -1,6 +1,7 @@
 import { UdpSender } from '../udp/send.js'
 import { UdpError } from '../udp/socket.js'
 import type { ServiceFactory } from '../workers/service.js'
+import type { TunnelCounter } from './counters.js'
 import { flowName } from './flow-name.js'
 import { FlowSet } from './flow-set.js'
 import { UdpIntake } from './intake.js'
@@ -12,7 +13,7 @@ import { SourcePorts } from './source-ports.js'
 import { Target } from './target.js'
 
 /** The tunnel's server in one queue worker: fake TCP in, UDP out, and back. */
-const serverService: ServiceFactory<Leg, ServerData> = context => {
+const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context => {
   const { data } = context
   const { handshakePacket, udp } = data
   const sender = new UdpSender({ ...udp, lost: datagrams => context.count('udpSendFailed', datagrams) })

@@ -6,6 +6,7 @@ import { probeUdp, type UdpFeatures } from '../udp/features.js'
 import { claimUdpPort, describeUdp, familyOf } from '../udp/socket.js'
 import { headersLength } from '../wire/sizes.js'
 import { checkReachable, literalAddress, parseEndpoint, parseUdpAddress, readHandshake } from './arguments.js'
+import { tunnelCounters } from './counters.js'
 import { ClientDiagnosis, ServerDiagnosis } from './diagnosis.js'
 import { mayCome } from './entrance.js'
 import { FlowSet } from './flow-set.js'
@@ -179,7 +180,8 @@ const start = async (
       new ClientDiagnosis(stack, logger, remote.data.port, remote.addresses)
     }
     if (options.user !== undefined) becomeUser(options.user)
-    await stack.serve(service.port, new URL(`./${service.module}.js`, import.meta.url), { workerData: data })
+    const url = new URL(`./${service.module}.js`, import.meta.url)
+    await stack.serve(service.port, url, { workerData: data, counters: tunnelCounters })
     sayLimit(options, limit)
     return running(stack, remote, data.udp)
   } catch (error) {

@@ -1,54 +1,42 @@
 /**
- * Every reason why an inbound packet is refused while it is parsed. A `check` returns a length (≥ 0) or one of these,
- * so the test is `< 0` and the value is at once the counter to raise: `faultNames[~fault]`.
+ * Every reason for which the checks of this folder refuse an inbound packet, as the end of a sentence. Whoever asked drops the packet. To its sender
+ * that is a loss like any other.
  */
-export const Fault = {
-  /** Empty, shorter than an IP header, or the virtio-net header is cut. */
-  frameTooShort: -1,
-  /** Neither 4 nor 6. */
-  ipVersion: -2,
-  /** Unknown gso_type, or gso_size 0 with one set: no datagram boundaries. */
-  virtioGso: -3,
-  /** IHL below 5, or past the end. */
-  ipv4HeaderLength: -4,
-  /** Total length shorter than the header, or longer than what was read. */
-  ipv4TotalLength: -5,
-  /** More fragments, or a fragment offset: nothing is reassembled. */
-  ipv4Fragment: -6,
-  /** Not the protocol asked for; every other IPv4 rule held. */
-  ipv4Protocol: -7,
-  ipv4Checksum: -8,
-  /** Zero (a jumbogram), or longer than what was read. */
-  ipv6PayloadLength: -9,
-  /**
-   * Past the end, more than 8, misplaced, routing type 0 or with segments left, AH, or an option that demands a
-   * discard.
-   */
-  ipv6ExtensionHeader: -10,
-  ipv6Fragment: -11,
-  /** Not the protocol asked for; every other IPv6 rule held. */
-  ipv6Protocol: -12,
-  /** An address no packet may come from. */
-  sourceAddress: -13,
-  /** Fewer than 20 bytes after the IP header. */
-  tcpTooShort: -14,
-  /** Below 5, or past the end. */
-  tcpDataOffset: -15,
-  /** An option of length 0 or 1, or past the header. */
-  tcpOptions: -16,
-  /** A combination no TCP sends. */
-  tcpFlags: -17,
-  tcpChecksum: -18,
-  /** Source or destination port 0. */
-  tcpPort: -19,
-  icmpTooShort: -20,
-  /** Neither "fragmentation needed" nor "packet too big". */
-  icmpType: -21,
-  icmpChecksum: -22,
-  /** The quoted packet is cut before its sequence number, or isn't TCP. */
-  icmpQuote: -23,
-} as const
-export type Fault = (typeof Fault)[keyof typeof Fault]
+export const faultTexts = {
+  frameTooShort: 'it is empty, shorter than an IP header, or its virtio-net header is cut.',
+  ipVersion: 'its IP version is neither 4 nor 6.',
+  virtioGso:
+    'its virtio-net header has an unknown gso_type, or a gso_size of 0, so nobody can tell where its datagrams end.',
+  ipv4HeaderLength: 'its IPv4 header is shorter than 20 bytes, or longer than the packet.',
+  ipv4TotalLength: 'its IPv4 total length is shorter than its header, or longer than what was read.',
+  ipv4Fragment: 'it is an IPv4 fragment, and the stack reassembles nothing.',
+  ipv4Protocol: 'it is IPv4 of another protocol than the one asked for.',
+  ipv4Checksum: 'the checksum of its IPv4 header is wrong.',
+  ipv6PayloadLength: 'its IPv6 payload length is 0 (a jumbogram), or longer than what was read.',
+  ipv6ExtensionHeader:
+    'it has an IPv6 extension header that is cut or misplaced, that is the ninth, that authenticates it or routes it further, or an option that demands a discard.',
+  ipv6Fragment: 'it is an IPv6 fragment, and the stack reassembles nothing.',
+  ipv6Protocol: 'it is IPv6 of another protocol than the one asked for.',
+  sourceAddress:
+    'its source is an address that no packet may come from (unspecified, loopback, multicast or broadcast).',
+  tcpTooShort: 'it has fewer than 20 bytes behind its IP header.',
+  tcpDataOffset: 'its TCP header is shorter than 20 bytes, or longer than the packet.',
+  tcpOptions: 'it has a TCP option of length 0 or 1, or one that is longer than the header.',
+  tcpFlags: 'it has a combination of TCP flags that no TCP sends.',
+  tcpChecksum: 'its TCP checksum is wrong, so something on the way damages packets.',
+  tcpPort: 'its source or destination port is 0.',
+  icmpTooShort: 'it is ICMP with fewer than 8 bytes.',
+  icmpType: 'it is ICMP that does not say that a packet was too big.',
+  icmpChecksum: 'its ICMP checksum is wrong.',
+  icmpQuote: 'it is ICMP that quotes a packet that is not TCP, or that is cut before its sequence number.',
+}
+export type FaultName = keyof typeof faultTexts
 
-/** Counter names. Fault −1 is index 0, so the index of a fault is `~fault`. */
-export const faultNames: readonly (keyof typeof Fault)[] = Object.keys(Fault) as (keyof typeof Fault)[]
+/** Counter names. Fault -1 is index 0, so the index of a fault is `~fault`. */
+export const faultNames = Object.keys(faultTexts) as readonly FaultName[]
+
+/**
+ * A `check` returns a length (≥ 0) or one of these numbers (-1, -2 …), so the test is `< 0` and the value is at once the counter to raise:
+ * `faultNames[~fault]`.
+ */
+export const Fault = Object.fromEntries(faultNames.map((name, i) => [name, ~i])) as Readonly<Record<FaultName, number>>

@@ -196,14 +196,15 @@ class QueueWorker {
     }
   }
 
-  #serve({ id, url, data }: Extract<Order, { kind: 'serve' }>): void {
+  #serve(order: Extract<Order, { kind: 'serve' }>): void {
+    const { id } = order
     const { heartbeat } = this.#loop
     const served = (error?: { message: string; code: string }) =>
       this.#post({ kind: 'served', id, ...(error && { error }) })
     // Modules take what time they like to load.
     heartbeat.pause()
     const loading = this.#host
-      .serve(id, url, data)
+      .serve(order)
       .finally(() => {
         heartbeat.resume(native.clock())
         this.#loading.delete(loading)

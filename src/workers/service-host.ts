@@ -1,13 +1,13 @@
-import { sizeError } from '../errors.js'
+import { invalid, sizeError } from '../errors.js'
 import { Batch } from '../memory/batch.js'
-import { Counter, type CounterPage, type DropCounter } from '../memory/counters.js'
+import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field, type FlowId } from '../memory/flow-table.js'
 import type { StackMemory } from '../memory/shared-stack.js'
 import { Span } from '../memory/span.js'
 import type { Remote, Tuple } from '../memory/tuple.js'
 import { remoteAddress } from '../net/address.js'
 import { Egress } from '../path/egress.js'
-import { type CloseReason, End, type Report } from '../path/messages.js'
+import { type CloseReason, End, type Order, type Report } from '../path/messages.js'
 import type { EventLoop } from './event-loop.js'
 import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
 
@@ -108,12 +108,12 @@ export class ServiceHost {
   }
 
   /** Loads a service's module and makes its instance. Rejects with whatever the module throws. */
-  async serve(id: number, url: string, data: unknown): Promise<void> {
-    const module = (await import(url)) as { default: ServiceFactory }
+  async serve(order: Extract<Order, { kind: 'serve' }>): Promise<void> {
+    const module = (await import(order.url)) as { default: ServiceFactory }
     if (this.#stopped) return
-    const service = await module.default(this.#context(id, data))
+    const service = await module.default(this.#context(order))
     if (this.#stopped) service.stop()
-    else this.#services[id] = service
+    else this.#services[order.id] = service
   }
 
   /** A flow of this worker exists. Harmless when it is known already: its first datagrams may overtake the coordinator's word. */
@@ -189,7 +189,7 @@ export class ServiceHost {
     flow.service.closed(flow, reason)
   }
 
-  #context(id: number, data: unknown): ServiceContext {
+  #context({ id, url, data, counters }: Extract<Order, { kind: 'serve' }>): ServiceContext {
     const worker = this.#worker
     return {
       data,
@@ -202,8 +202,11 @@ export class ServiceHost {
       after: (ms, act) => worker.loop.after(ms, act),
       connect: (token, remotes, port) =>
         worker.report({ kind: 'connect', service: id, token, port, targets: remotes.map(targetOf) }),
-      count: (counter: DropCounter, by = 1) => {
-        worker.counters[Counter[counter]] += by
+      count: (name, by = 1) => {
+        const at = counters.get(name)
+        if (at === undefined)
+          throw invalid(`The service ${url} has declared no counter ${name}: pass it to Stack.serve.`)
+        worker.counters[at] += by
       },
       log: (level, text, fields = {}) => worker.report({ kind: 'log', level, text, fields }),
     }

@@ -1,6 +1,5 @@
 import type { Level } from '../log/events.js'
 import type { Batch } from '../memory/batch.js'
-import type { DropCounter } from '../memory/counters.js'
 import type { CloseReason } from '../path/messages.js'
 
 /**
@@ -10,10 +9,11 @@ import type { CloseReason } from '../path/messages.js'
  * What throws, or keeps its worker for half a second (`StackOptions.stuckAfter`), ends it: another worker takes over, its services begin anew, and the
  * flows that live come to them as opened.
  *
- * `State` is what the service keeps in `flow.state`, `Data` what its starter passed as `workerData`.
+ * `State` is what the service keeps in `flow.state`, `Data` what its starter passed as `workerData`, `CounterName` the names of the counters that it was
+ * served with.
  */
-export type ServiceFactory<State = unknown, Data = unknown> = (
-  context: ServiceContext<Data>,
+export type ServiceFactory<State = unknown, Data = unknown, CounterName extends string = string> = (
+  context: ServiceContext<Data, CounterName>,
 ) => Service<State> | Promise<Service<State>>
 
 export interface Service<State = unknown> {
@@ -61,7 +61,7 @@ export interface ServiceFlow<State = unknown> {
 /** Reads what a descriptor has; whether there was anything. */
 export type ReadHandler = () => boolean
 
-export interface ServiceContext<Data = unknown> {
+export interface ServiceContext<Data = unknown, CounterName extends string = string> {
   /** What the starter of the service passed. */
   readonly data: Data
   /** This worker's queue. */
@@ -82,7 +82,11 @@ export interface ServiceContext<Data = unknown> {
   every(ms: number, tick: () => void): void
   /** Calls `act` once, after `ms` milliseconds, unless the worker stops before. */
   after(ms: number, act: () => void): void
-  count(counter: DropCounter, by?: number): void
+  /**
+   * Adds to one of the counters that the service was served with (`Stack.serve`); `Stack.stats` shows them. Throws INVALID_ARGUMENT for any other
+   * name.
+   */
+  count(counter: CounterName, by?: number): void
   /**
    * An event for the stack's logger. Of many with the same level and text a few pass one by one; the others become one with the last
    * fields and the number of events as `count`, some seconds later.

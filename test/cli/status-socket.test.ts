@@ -9,7 +9,11 @@ import { askStatus, type Found, offerStatus, type Status } from '../../src/cli/s
 /** No process has so large a number. */
 const stranger = 2 ** 22 + 7
 
-const stats = { device: 'tuna', connections: 3, total: { traffic: {}, drops: {} } } as unknown as Status['stats']
+const stats = {
+  device: 'tuna',
+  connections: 3,
+  total: { traffic: {}, drops: {}, services: { traffic: {}, drops: {} } },
+} as unknown as Status['stats']
 const status: Status = { role: 'client', pid: process.pid, local: 'here', remote: 'there', uptime: 5, stats }
 
 const open = (t: Test): string => {

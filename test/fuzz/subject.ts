@@ -3,6 +3,7 @@
  * parser: whatever arrives, what becomes of it must be explicable.
  */
 
+import { stackCounters } from '../../src/memory/counter-table.js'
 import { Delivery } from '../../src/memory/delivery-ring.js'
 import { Field, type FlowId, State } from '../../src/memory/flow-table.js'
 import type { LaneReader } from '../../src/memory/lane.js'
@@ -34,16 +35,10 @@ const ours = { 4: dotted([local4]), 6: dotted(local6) } as const
 const theirs = { 4: dotted([remote4]), 6: dotted(remote6) } as const
 const window = 64 * 1024 * 1024
 const faults: ReadonlySet<string> = new Set(faultNames)
-/** Counters of what was done, rather than refused. */
-const traffic = new Set([
-  'superPacketsIn',
-  'datagramsIn',
-  'bytesIn',
-  'acksOut',
-  'resetsOut',
-  'challengesOut',
-  'synCookiesOut',
-])
+/** Counters of what was done. One of them also tells what became of a packet that is no segment. */
+const traffic: ReadonlySet<string> = new Set(
+  stackCounters.filter(({ name, kind }) => kind === 'traffic' && name !== 'pathMtuLowered').map(({ name }) => name),
+)
 
 interface Known extends FlowId {
   readonly family: 4 | 6

@@ -1,35 +1,46 @@
 import t from 'tap'
+import { stackCounters } from '../../src/memory/counter-table.js'
 import {
   Counter,
   counterNames,
   counterPageBytes,
-  type DropCounter,
+  counterPageLength,
   faultCounter,
   readCounters,
-  type TrafficCounter,
+  serviceCounterRoom,
 } from '../../src/memory/counters.js'
 import { Fault, faultNames } from '../../src/wire/fault.js'
 
+const openPages = (count: number): Float64Array[] => {
+  const shared = new SharedArrayBuffer(count * counterPageBytes)
+  return Array.from({ length: count }, (_, i) => new Float64Array(shared, i * counterPageBytes, counterPageLength))
+}
+
 t.test('every name stands for one counter', async t => {
   t.equal(new Set(counterNames).size, counterNames.length, 'no name twice')
-  t.equal(counterPageBytes, counterNames.length * 8)
+  t.equal(counterPageLength, counterNames.length + serviceCounterRoom)
+  t.equal(counterPageBytes, counterPageLength * 8)
+  t.strictSame(
+    Object.values(Counter),
+    counterNames.map((_, i) => i),
+  )
   for (const [name, at] of Object.entries(Counter)) t.equal(counterNames[at], name)
   for (const name of faultNames) t.equal(counterNames[faultCounter(Fault[name])], name)
-  const indices = [...Object.values(Counter), ...faultNames.map(name => faultCounter(Fault[name]))]
-  t.strictSame(
-    indices.sort((a, b) => a - b),
-    counterNames.map((_, i) => i),
-    'faults and counters share no place and leave none out',
-  )
+})
+
+t.test('every counter has whole sentences', async t => {
+  for (const { name, text } of stackCounters) {
+    if (!/^[A-Z].*\.$/u.test(text)) t.fail(`${name}: ${text}`)
+    if (text.includes('|')) t.fail(`${name} has a bar, which ends a cell of a table`)
+  }
 })
 
 t.test('reading sums the pages', async t => {
-  const shared = new SharedArrayBuffer(3 * counterPageBytes)
-  const pages = [0, 1, 2].map(i => new Float64Array(shared, i * counterPageBytes, counterNames.length))
-  for (const [i, page] of pages.entries()) for (const at of counterNames.keys()) page[at] = (at + 1) * 10 ** i
+  const pages = openPages(3)
+  for (const [i, page] of pages.entries()) for (const at of page.keys()) page[at] = (at + 1) * 10 ** i
   const { traffic, drops } = readCounters(pages)
-  for (const [at, name] of counterNames.entries()) {
-    const value = traffic[name as TrafficCounter] ?? drops[name as DropCounter]
+  for (const [at, { name, kind }] of stackCounters.entries()) {
+    const { [name]: value }: Partial<Record<string, number>> = kind === 'traffic' ? traffic : drops
     t.equal(value, (at + 1) * 111, name)
   }
   t.equal(Object.keys(traffic).length + Object.keys(drops).length, counterNames.length)
@@ -39,7 +50,7 @@ t.test('reading sums the pages', async t => {
 })
 
 t.test('counts beyond 2^32', async t => {
-  const page = new Float64Array(new SharedArrayBuffer(counterPageBytes))
+  const [page] = openPages(1)
   page[Counter.bytesIn] = 2 ** 52
   page[Counter.bytesIn] += 1
   t.equal(readCounters([page]).traffic.bytesIn, 2 ** 52 + 1)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { counterNames, counterPageBytes } from '../../src/memory/counters.js'
+import { counterPageBytes, counterPageLength } from '../../src/memory/counters.js'
 import { DeliveryRing } from '../../src/memory/delivery-ring.js'
 import { laneBytes } from '../../src/memory/lane.js'
 import { ports, StackMemory } from '../../src/memory/shared-stack.js'
@@ -29,7 +29,7 @@ t.test("threads' pages and bells do not overlap and fill their memory", async t 
     memory.bell(thread).arm()
   }
   const pages = new Float64Array(shared.counters)
-  t.ok(pages.every((value, i) => value === Math.floor(i / counterNames.length) + 1))
+  t.ok(pages.every((value, i) => value === Math.floor(i / counterPageLength) + 1))
   t.equal(pages.byteLength, threads * counterPageBytes)
   for (let thread = 0; thread < threads; thread++) {
     t.ok(memory.bell(thread).ring())

@@ -84,9 +84,11 @@ export const takeAll = async (socket: Socket): Promise<Uint8Array[]> => {
   return taken
 }
 
-/** The counters of a stack that are not zero: `{ writeFull: 3 }`. */
-export const drops = (stack: Stack): Record<string, number> =>
-  Object.fromEntries(Object.entries(stack.stats().total.drops).filter(([, count]) => count !== 0))
+/** The drop counters of a stack and its services that are not zero: `{ writeFull: 3 }`. */
+export const drops = (stack: Stack): Record<string, number> => {
+  const { drops, services } = stack.stats().total
+  return Object.fromEntries(Object.entries({ ...drops, ...services.drops }).filter(([, count]) => count !== 0))
+}
 
 /** The same without what a last ACK causes that crosses a close: how often that happens is a matter of time. */
 export const lost = (stack: Stack): Record<string, number> => {

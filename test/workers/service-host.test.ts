@@ -1,7 +1,9 @@
 import t, { type Test } from 'tap'
 import { ErrorCode } from '../../src/errors.js'
 import { Batch } from '../../src/memory/batch.js'
+import { counterNames } from '../../src/memory/counters.js'
 import type { FlowId } from '../../src/memory/flow-table.js'
+import type { ServiceWords } from '../../src/memory/service-counters.js'
 import { Span } from '../../src/memory/span.js'
 import { Egress } from '../../src/path/egress.js'
 import { End, type Report } from '../../src/path/messages.js'
@@ -19,8 +21,8 @@ const module = 'data:text/javascript,export default context => context.data(cont
 const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Service> = () => ({})) => {
   const stack = new MemoryStack()
   const { memory } = stack
-  const counters = stack.memory.counters(0)
-  const egress = new Egress(stack.memory, counters)
+  const page = stack.memory.counters(0)
+  const egress = new Egress(stack.memory, page)
   const reports: Report[] = []
   const notes: string[] = []
   const watched: number[] = []
@@ -28,7 +30,7 @@ const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Ser
     queue: 0,
     queues: 3,
     memory,
-    counters,
+    counters: page,
     egress,
     loop: {
       now: 123,
@@ -67,7 +69,11 @@ const open = async (t: Test, overrides: (context: ServiceContext) => Partial<Ser
       ...overrides(given),
     }
   }
-  await host.serve(0, module, factory)
+  const counters: ServiceWords = new Map([
+    ['requests', counterNames.length],
+    ['refusals', counterNames.length + 1],
+  ])
+  await host.serve({ kind: 'serve', id: 0, url: module, data: factory, counters })
   const bytes = Uint8Array.from(counting(70_000))
   return {
     stack,
@@ -235,9 +241,15 @@ t.test('what a service can do', async t => {
     { kind: 'connect', service: 0, token: 8, port: 81, targets: [target6, target4] },
     text,
   ])
-  given.count('emptyDatagram')
-  given.count('heldFull', 5)
-  t.strictSame(stack.raised(), { emptyDatagram: 1, heldFull: 5 })
+  given.count('requests')
+  given.count('refusals', 5)
+  given.count('refusals', 2)
+  t.strictSame([...stack.memory.counters(0).subarray(counterNames.length)].slice(0, 3), [1, 7, 0])
+  for (const name of ['flowGone', 'toString']) {
+    const message = new RegExp(`has declared no counter ${name}: pass it to Stack.serve`)
+    t.throws(() => given.count(name), { code: ErrorCode.INVALID_ARGUMENT, message })
+  }
+  t.strictSame(stack.raised(), {}, 'none of the stack’s own')
 
   const flow = add(0)
   host.opened(flow)
@@ -276,9 +288,11 @@ t.test('failures reach whoever asked', async t => {
   host.connectFailed(0, 7, { code: 'ERR_FAKE_TCP_CONNECT_TIMEOUT', message: '' })
   host.connectFailed(5, 8, { code: 'x', message: 'no such service' })
   t.strictSame(failed, [7, 'ERR_FAKE_TCP_CONNECT_TIMEOUT'])
-  await t.rejects(host.serve(1, 'data:text/javascript,throw new RangeError("at load")', undefined), /at load/)
+  const order = { kind: 'serve', id: 1, counters: new Map() } as const
+  const url = 'data:text/javascript,throw new RangeError("at load")'
+  await t.rejects(host.serve({ ...order, url, data: undefined }), /at load/)
   const failing = () => Promise.reject(new Error('at start'))
-  await t.rejects(host.serve(1, module, failing), /at start/)
+  await t.rejects(host.serve({ ...order, url: module, data: failing }), /at start/)
   host.settle()
   host.stop()
 })
