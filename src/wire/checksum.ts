@@ -53,11 +53,3 @@ export const pseudo6 = (b: Uint8Array, srcAt: number, dstAt: number, l4Length: n
   for (let i = 0; i < 16; i += 2) total += u16(b, srcAt + i) + u16(b, dstAt + i)
   return fold(total)
 }
-
-/** The checksum after one 16-bit word changed (RFC 1624 equation 3; RFC 1141 had it wrong for 0x0000/0xffff). */
-export const update = (checksum: number, oldWord: number, newWord: number): number =>
-  finish((~checksum & 0xffff) + (~oldWord & 0xffff) + newWord)
-
-/** The checksum after one 32-bit field at an even offset changed; words may be signed or unsigned. */
-export const update32 = (checksum: number, oldWord: number, newWord: number): number =>
-  finish((~checksum & 0xffff) + (~oldWord & 0xffff) + (~oldWord >>> 16) + (newWord & 0xffff) + (newWord >>> 16))

@@ -96,13 +96,6 @@ export const window = (b: Uint8Array, at: number): number => u16(b, at + Offset.
 export const checksum = (b: Uint8Array, at: number): number => u16(b, at + Offset.checksum)
 export const urgent = (b: Uint8Array, at: number): number => u16(b, at + Offset.urgent)
 
-/** Printable flags, in bit order: 'SYN|ACK', 'PSH|ACK'; 'none' for 0. */
-export const flagNames = (flags: number): string => {
-  const names: string[] = []
-  for (const [name, bit] of Object.entries(Flag)) if ((flags & bit) !== 0) names.push(name.toUpperCase())
-  return names.length === 0 ? 'none' : names.join('|')
-}
-
 /** What `emit` writes. Numbers may be signed or not. */
 export interface Header {
   readonly sourcePort: number

@@ -5,6 +5,7 @@ import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
 import * as tcp from '../../src/wire/tcp.js'
 import * as virtio from '../../src/wire/virtio-net.js'
+import { flagNames } from './flag-names.js'
 import { local4, local6, remote4, remote6, type VirtioFields, type VirtioSize } from './packets.js'
 
 /** One emitted frame, taken apart. */
@@ -55,7 +56,7 @@ export const readFrame = (b: Uint8Array, virtioSize: VirtioSize): Emitted => {
   return {
     family: four ? 4 : 6,
     id: four ? ipv4.id(b, ip) : 0,
-    flags: tcp.flagNames(tcp.flags(b, at)),
+    flags: flagNames(tcp.flags(b, at)),
     ports: ((tcp.destinationPort(b, at) << 16) | tcp.sourcePort(b, at)) >>> 0,
     seq: tcp.seq(b, at),
     ack: tcp.ack(b, at),

@@ -5,7 +5,6 @@ import fc from 'fast-check'
 import t from 'tap'
 import { pseudo4, pseudo6 } from '../../src/wire/checksum.js'
 import { faultNames } from '../../src/wire/fault.js'
-import * as ip from '../../src/wire/ip.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
 import * as tcp from '../../src/wire/tcp.js'
@@ -35,8 +34,9 @@ const parse = (b: Uint8Array, at: number, end: number, size: number): Parsed | F
     trusted = virtioNet.checksumTrusted(b, at)
   }
   const header = at + size
-  const version = ip.check(b, header, end)
-  if (version < 0) return faultNames[~version]
+  if (end - header < ipv4.minimumHeaderLength) return 'frameTooShort'
+  const version = ipv4.version(b, header)
+  if (version !== 4 && version !== 6) return 'ipVersion'
   const six = version === 6
   const length = six ? ipv6.check(b, header, end) : ipv4.check(b, header, end)
   if (length < 0) return faultNames[~length]

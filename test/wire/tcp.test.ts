@@ -5,6 +5,7 @@ import { Fault } from '../../src/wire/fault.js'
 import * as ipv4 from '../../src/wire/ipv4.js'
 import * as ipv6 from '../../src/wire/ipv6.js'
 import * as tcp from '../../src/wire/tcp.js'
+import { flagNames } from '../support/flag-names.js'
 import { guarded, packet4, packet6, placed, poisoned, poisonedOutside, type TcpFields } from '../support/packets.js'
 
 const { Flag } = tcp
@@ -147,9 +148,9 @@ t.test('options', async t => {
 t.test('every combination of flags', async t => {
   const accepted = new Set(['SYN', 'SYN|ACK', 'ACK', 'RST', 'RST|ACK', 'FIN|ACK'])
   for (let flags = 0; flags < 256; flags++) {
-    const bare = tcp.flagNames(flags & (Flag.fin | Flag.syn | Flag.rst | Flag.ack))
+    const bare = flagNames(flags & (Flag.fin | Flag.syn | Flag.rst | Flag.ack))
     const expected = accepted.has(bare) ? 20 : Fault.tcpFlags
-    if (checked({ flags }) !== expected) t.fail(tcp.flagNames(flags))
+    if (checked({ flags }) !== expected) t.fail(flagNames(flags))
   }
   t.equal(checked({ flags: 0 }), Fault.tcpFlags, 'null')
   t.equal(checked({ flags: Flag.syn | Flag.fin }), Fault.tcpFlags, 'SYN+FIN')
@@ -159,15 +160,15 @@ t.test('every combination of flags', async t => {
   t.equal(checked({ flags: Flag.psh }), Fault.tcpFlags, 'no ACK')
   t.equal(checked({ flags: Flag.ack | Flag.psh | Flag.urg | Flag.ece | Flag.cwr }), 20)
   for (const flags of [Flag.syn, Flag.rst, Flag.fin | Flag.ack]) {
-    t.equal(checked({ flags, payload: [1, 2, 3] }), 20, `${tcp.flagNames(flags)} with payload is for the state machine`)
+    t.equal(checked({ flags, payload: [1, 2, 3] }), 20, `${flagNames(flags)} with payload is for the state machine`)
   }
 })
 
 t.test('flag names', async t => {
   t.strictSame(Flag, { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128 })
-  t.equal(tcp.flagNames(Flag.syn | Flag.ack), 'SYN|ACK')
-  t.equal(tcp.flagNames(0), 'none')
-  t.equal(tcp.flagNames(0xff), 'FIN|SYN|RST|PSH|ACK|URG|ECE|CWR')
+  t.equal(flagNames(Flag.syn | Flag.ack), 'SYN|ACK')
+  t.equal(flagNames(0), 'none')
+  t.equal(flagNames(0xff), 'FIN|SYN|RST|PSH|ACK|URG|ECE|CWR')
 })
 
 t.test('ports and urgent pointer', async t => {
