@@ -11,7 +11,8 @@ napi_property_descriptor entry(const char* name, Environment* environment) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment(env);
-  env.SetInstanceData(environment);  // deleted with the environment, after its last callback
+  // Node.js deletes it with the environment, after the last callback.
+  env.SetInstanceData(environment);
 
   const napi_property_descriptor entries[] = {
       entry<arenaOpen>("arenaOpen", environment),

@@ -8,7 +8,8 @@
 #include <cstdint>
 #include <span>
 
-/* Programs for the kernel, as assembled by hand: a dozen to some fifty instructions need no compiler. */
+/* eBPF programs are assembled here, instruction by instruction: for a dozen to some hundred of them no compiler is
+ * needed. */
 
 constexpr bpf_insn instruction(int code, int to, int from, int offset, int value) {
   bpf_insn made{};
@@ -20,7 +21,8 @@ constexpr bpf_insn instruction(int code, int to, int from, int offset, int value
   return made;
 }
 
-/** A descriptor or -errno. TUN keeps a program that it was given; the descriptor may be closed then. */
+/** Loads a program into the kernel: a descriptor or -errno. A TUN that was given the program keeps it, so the
+ * descriptor may be closed then. */
 inline int loadProgram(std::span<const bpf_insn> program) {
   bpf_attr attributes{};
   attributes.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;

@@ -11,20 +11,21 @@
 #include "environment.h"
 
 /*
- * From JavaScript arguments to the typed parameters of a C++ function and back, without allocation. Every `parse`
- * answers false for a value of the wrong type, which the caller sees as -EINVAL.
+ * Turns JavaScript arguments into the typed parameters of a C++ function, and its result into a JavaScript value,
+ * without allocation. Every `parse` answers false for a value of the wrong type; JavaScript gets -EINVAL then.
  */
 
 /** A network interface name that fits with its terminating zero. */
 struct Name {
-  // Room for one more UTF-8 character, so that a name that is too long cannot be cut to one that fits.
+  // Node-API cuts a longer string between two characters. With room for one more (4 bytes), what it cuts is still too
+  // long.
   char text[IFNAMSIZ + 4];
 };
 
-/** Any Uint8Array, where an arena is not accepted. */
+/** A Uint8Array, where no arena is accepted. */
 struct Bytes : Memory {};
 
-/** A whole number; what does not fit in 2^53 stays at that bound, outside of every range. */
+/** Takes a whole number. One beyond 2^53 becomes 2^53, which lies outside of every range. */
 inline bool parse(Environment& environment, napi_value value, int64_t& out) {
   double number;
   if (napi_get_value_double(environment.env, value, &number) != napi_ok || std::isnan(number)) return false;

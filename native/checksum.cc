@@ -4,8 +4,8 @@
 #include <cstring>
 
 uint32_t onesComplementSum(const uint8_t* data, int64_t length, uint32_t initial) {
-  // The sum is the same in either byte order but for a final swap, and 32-bit words carry into a 64-bit sum without
-  // loss up to 16 GiB. Blocks of a fixed size let the compiler use vector additions.
+  // A sum in the machine's byte order is the wanted one with its two bytes swapped. A 64-bit sum holds the carries of
+  // 32-bit words of up to 16 GiB. Blocks of a fixed size let the compiler use vector additions.
   constexpr int64_t block = 64;
   uint64_t sum = 0;
   for (; length >= block; data += block, length -= block) {
@@ -19,7 +19,8 @@ uint32_t onesComplementSum(const uint8_t* data, int64_t length, uint32_t initial
     sum += word;
   }
   if (length > 0) {
-    uint32_t word = 0;  // what lies past the end counts as zero
+    // Bytes past the end count as zero.
+    uint32_t word = 0;
     memcpy(&word, data, length);
     sum += word;
   }

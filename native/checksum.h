@@ -2,10 +2,11 @@
 
 #include <cstdint>
 
-/** Ones' complement sum of big-endian 16-bit words, folded to 16 bits and not inverted (RFC 1071); any alignment. */
+/** Ones' complement sum of big-endian 16-bit words, folded to 16 bits and not inverted (RFC 1071). `data` may have any
+ * alignment. */
 uint32_t onesComplementSum(const uint8_t* data, int64_t length, uint32_t initial);
 
-/** Folds the carries of a sum back in until it fits 16 bits. */
+/** Adds the carries of a sum to it until it fits in 16 bits. */
 inline uint32_t foldSum(uint64_t sum) {
   sum = (sum >> 32) + (sum & 0xffffffff);
   sum = (sum >> 32) + (sum & 0xffffffff);

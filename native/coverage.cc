@@ -1,4 +1,4 @@
-// How often each edge of the addon's code ran, for the fuzzer: only in builds with `--asan` and clang.
+// Counts for the fuzzer how often each edge of the addon's code ran. Only builds with `--asan` and clang have it.
 #ifdef FAKE_TCP_COVERAGE
 #include "coverage.h"
 
@@ -7,7 +7,7 @@ uint8_t* first = nullptr;
 uint8_t* last = nullptr;
 }  // namespace
 
-// Called by the loader, before anything else (clang, SanitizerCoverage: inline 8-bit counters).
+// The loader calls it before anything else (clang, SanitizerCoverage: inline 8-bit counters).
 extern "C" void __sanitizer_cov_8bit_counters_init(uint8_t* start, uint8_t* stop) {
   first = start;
   last = stop;

@@ -22,7 +22,8 @@ int32_t Environment::openArena(napi_value value) {
   Memory memory;
   napi_value buffer;
   if (!viewBytes(env, value, memory, &buffer)) return -1;
-  bool isArrayBuffer;  // false for a SharedArrayBuffer, which never moves and never shrinks
+  // False for a SharedArrayBuffer, which never moves and never shrinks.
+  bool isArrayBuffer;
   Arena arena;
   if (napi_is_arraybuffer(env, buffer, &isArrayBuffer) != napi_ok) return -1;
   if (napi_create_reference(env, value, 1, &arena.owner) != napi_ok) return -1;
@@ -56,6 +57,6 @@ int32_t Environment::own(int result) {
 
 int32_t Environment::closeOwned(int fd) {
   if (descriptors_.erase(fd) == 0) return -EBADF;
-  // Linux releases the descriptor even when close() fails, so a failure is reported but not retried.
+  // Linux releases the descriptor even when close() fails, so nobody may try again.
   return close(fd) < 0 ? -errno : 0;
 }

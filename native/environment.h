@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-/** `length` items in a row. A length of -1 stands for memory that is not there: every range is outside of it. */
+/** `length` items in a row. A length of -1 stands for memory that is not there: it holds no range. */
 template <typename Item>
 struct Range {
   Item* data = nullptr;
@@ -19,10 +19,10 @@ using Memory = Range<uint8_t>;
 /** An arena read as native-endian 32-bit words. */
 using Words = Range<int32_t>;
 
-/** The bytes of a Uint8Array, detached or not; false for any other value. */
+/** Sets `memory` to the bytes of a Uint8Array; a detached one has none. False for any other value. */
 bool viewBytes(napi_env env, napi_value value, Memory& memory, napi_value* buffer = nullptr);
 
-/** What one Node.js environment (the main thread or a worker) has registered and opened. */
+/** The arenas and descriptors of one Node.js environment (the main thread or a worker). */
 class Environment {
  public:
   explicit Environment(napi_env env) : env(env) {}
@@ -31,12 +31,12 @@ class Environment {
   /** Closes every descriptor that is still open. */
   ~Environment();
 
-  /** Registers a Uint8Array; its arena, or -1 when `value` is something else. */
+  /** Registers a Uint8Array: the arena's number, or -1 when `value` is something else. */
   int32_t openArena(napi_value value);
   bool closeArena(int64_t arena);
   Memory arena(int64_t arena) const;
 
-  /** Remembers a descriptor just opened; `result` may be the -1 of a failed call, which turns into -errno. */
+  /** Takes over a descriptor that a system call has just opened. The -1 of a call that failed becomes -errno. */
   int32_t own(int result);
   int32_t closeOwned(int fd);
 
@@ -45,12 +45,12 @@ class Environment {
  private:
   struct Arena {
     napi_ref owner;
-    /** Absent for an ArrayBuffer, which can be detached or resized at any time: its bytes are looked up on every use.
+    /** Absent for an ArrayBuffer: it can be detached or resized at any time, so its bytes are looked up on every use.
      */
     Memory shared;
   };
 
-  /** Indexed by arena. Slots are not used twice, so that a stale number never names other memory. */
+  /** Indexed by arena. A number is not given out twice, so that a stale one never names other memory. */
   std::vector<Arena> arenas_;
   std::set<int> descriptors_;
 };

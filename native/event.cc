@@ -10,7 +10,7 @@ int32_t eventOpen(Environment& environment) {
 
 int32_t eventRing(Environment&, int fd) {
   const uint64_t one = 1;
-  // A counter that is full has been rung already.
+  // EAGAIN: the counter is full, so the event has been rung already.
   return write(fd, &one, sizeof one) < 0 && errno != EAGAIN ? -errno : 0;
 }
 

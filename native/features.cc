@@ -10,7 +10,7 @@
 
 namespace {
 
-/** One ETHTOOL_* command: 0 or -errno. `data` begins with the command's number. */
+/** Runs one ETHTOOL_* command: 0 or -errno. `data` begins with the command's number. */
 int32_t ethtool(int socket, const Name& name, void* data) {
   ifreq request{};
   memcpy(request.ifr_name, name.text, IFNAMSIZ);
@@ -18,7 +18,7 @@ int32_t ethtool(int socket, const Name& name, void* data) {
   return ioctl(socket, SIOCETHTOOL, &request) < 0 ? -errno : 0;
 }
 
-/** A kernel structure with room for `bytes` more behind it, zeroed. */
+/** A kernel structure, all zero, with `bytes` more behind it. */
 template <typename Head>
 std::unique_ptr<Head, decltype(&free)> withRoom(size_t bytes) {
   return {static_cast<Head*>(calloc(1, sizeof(Head) + bytes)), free};
@@ -35,7 +35,7 @@ int32_t linkMangleId(Environment&, Name name) {
   if (const int32_t error = ethtool(any, name, sets.get())) return error;
   const uint32_t count = sets->data[0];
 
-  // A feature's number differs between kernels; its name doesn't.
+  // The number of a feature differs between kernels, its name does not.
   const auto names = withRoom<ethtool_gstrings>(size_t{count} * ETH_GSTRING_LEN);
   names->cmd = ETHTOOL_GSTRINGS;
   names->string_set = ETH_SS_FEATURES;

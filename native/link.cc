@@ -54,7 +54,7 @@ int32_t sniffOpen(Environment& environment, Bytes filter) {
   std::vector<sock_filter> program(instructions);
   memcpy(program.data(), filter.data, filter.length);
   const sock_fprog attached = {static_cast<uint16_t>(instructions), program.data()};
-  // Protocol 0 keeps the socket deaf until the filter is there.
+  // With protocol 0 the socket receives nothing until `bind`, when its filter is there.
   ScopedDescriptor sniffer(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (sniffer < 0) return -errno;
   if (setsockopt(sniffer, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) < 0) return -errno;
@@ -79,7 +79,7 @@ int64_t sniffRead(Environment&, int fd, Memory memory, int64_t at, int64_t lengt
 int32_t captureOpen(Environment& environment, Name interface, int receiveBuffer) {
   const unsigned index = if_nametoindex(interface.text);
   if (index == 0) return -errno;
-  // Protocol 0 keeps the socket deaf until it is bound, so that no packet of another interface slips in.
+  // With protocol 0 the socket receives nothing until `bind`, so no packet of another interface slips in.
   ScopedDescriptor capture(socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (capture < 0) return -errno;
   const int32_t buffers = socketBuffers(environment, capture, receiveBuffer, 0);

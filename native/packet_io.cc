@@ -7,7 +7,7 @@
 
 namespace {
 
-/** Packets of a batch start at multiples of this many bytes, a cache line. */
+/** Each packet of a batch starts at a multiple of this many bytes, a cache line. */
 constexpr int64_t packetAlignment = 64;
 
 }  // namespace
@@ -51,12 +51,13 @@ int32_t readBatch(Environment&, int fd, Memory memory, int64_t at, int64_t end, 
     const int64_t length = retried([&] { return read(fd, memory.data + at, room); });
     if (length <= 0) {
       if (packets > 0 || length == -EAGAIN) break;
-      // A pair whose other end went away with packets unread says so once in its own way.
+      // When the other end of a pair closes with unread packets, the first read answers ECONNRESET; later ones answer
+      // 0.
       return length == 0 || length == -ECONNRESET ? -EPIPE : static_cast<int32_t>(length);
     }
     *pair++ = static_cast<int32_t>(at);
     *pair++ = static_cast<int32_t>(length);
-    // Just read, it is in the nearest cache.
+    // The packet was just read, so it still is in the nearest cache.
     if (summing) vec.data[sumsAt + packets] = static_cast<int32_t>(onesComplementSum(memory.data + at, length, 0));
     at += length;
   }

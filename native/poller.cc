@@ -10,7 +10,7 @@
 
 namespace {
 
-/** Most events taken in one turn; the set is level-triggered, so the rest comes in the next one. */
+/** Maximum number of events taken in one turn. The set is level-triggered, so the rest comes in the next turn. */
 constexpr int32_t maxEvents = 256;
 
 }  // namespace
@@ -19,8 +19,8 @@ struct Poller::Watch {
   uv_poll_t handle;
   int epoll;
   Poller* poller;
-  // Without this hook an environment that ends (a terminated worker) would leave the handle open, and Node.js would
-  // abort.
+  // Closes the handle when the environment ends (a worker that is terminated). Node.js aborts when a handle is left
+  // open.
   napi_async_cleanup_hook_handle hook;
 };
 
@@ -97,7 +97,8 @@ void Poller::end() {
 void Poller::deliver() {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
-  const Napi::Object self = Value();  // keeps this Poller alive when onReady closes it
+  // Keeps this Poller alive when onReady closes it.
+  const Napi::Object self = Value();
   epoll_event events[maxEvents];
   const int count = epoll_wait(watch_->epoll, events, std::min(capacity_, maxEvents), 0);
   if (count <= 0) return;

@@ -6,8 +6,8 @@
 #include "environment.h"
 
 /**
- * An epoll set whose descriptor the event loop polls, so that many descriptors cost libuv a single handle and one
- * callback. While it is open it keeps itself alive, whether or not JavaScript still refers to it.
+ * An epoll set whose descriptor the event loop polls: libuv needs one handle and one callback for many descriptors. An
+ * open Poller keeps itself alive, whether or not JavaScript still refers to it.
  */
 class Poller : public Napi::ObjectWrap<Poller> {
  public:
@@ -17,7 +17,7 @@ class Poller : public Napi::ObjectWrap<Poller> {
   ~Poller() override;
 
  private:
-  /** What libuv holds on to: it outlives the Poller until libuv's close callback has run. */
+  /** The part that libuv refers to. It lives until libuv's close callback has run, longer than the Poller. */
   struct Watch;
 
   Napi::Value add(const Napi::CallbackInfo& info);
@@ -28,11 +28,11 @@ class Poller : public Napi::ObjectWrap<Poller> {
   void close(const Napi::CallbackInfo& info);
 
   Napi::Value control(const Napi::CallbackInfo& info, int operation);
-  /** One turn: moves ready pairs to `vec` and tells JavaScript. */
+  /** One turn: writes the pairs of ready descriptors to `vec` and calls onReady. */
   void deliver();
-  /** Gives the watch back to libuv; idempotent. */
+  /** Has libuv close the watch. Idempotent. */
   void stop();
-  /** Stops, and lets go of itself and of onReady, which may well refer to this Poller. */
+  /** Stops, and releases itself and onReady, which may refer to this Poller. */
   void end();
 
   Environment& environment_;

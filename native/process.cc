@@ -11,7 +11,7 @@
 
 namespace {
 
-/** Read by a signal handler. */
+/** The signal handler `endHere` reads it. */
 volatile sig_atomic_t exitCode;
 
 void endHere(int) {
@@ -28,7 +28,7 @@ int64_t writeNow(Environment&, int fd, Memory memory, int64_t at, int64_t length
   pollfd writable = {fd, POLLOUT, 0};
   const int64_t ready = retried([&] { return poll(&writable, 1, 0); });
   if (ready <= 0) return ready < 0 ? ready : -EAGAIN;
-  // A pipe that is ready takes so many bytes without waiting.
+  // A pipe that is writable takes PIPE_BUF bytes without waiting.
   const size_t most = length < PIPE_BUF ? length : PIPE_BUF;
   return retried([&] { return write(fd, bytes, most); });
 }

@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-/** A descriptor that lives as long as its block, unless it is released to somebody else. */
+/** Closes a descriptor at the end of its block, unless `release` hands it to somebody else. */
 class ScopedDescriptor {
  public:
   explicit ScopedDescriptor(int fd) : fd_(fd) {}

@@ -22,10 +22,11 @@ uint32_t load16(const uint8_t* from) {
   return static_cast<uint32_t>(from[0]) << 8 | from[1];
 }
 
-/** A packet's headers, taken from a template and made valid for one payload after another. */
+/** The headers of a packet. They are loaded from a template, and prepared for one payload after another. */
 class SegmentHeader {
  public:
-  /** False when `from` is not a virtio header of `virtioLength` bytes, IPv4 without options or IPv6, and TCP. */
+  /** Loads a virtio header of `virtioLength` bytes, an IPv4 header without options or an IPv6 header, and a TCP header.
+   * False when `from` is anything else. */
   bool load(const uint8_t* from, int64_t length, int64_t virtioLength) {
     if (virtioLength < 0 || virtioLength > maxVirtioLength || length <= virtioLength) return false;
     length_ = length;
@@ -45,13 +46,13 @@ class SegmentHeader {
     sequence_ = load16(tcp_ + offsetof(tcphdr, seq)) << 16 | load16(tcp_ + offsetof(tcphdr, seq) + 2);
     store32(tcp_ + offsetof(tcphdr, seq), 0);
     store16(tcp_ + offsetof(tcphdr, check), 0);
-    // What all segments have in common: both addresses, the protocol and the TCP header but for seq.
+    // The part of the sum that all segments share: both addresses, the protocol, and the TCP header without seq.
     const int64_t addresses = isIPv4_ ? offsetof(iphdr, saddr) : offsetof(ip6_hdr, ip6_src);
     commonSum_ = onesComplementSum(ip_ + addresses, ipLength - addresses + tcpLength_, IPPROTO_TCP);
     return true;
   }
 
-  /** Sets lengths, id, seq and checksums for the next segment; false when it is too long for an IP packet. */
+  /** Sets lengths, id, seq and checksums for the next segment. False when it is too long for an IP packet. */
   bool prepare(const iovec& payload) {
     const uint64_t segmentLength = tcpLength_ + payload.iov_len;
     const uint64_t ipLength = isIPv4_ ? sizeof(iphdr) + segmentLength : segmentLength;

@@ -10,7 +10,8 @@ union SocketAddress {
   sockaddr_in ipv4;
   sockaddr_in6 ipv6;
 
-  /** Takes an address of 4 or 16 bytes and a port in host order; the length for system calls. `scope` is for IPv6. */
+  /** Sets the address (4 or 16 bytes) and port (host order); `scope` counts for IPv6 only. The length for system calls.
+   */
   socklen_t assign(bool isIPv6, const uint8_t* address, uint16_t port, uint32_t scope) {
     if (isIPv6) {
       ipv6 = {AF_INET6, htons(port), 0, {}, scope};

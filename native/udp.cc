@@ -20,7 +20,7 @@ bool setOption(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-/** bind() or connect() to an address of 4 or 16 bytes; 0 or -errno. */
+/** Calls bind() or connect() with an address of 4 or 16 bytes: 0 or -errno. */
 int32_t withAddress(int (*call)(int, const sockaddr*, socklen_t), int fd, const Bytes& address, int port,
                     uint32_t scope) {
   if ((address.length != 4 && address.length != 16) || port < 0 || port > 0xffff) return -EINVAL;
@@ -41,12 +41,12 @@ int32_t udpOpen(Environment& environment, int family, int flags) {
   if ((flags & reusePort) && !setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return -errno;
   if (flags & packetInfo) {
     if (isIPv6 && !setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)) return -errno;
-    // An IPv6 socket wants it too: only this tells the address to answer IPv4 broadcasts from.
+    // An IPv6 socket needs it too: only IP_PKTINFO tells which address answers to IPv4 broadcasts must come from.
     const bool hasIPv4 = !isIPv6 || !(flags & v6Only);
     if (hasIPv4 && !setOption(fd, IPPROTO_IP, IP_PKTINFO, 1)) return -errno;
   }
   if ((flags & gro) && !setOption(fd, IPPROTO_UDP, UDP_GRO, 1)) return -errno;
-  // 0 cuts nothing, as without the option; a kernel that does not know it refuses.
+  // A segment size of 0 cuts nothing, as without the option. A kernel that does not know the option refuses it.
   if ((flags & segment) && !setOption(fd, IPPROTO_UDP, UDP_SEGMENT, 0)) return -errno;
   return environment.own(fd.release());
 }

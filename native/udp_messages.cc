@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t maxMessages = 256;
 constexpr int64_t maxMessagePieces = 4096;
 
-/** One record in `vec`, see `Message` in src/native.ts. */
+/** One record in `vec`: `Message` in src/native.ts has its fields. */
 struct Record {
   int32_t at;
   int32_t length;
@@ -34,13 +34,14 @@ struct Record {
 constexpr int64_t recordWords = 16;
 static_assert(sizeof(Record) == recordWords * sizeof(int32_t));
 
-/** Room for both kinds of packet info (an IPv6 socket gets both for an IPv4 datagram) and a segment size. */
+/** Control messages of one datagram: both kinds of packet info (an IPv6 socket gets both for an IPv4 datagram), and a
+ * segment size. */
 union Control {
   uint8_t bytes[CMSG_SPACE(sizeof(in_pktinfo)) + CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
   cmsghdr align;
 };
 
-/** What the kernel reads and fills in one recvmmsg or sendmmsg. 110 KiB, made when a thread first uses it. */
+/** What the kernel reads and writes in one recvmmsg or sendmmsg: 110 KiB, allocated when a thread first uses it. */
 struct Batch {
   mmsghdr messages[maxMessages];
   SocketAddress addresses[maxMessages];
@@ -65,9 +66,10 @@ bool isLinkLocal(const uint8_t* address) {
 }
 
 void readInfo(const in_pktinfo& info, bool mapped, Record& record) {
-  // Not ipi_addr, the destination in the header: a broadcast or multicast address cannot be a source.
+  // ipi_addr is the destination in the header. For a broadcast or multicast it differs from ipi_spec_dst, the address
+  // to answer from.
   record.copies = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
-  // An interface without an address has none to answer from.
+  // The interface has no address to answer from.
   if (info.ipi_spec_dst.s_addr == INADDR_ANY) return;
   if (!mapped) {
     memcpy(record.local, &info.ipi_spec_dst, 4);
@@ -83,7 +85,7 @@ void readInfo(const in6_pktinfo& info, Record& record) {
   record.copies = address[0] == 0xff;
   if (record.copies) return;
   memcpy(record.local, address, sizeof record.local);
-  // A peer may speak from elsewhere to our link-local address: the answer needs the link all the same.
+  // The answer to a datagram for a link-local address needs the link, even when its source is not link-local.
   if (isLinkLocal(address)) record.scope = static_cast<int32_t>(info.ipi6_ifindex);
 }
 
@@ -103,7 +105,7 @@ void readControls(msghdr& header, bool isIPv6, Record& record) {
     if (level == IPPROTO_IP && type == IP_PKTINFO) info4 = control;
     if (level == IPPROTO_IPV6 && type == IPV6_PKTINFO) info6 = control;
   }
-  // Of an IPv4 datagram an IPv6 socket is told both ways, and only this one is right about broadcasts.
+  // An IPv6 socket gets both for an IPv4 datagram. Only the IPv4 one is right about broadcasts.
   if (info4) {
     readInfo(valueOf<in_pktinfo>(info4), isIPv6, record);
   } else if (info6) {
@@ -131,7 +133,7 @@ Record readMessage(mmsghdr& message, int64_t at) {
   return record;
 }
 
-/** Asks for the source address in `record`, unless that is left to the kernel. */
+/** Asks the kernel to send from the address in `record`. All zero leaves the choice to the kernel. */
 void setSource(msghdr& header, bool isIPv6, const Record& record) {
   constexpr uint8_t unknown[16] = {};
   if (memcmp(record.local, unknown, sizeof unknown) == 0) return;
