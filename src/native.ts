@@ -4,14 +4,14 @@ import { ErrorCode, FakeTcpError } from './errors.js'
 import { loadAddon } from './load-addon.js'
 
 /**
- * The only importer of the addon. Every call is one system call or a batch of the same one: numbers in, a count, a
- * descriptor or `-errno` out. No policy lives below this line.
+ * The contract of the addon, and its only importer. A call is one system call, or a batch of the same one. It takes numbers and memory, and
+ * answers a count, a descriptor or `-errno`. No policy lives in native/: whatever could be decided otherwise is an argument.
  *
- * Memory is named in one of two ways. A number is an *arena*: bytes registered once per thread with `arenaOpen`, cheap to
- * pass (no typed-array look-up, about 45 ns each). A `Uint8Array` is taken as it is. Every offset is in bytes from the start
- * of that memory, every range is checked against its end, and a range outside answers `-EFAULT`.
+ * Memory is named in one of two ways. A number is an *arena*: bytes that the thread has registered with `arenaOpen`. It is cheap to pass,
+ * while looking up a typed array takes about 45 ns. A `Uint8Array` is taken as it is. Every offset counts bytes from the start of that
+ * memory. The addon checks every range, and answers `-EFAULT` for one that lies outside.
  *
- * Vectors (`vec`) are arenas read as native-endian 32-bit words; `vecAt` and every index into one counts words.
+ * A vector (`vec`) is an arena that the addon reads as native-endian 32-bit words. `vecAt` and every index into a vector counts words.
  */
 export type Memory = number | Uint8Array
 
@@ -27,25 +27,31 @@ export const Message = {
   port: 3,
   /** Address of the other end, 16 bytes; IPv4 takes the first four, the rest is zero. */
   address: 4,
-  /** Our own address (IP_PKTINFO), same form; all zero: unknown, or left to the kernel. */
+  /** Our own address (IP_PKTINFO), in the same form. All zero: unknown (udpReceive), or left to the kernel (udpSend). */
   local: 8,
   /** Interface index, where the other end's address or our own is link-local; else 0. */
   scope: 12,
-  /** 1 when the datagram was longer than its room and cut (udpReceive). */
+  /** udpReceive: 1 when the datagram was longer than its room, so that the kernel cut it. */
   truncated: 13,
-  /** 1 when it was sent to a broadcast or multicast address: each socket of the port has a copy (udpReceive). */
+  /** udpReceive: 1 when it was sent to a broadcast or multicast address. Each socket of the port has a copy then. */
   copies: 14,
   /** Words per record. */
   words: 16,
 } as const
 
-/** `segment` changes nothing; a kernel without UDP_SEGMENT refuses the socket then (-ENOPROTOOPT), one without UDP_GRO for `gro`. */
+/**
+ * `segment` only asks whether the kernel has UDP_SEGMENT: a kernel without it refuses the socket (-ENOPROTOOPT), as one without UDP_GRO
+ * does for `gro`.
+ */
 export const UdpFlag = { reusePort: 1, packetInfo: 2, gro: 4, v6Only: 8, segment: 16 } as const
 
-/** Interest and readiness bits of `Poller`, equal to EPOLLIN and EPOLLOUT; `gone` is EPOLLERR | EPOLLHUP. */
+/**
+ * Bits of a `Poller`'s interest and events: EPOLLIN, EPOLLOUT, and EPOLLERR | EPOLLHUP for `gone`. `write` and `gone` are here for
+ * completeness.
+ */
 export const Ready = { read: 1, write: 4, gone: 0x18 } as const
 
-/** TUN flags for `tunOpen` (linux/if_tun.h): IFF_TUN and IFF_NO_PI are always set. */
+/** TUN flags for `tunOpen` (linux/if_tun.h). `tunOpen` itself sets IFF_TUN and IFF_NO_PI. */
 export const TunFlag = {
   tun: 0x0001,
   noInformation: 0x1000,
@@ -57,29 +63,33 @@ export const TunFlag = {
 export const TunOffload = { checksum: 1, tso4: 2, tso6: 4 } as const
 
 export interface Poller {
-  /** Adds a descriptor; `token` (int32) comes back with its events. Level-triggered. 0 or -errno. */
+  /** Adds a descriptor, level-triggered. `token` (int32) comes back with its events. 0 or -errno. */
   add(fd: number, token: number, interest: number): number
   modify(fd: number, token: number, interest: number): number
   remove(fd: number): number
-  /** Whether an open poller keeps the event loop alive (it does at first). */
+  /** From now on the open poller keeps the event loop alive, as it does at first. */
   ref(): void
+  /** From now on it does not. */
   unref(): void
-  /** Idempotent; no callback comes afterwards. */
+  /** Idempotent. No callback comes afterwards. */
   close(): void
 }
 
 export interface Addon {
-  /** Registers memory for this thread and keeps it alive. A small number ≥ 0. Views over SharedArrayBuffer are welcome. */
+  /** Registers memory for this thread and keeps it alive. The arena: a small number ≥ 0. The memory may be a SharedArrayBuffer's. */
   arenaOpen(bytes: Uint8Array): number
   arenaClose(arena: number): number
 
   /** memmove. Bytes copied. */
   copy(to: Memory, toAt: number, from: Memory, fromAt: number, length: number): number
-  /** memmoves within one memory, in this order: triples (to, from, length) of bytes in `vec`. 0 or -EFAULT, with some of them done. */
+  /**
+   * Does memmoves within one memory, in the order of their triples (to, from, length: bytes) in `vec`. 0, or -EFAULT with some of them
+   * done.
+   */
   moveBatch(memory: Memory, vec: number, vecAt: number, moves: number): number
   /**
-   * Ones' complement sum of 16-bit big-endian words (RFC 1071), folded to 16 bits, **not** inverted; an odd last byte counts
-   * as the high half. `initial` is a sum of up to 32 bits to start from.
+   * Ones' complement sum of 16-bit big-endian words (RFC 1071), folded to 16 bits and **not** inverted. An odd last byte counts as the high
+   * half of a word. `initial` is a sum of up to 32 bits to start from.
    */
   checksum(memory: Memory, at: number, length: number, initial: number): number
   /** CLOCK_MONOTONIC in milliseconds, the same in every thread and process of the machine. Never steps back. */
@@ -88,8 +98,8 @@ export interface Addon {
   /** Opens /dev/net/tun and attaches one queue; an empty name lets the kernel choose. A descriptor or -errno. */
   tunOpen(name: string, flags: number): number
   /**
-   * Takes over a queue that somebody else opened: makes it non-blocking and closes it with this thread's environment. Its flags (IFF_TUN,
-   * IFF_NO_PI, IFF_VNET_HDR …), or -errno (-EBADFD, -ENOTTY: no TUN descriptor).
+   * Takes over a queue that somebody else has opened: makes it non-blocking, and closes it when this thread's environment ends. Its flags
+   * (IFF_TUN, IFF_NO_PI, IFF_VNET_HDR …), or -errno (-EBADFD, -ENOTTY: no TUN descriptor).
    */
   tunAdopt(fd: number): number
   /** Interface name of a TUN descriptor, or -errno. */
@@ -98,19 +108,20 @@ export interface Addon {
   tunOffload(fd: number, offloads: number): number
   /**
    * Has the kernel put every packet on the queue (source port XOR destination port) modulo the number of queues, by an eBPF program
-   * (TUNSETSTEERINGEBPF). `queueOf` in src/engine/ports.ts computes the same: the two must agree. Without a program the kernel puts a flow on the
-   * queue that wrote it last, and hashes every packet to find that. 0 or -errno: -EPERM without CAP_BPF.
+   * (TUNSETSTEERINGEBPF). `queueOf` in src/engine/ports.ts computes the same: the two must agree. Without a program the kernel puts a flow
+   * on the queue that wrote it last, and hashes every packet to find that. 0 or -errno: -EPERM without CAP_BPF.
    */
   tunSteer(fd: number): number
   /**
-   * A BPF map for the flood filter: 16 MiB of the kernel's memory, one byte for each place that a tuple may hash to. A descriptor or -errno: -EPERM
-   * without CAP_BPF.
+   * A BPF map for the flood filter: 16 MiB of the kernel's memory, one byte for each place that a tuple may hash to. A descriptor or
+   * -errno: -EPERM without CAP_BPF.
    */
   floodMapOpen(): number
   /**
    * An eBPF program for `tunFilter`. It passes all packets of the tuples that `floodAdmit` was given. Of the others it passes, per span of
-   * 2^`spanBits` ns, up to `handshakes` packets that belong to a handshake, and up to `others` that do not. To a handshake belong a SYN, and any
-   * packet of a tuple whose SYN came in the current span of 2^`retryBits` ns or the one before. A descriptor or -errno: -EPERM without CAP_BPF.
+   * 2^`spanBits` ns, up to `handshakes` packets that belong to a handshake, and up to `others` that do not. To a handshake belong a SYN,
+   * and any packet of a tuple whose SYN came in the current span of 2^`retryBits` ns or the one before. A descriptor or -errno: -EPERM
+   * without CAP_BPF.
    */
   floodFilterOpen(map: number, spanBits: number, handshakes: number, others: number, retryBits: number): number
   /**
@@ -120,35 +131,43 @@ export interface Addon {
   tunFilter(fd: number, program: number): number
   /** Forgets all tuples, and changes the places that tuples hash to. 0 or -errno. */
   floodBegin(map: number): number
-  /** With `twice` 1 a SYN passes only when a SYN of its tuple came in the current span of 2^`retryBits` ns or the one before. 0 or -errno. */
+  /**
+   * With `twice` 1 a SYN passes only when a SYN of its tuple came in the current span of 2^`retryBits` ns or the one before. 0 or -errno.
+   */
   floodSyns(map: number, twice: number): number
-  /** Adds tuples of live connections: six words each in this machine's byte order (family, remote port << 16 | local port, remote address). 0 or -errno. */
+  /**
+   * Adds tuples of live connections: six words each in this machine's byte order (family, remote port << 16 | local port, remote address).
+   * 0 or -errno.
+   */
   floodAdmit(map: number, tuples: Uint8Array): number
   /** Packets that programs of this map have dropped so far, or -errno: with `syns` 1 the SYNs, with 0 the others. */
   floodDropped(map: number, syns: number): number
-  /** Two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other, into `out[0]` and `out[1]`. */
+  /** Writes to `out[0]` and `out[1]` two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other. 0 or -errno. */
   pairOpen(out: Int32Array): number
-  /** An AF_PACKET socket that sees every packet of an interface, both directions, link-layer header stripped (SOCK_DGRAM). */
+  /** An AF_PACKET socket that gets every packet of an interface, both directions, without link-layer header (SOCK_DGRAM). */
   captureOpen(interfaceName: string, receiveBuffer: number): number
 
   /**
-   * An AF_PACKET socket that hears those packets of every interface, both directions, that a classic BPF program lets through (`struct
-   * sock_filter` after `struct sock_filter`, from the network header on). A descriptor or -errno: -EPERM without CAP_NET_RAW.
+   * An AF_PACKET socket that gets the packets of every interface, both directions, that a classic BPF program passes. `filter` is an array
+   * of `struct sock_filter`; its offsets count from the network header. A descriptor or -errno: -EPERM without CAP_NET_RAW.
    */
   sniffOpen(filter: Uint8Array): number
-  /** The next of its packets, cut to `length`: bytes or -errno (-EAGAIN: none). Interface index and 1 for an outgoing one go to `vec`. */
+  /**
+   * Reads its next packet, cut to `length`: bytes or -errno (-EAGAIN: none). Writes to `vec` the interface's index, and 1 for an outgoing
+   * packet.
+   */
   sniffRead(fd: number, memory: Memory, at: number, length: number, vec: number, vecAt: number): number
 
-  /** Sets MTU and transmit queue length (packets; each skipped when 0) and brings the interface up. */
+  /** Sets MTU and transmit queue length (packets), each unless it is 0, and brings the interface up. 0 or -errno. */
   linkUp(name: string, mtu: number, txQueueLength: number): number
   /**
-   * Lets the interface take super-packets whose segments all carry the same IP id (`tx-tcp-mangleid-segmentation`). Stock peers send id 0
-   * always: what GRO made of their packets would be cut up again in front of the interface. 0 or -errno.
+   * Lets the interface take super-packets whose segments all carry the same IP id (`tx-tcp-mangleid-segmentation`). Stock peers always send
+   * id 0. Without it the kernel cuts up again what GRO has merged of their packets. 0 or -errno.
    */
   linkMangleId(name: string): number
   /**
-   * A non-blocking rtnetlink socket, read and written with `read` and `write`; `groups` (RTMGRP_*) are the changes it hears of. A
-   * descriptor or -errno.
+   * A non-blocking rtnetlink socket, for `read` and `write`. `groups` (RTMGRP_*): the changes that it gets messages of. A descriptor or
+   * -errno.
    */
   netlinkOpen(groups: number): number
 
@@ -157,10 +176,10 @@ export interface Addon {
   /** One write. Bytes or -errno. */
   write(fd: number, memory: Memory, at: number, length: number): number
   /**
-   * Up to `max` reads, one packet each, laid densely into [at, end): each packet starts at the next multiple of 64 and is read
-   * only while `room` bytes are free behind it. Pairs (byte offset, length) go to `vec`, and with `sumsAt` ≥ 0 each packet's sum
-   * (`checksum` from 0) to the words there. Number of packets; 0 when nothing was
-   * there (EAGAIN) or the room ended; -errno when the first read fails (-EPIPE when the other end of a pair is gone).
+   * Makes up to `max` reads of one packet each. The packets lie densely in [at, end): each begins at the next multiple of 64, and is read
+   * only while `room` bytes are left from there. Writes a pair (byte offset, length) per packet to `vec`, and with `sumsAt` ≥ 0 each
+   * packet's sum (`checksum` from 0) to the words from there on. The number of packets: 0 when there was none (EAGAIN) or no room. -errno
+   * when the first read fails (-EPIPE when the other end of a pair is gone).
    */
   readBatch(
     fd: number,
@@ -173,7 +192,7 @@ export interface Addon {
     max: number,
     sumsAt: number,
   ): number
-  /** One write of a header followed by `pieces` ranges of `body` (pairs in `vec`). Bytes or -errno. */
+  /** Makes one write of a header and `pieces` ranges of `body` (pairs of byte offset and length in `vec`). Bytes or -errno. */
   writeGather(
     fd: number,
     head: Memory,
@@ -185,11 +204,11 @@ export interface Addon {
     pieces: number,
   ): number
   /**
-   * The same bytes as one packet per segment, for devices without offload. `head` is a template: `virtioLength` bytes that are
-   * written as zeros, then a 20-byte IPv4 or 40-byte IPv6 header, then a TCP header of any valid length. Each piece is cut every
-   * `segmentSize` bytes (its last segment may be shorter; 0: not cut). Per segment the addon sets total or payload length, IPv4 id (+1 each) and
-   * header checksum, seq (+ the bytes before it), and a full TCP checksum. The template is unchanged. Number of segments
-   * written, or -errno when the first one fails.
+   * Writes the same bytes as one packet per segment, for devices without offload. `head` is a template: `virtioLength` bytes that are
+   * written as zeros, a 20-byte IPv4 or 40-byte IPv6 header, and a TCP header of any valid length. It stays unchanged. Each piece is cut
+   * every `segmentSize` bytes, so its last segment may be shorter; 0 cuts nothing. In each segment the addon sets total or payload length,
+   * IPv4 id (+ 1 each) and header checksum, seq (+ the bytes before it), and the whole TCP checksum. The number of segments written, or
+   * -errno when the first one fails.
    */
   writeSegments(
     fd: number,
@@ -208,61 +227,62 @@ export interface Addon {
   udpOpen(family: 4 | 6, flags: number): number
   udpBind(fd: number, address: Uint8Array, port: number, scope: number): number
   udpConnect(fd: number, address: Uint8Array, port: number, scope: number): number
-  /** Takes back `udpConnect`: a port that was bound stays, the address and interface that the kernel chose do not. 0 or -errno. */
+  /** Undoes `udpConnect`. A port that was bound stays; the address and interface that the kernel chose do not. 0 or -errno. */
   udpDisconnect(fd: number): number
-  /** The socket's own address into `out`, all zero when it has none yet. Its length (4 or 16) or -errno. */
+  /** Writes the socket's own address to `out`, all zero when it has none yet. Its length (4 or 16) or -errno. */
   udpAddress(fd: number, out: Uint8Array): number
   /** Local port, or -errno. */
   udpPort(fd: number): number
-  /** SO_RCVBUFFORCE / SO_SNDBUFFORCE, or the plain options without CAP_NET_ADMIN; each skipped when 0. */
+  /** Sets both buffers (bytes), each unless it is 0: beyond the system's maximum with CAP_NET_ADMIN, up to it without. 0 or -errno. */
   socketBuffers(fd: number, receive: number, send: number): number
   /**
-   * recvmmsg: message i is read to `at + i * stride`, `stride` bytes of room each, up to `max` (≤ 256) messages; records
-   * (`Message`) go to `vec`. Number of messages (0: nothing there) or -errno.
+   * Reads up to `max` (≤ 256) messages by one recvmmsg, message i to the `stride` bytes at `at + i * stride`. Writes a record (`Message`)
+   * per message to `vec`. The number of messages (0: there was none) or -errno.
    */
   udpReceive(fd: number, memory: Memory, at: number, stride: number, max: number, vec: number, vecAt: number): number
   /**
-   * sendmmsg of `messages` records at `vecAt`; each one's pieces are gathered from `memory`, and cut by UDP_SEGMENT when
-   * `segmentSize` > 0 and smaller than the whole. Number of messages sent, or -errno when the first one fails.
+   * Sends `messages` records, which begin at `vecAt`, by one sendmmsg. The pieces of a message are gathered from `memory`. The kernel cuts
+   * a message (UDP_SEGMENT) when its `segmentSize` is > 0 and smaller than the whole. The number of messages sent, or -errno when the first
+   * one fails.
    */
   udpSend(fd: number, family: 4 | 6, memory: Memory, vec: number, vecAt: number, messages: number): number
 
-  /** Index of a network interface, or -errno (-ENODEV: there is none of that name). */
+  /** Index of the network interface of this name, or -errno (-ENODEV: there is none). */
   interfaceIndex(name: string): number
-  /** Its name, or -errno. */
+  /** Name of the network interface with this index, or -errno. */
   interfaceName(index: number): string | number
 
   /** A non-blocking eventfd. */
   eventOpen(): number
   eventRing(fd: number): number
-  /** Resets the counter; the count, 0 when it was not rung. */
+  /** Resets the counter. What it was: 0 when nobody has rung. */
   eventDrain(fd: number): number
 
-  /** A non-blocking timerfd; `eventDrain` takes its ticks. */
+  /** A non-blocking timerfd. `eventDrain` answers how often it has ticked. */
   timerOpen(): number
-  /** Ticks every so many microseconds from now on; 0 stops it. */
+  /** From now on it ticks every so many microseconds; 0 stops it. */
   timerSet(fd: number, microseconds: number): number
 
   /**
-   * One write that waits for nobody, and changes nothing for others who have the same open file: a socket takes what it has room for, anything
-   * else at most PIPE_BUF (4,096) bytes and only when it says that it is writable. Bytes or -errno (-EAGAIN: no room). A terminal may say so and
-   * then have room for less: it must be open with O_NONBLOCK.
+   * One write that never waits, and that changes nothing for others who have the same open file. A socket takes what it has room for.
+   * Anything else takes at most PIPE_BUF (4,096) bytes, and only when poll() finds it writable. A terminal may be writable and have room
+   * for less: it must be open with O_NONBLOCK. Bytes or -errno (-EAGAIN: no room).
    */
   writeNow(fd: number, memory: Memory, at: number, length: number): number
   /**
-   * The process ends with this code after so many milliseconds, whatever its threads do meanwhile: an orderly exit waits for name look-ups. 0 or
+   * Ends the process with this code after so many milliseconds, whatever its threads do: an orderly exit waits for name look-ups. 0 or
    * -errno.
    */
   exitAfter(milliseconds: number, code: number): number
 
-  /** Another descriptor for the same open file, which may be another thread's; it is this thread's own. A descriptor or -errno. */
+  /** Another descriptor for the same open file, which belongs to this thread. `fd` may be another thread's. A descriptor or -errno. */
   duplicate(fd: number): number
-  /** Closes a descriptor that this thread opened. What stays open is closed when the thread's environment ends. */
+  /** Closes a descriptor that this thread has opened. Those that it leaves open are closed when its environment ends. 0 or -errno. */
   close(fd: number): number
 
   /**
-   * One epoll set whose descriptor libuv polls. `onReady(count)` is called with `count` pairs (token, events) at the start of
-   * `vec` (at most `capacity` pairs); what was not taken comes again in the next turn of the loop.
+   * One epoll set, whose descriptor libuv polls. `onReady(count)` is called when `count` pairs (token, events) lie at the start of `vec`,
+   * at most `capacity` of them. Descriptors for which there was no pair come in the next turn of the loop.
    */
   Poller: new (
     vec: number,
@@ -274,13 +294,13 @@ export interface Addon {
 /** The package's root: this file runs as dist/src/native.js. */
 const { addon, fault } = loadAddon<Addon>(fileURLToPath(new URL('../..', import.meta.url)))
 
-/** Where it could not be loaded, whatever is asked of it throws `addonFault`. */
+/** The addon. Where it could not be loaded, every call throws `addonFault`. */
 export const native: Addon = addon
 
 /** Why there is no addon; undefined when there is one. */
 export const addonFault: FakeTcpError | undefined = fault
 
-/** 'EAGAIN' for -11; numbers the C library does not know come back as digits. */
+/** 'EAGAIN' for -11. A number that the C library does not know comes back as digits. */
 export const errnoName = (result: number): string => {
   try {
     return getSystemErrorName(result)
@@ -289,7 +309,10 @@ export const errnoName = (result: number): string => {
   }
 }
 
-/** Has a poller watch a descriptor that the caller cannot do without. Throws DEVICE when the kernel refuses: it is out of memory, or of watches. */
+/**
+ * Has a poller watch a descriptor that the caller cannot do without. Throws DEVICE when the kernel refuses: it has no memory or no watch
+ * left.
+ */
 export const watch = (poller: Poller, fd: number, token: number, interest: number): void => {
   const result = poller.add(fd, token, interest)
   if (result >= 0) return

@@ -16,9 +16,9 @@ export interface FloodFilterHooks {
 }
 
 /**
- * The last resort in a flood: an eBPF program in front of the TUN's queues. It drops most packets that belong to no connection and no handshake, so
- * that they neither fill the queues nor keep the workers busy. The workers tell when a flood begins (`flood`). The program is detached when it drops
- * few packets any more.
+ * The last resort in a flood: an eBPF program in front of the TUN's queues. It drops most packets that belong to no connection and no
+ * handshake, so that they neither fill the queues nor keep the workers busy. The workers tell when a flood begins (`flood`). The program is
+ * detached when it drops few packets any more.
  */
 export class FloodFilter {
   readonly #queue: number
@@ -39,8 +39,8 @@ export class FloodFilter {
   }
 
   /**
-   * A filter for the interface of this queue and the connections of this table. Undefined when the queue is no TUN's, or when the kernel takes no
-   * programs from this process (no CAP_BPF).
+   * A filter for the interface of this queue and the connections of this table. Undefined when the queue is no TUN's, or when the kernel
+   * takes no programs from this process (no CAP_BPF).
    */
   static open(queue: number, flows: FlowTable, hooks: FloodFilterHooks): FloodFilter | undefined {
     // Detaches a filter that a process left when it died during a flood.

@@ -1,6 +1,6 @@
 /**
- * HalfSipHash-2-4 with a 32-bit result (Aumasson & Bernstein; Linux's `hsiphash` is of the same family): a keyed hash that nobody predicts without
- * the key. The key is two words, the message any number of words. Nothing is allocated.
+ * HalfSipHash-2-4 with a 32-bit result (Aumasson & Bernstein; Linux's `hsiphash` is of the same family): a keyed hash that nobody predicts
+ * without the key. The key is two words, the message any number of words. Nothing is allocated.
  */
 export const halfSipHash = (k0: number, k1: number, message: Int32Array): number => {
   state[0] = k0

@@ -17,14 +17,17 @@ export class SynCookies {
     this.#k1 = key[1]
   }
 
-  /** The initial sequence number that answers a SYN of this tuple at `now` (milliseconds). Never 0xffffffff: a stock client cannot take that. */
+  /**
+   * The initial sequence number that answers a SYN of this tuple at `now` (milliseconds). Never 0xffffffff: a stock client cannot take
+   * that.
+   */
   make(tuple: Tuple, now: number): number {
     return this.#hash(tuple, epochOf(now))
   }
 
   /**
-   * The cookie that `ack` answers, or -1 when it answers none of this tuple. The cookie must have been made in this epoch or the one before.
-   * `ack` is the cookie + 1. From a stock client that saw our SYN+ACK twice it is the cookie itself.
+   * The cookie that `ack` answers, or -1 when it answers none of this tuple. The cookie must have been made in this epoch or the one
+   * before. `ack` is the cookie + 1. From a stock client that saw our SYN+ACK twice it is the cookie itself.
    */
   check(tuple: Tuple, ack: number, now: number): number {
     const epoch = epochOf(now)

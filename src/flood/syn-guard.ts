@@ -15,9 +15,9 @@ import {
 import { TokenBucket } from './token-bucket.js'
 
 /**
- * Decides which SYNs a worker answers. Below the worker's rate it answers all of them. Above it, it answers those that come a second time: a real
- * client tries again after a second, a flood of random sources hardly ever repeats itself. No source gets more answers than its own rate allows, so
- * nobody can make the stack answer a victim without end.
+ * Decides which SYNs a worker answers. Below the worker's rate it answers all of them. Above it, it answers those that come a second time:
+ * a real client tries again after a second, a flood of random sources hardly ever repeats itself. No source gets more answers than its own
+ * rate allows, so nobody can make the stack answer a victim without end.
  */
 export class SynGuard {
   readonly #k0: number
@@ -29,7 +29,9 @@ export class SynGuard {
   readonly #paidUntil = new Float64Array(synSourceBuckets)
   readonly #source = new Int32Array(3)
   readonly #syn = new Int32Array(6)
-  /** Filter of the SYNs since the last turn, and of those between that turn and the one before. Both are made when they are first needed. */
+  /**
+   * Filter of the SYNs since the last turn, and of those between that turn and the one before. Both are made when they are first needed.
+   */
   #recent: Uint32Array | undefined
   #older: Uint32Array | undefined
   #turnedAt = 0
