@@ -1,7 +1,6 @@
 /**
- * The two messages that report a path MTU: ICMPv4 "fragmentation needed" (RFC 1191 §4) and ICMPv6 "packet too big" (RFC
- * 8201, RFC 4443 §3.2). Both quote the packet that was too big; whether it was ours, and in flight, is for the caller
- * to decide.
+ * The two messages that report a path MTU: ICMPv4 "fragmentation needed" (RFC 1191 §4) and ICMPv6 "packet too big" (RFC 8201, RFC 4443
+ * §3.2). Both quote the packet that was too big. The caller decides whether that packet was ours, and in flight.
  */
 import { u16, u32 } from './bytes.js'
 import { pseudo6, sum } from './checksum.js'
@@ -20,12 +19,12 @@ const fragmentationNeeded = 4
 /** ICMPv6 type 2; its code is ignored on receipt (RFC 4443 §3.2). */
 const packetTooBig = 2
 
-/** All that RFC 792 guarantees of the quoted segment: ports and sequence number. */
+/** RFC 792 guarantees only these bytes of the quoted segment: ports and sequence number. */
 const quotedSegment = 8
 
 /**
- * 0, or a Fault. Call before any accessor. `at` is the ICMP header, `end` where the IP packet ends, `version` 4 or 6.
- * ICMPv6 sums a pseudo-header: `ipAt` is the outer IPv6 header, needed when extension headers stand between.
+ * 0, or a Fault. Call before any accessor. `at`: offset of the ICMP header. `end`: where the IP packet ends. `version`: 4 or 6. The sum of
+ * ICMPv6 includes a pseudo-header. `ipAt`: offset of the outer IPv6 header, needed when extension headers stand before ICMPv6.
  */
 export const check = (b: Uint8Array, at: number, end: number, version: number, ipAt: number = at - 40): number => {
   const length = end - at
@@ -42,8 +41,7 @@ export const check = (b: Uint8Array, at: number, end: number, version: number, i
   return quoteAcceptable6(b, at + Offset.quote, end) ? 0 : Fault.icmpQuote
 }
 
-// A quote is cut by design, and routers may have touched its header checksum: so these are not the checks of ipv4.ts
-// and ipv6.ts.
+// These are not the checks of ipv4.ts and ipv6.ts: a router cuts what it quotes, and may have changed the header checksum.
 const quoteAcceptable4 = (b: Uint8Array, at: number, end: number): boolean => {
   if (end - at < ipv4.minimumHeaderLength || ipv4.version(b, at) !== 4) return false
   const length = ipv4.headerLength(b, at)
@@ -52,27 +50,24 @@ const quoteAcceptable4 = (b: Uint8Array, at: number, end: number): boolean => {
   return ipv4.protocol(b, at) === Protocol.tcp && (ipv4.fragment(b, at) & 0x1fff) === 0
 }
 
-// We send no extension headers, so a quote that has some isn't ours.
+// The stack sends no extension headers, so a quote that has some is of somebody else's packet.
 const quoteAcceptable6 = (b: Uint8Array, at: number, end: number): boolean =>
   end - at >= ipv6.headerLength + quotedSegment && ipv6.version(b, at) === 6 && ipv6.nextHeader(b, at) === Protocol.tcp
 
-/** Next-hop MTU in bytes as reported, unchecked: 0 from a router older than RFC 1191. */
+/** The MTU of the next hop as the router reports it, unchecked. Routers older than RFC 1191 report 0. */
 export const mtu = (b: Uint8Array, at: number): number =>
   b[at] === unreachable ? u16(b, at + Offset.mtu4) : u32(b, at + Offset.mtu6)
 
-/**
- * Byte offset of the quoted IP header: read its addresses with `ipv4.source`, `ipv6.word` … Its source is the one who
- * sent too much.
- */
+/** Byte offset of the quoted IP header, to be read with `ipv4.source`, `ipv6.word` … Its source sent the packet that was too big. */
 export const quote = (at: number): number => at + Offset.quote
 
-/** Byte offset of the quoted TCP header, of which only the first 8 bytes are there. */
+/** Byte offset of the quoted TCP header. Only its first 8 bytes are sure to be there. */
 export const quotedTcp = (b: Uint8Array, at: number): number => {
   const ip = at + Offset.quote
   return ip + (ipv4.version(b, ip) === 4 ? ipv4.headerLength(b, ip) : ipv6.headerLength)
 }
 
-/** Whether as much of the segment is quoted as `quotedAck` needs. */
+/** Whether the quote is long enough for `quotedAck`. */
 export const quotesAck = (b: Uint8Array, at: number, end: number): boolean => end - quotedTcp(b, at) >= 12
 export const quotedAck = (b: Uint8Array, at: number): number => tcp.ack(b, quotedTcp(b, at))
 

@@ -18,17 +18,17 @@ export const Offset = {
   destination: 16,
 } as const
 
-/** Bytes of the header without options, the only one `emit` writes. */
+/** Bytes of a header without options. `emit` writes no other. */
 export const minimumHeaderLength = 20
 
 const dontFragment = 0x4000
-/** More Fragments and the 13-bit offset. The "evil" bit 0x8000 is ignored, as the kernel does. */
+/** More Fragments and the 13-bit offset. The reserved bit 0x8000 is ignored, as the kernel ignores it. */
 const fragmented = 0x3fff
 
 /**
- * Header length in bytes (20 … 60), or a Fault. Call before any accessor. The packet ends at `at + totalLength`, not at
- * `end`: bytes after it are link-layer padding. The protocol is looked at last, so on `Fault.ipv4Protocol` all other
- * rules held. The source address is left to `usableSource`.
+ * Header length in bytes (20 … 60), or a Fault. Call before any accessor. The packet ends at `at + totalLength`; what lies between there
+ * and `end` is link-layer padding. The protocol is checked last: with `Fault.ipv4Protocol` all other rules hold. The source address is left
+ * to `usableSource`.
  */
 export const check = (b: Uint8Array, at: number, end: number, protocolNumber: number = Protocol.tcp): number => {
   const available = end - at
@@ -39,12 +39,13 @@ export const check = (b: Uint8Array, at: number, end: number, protocolNumber: nu
   if (length < minimumHeaderLength || length > available) return Fault.ipv4HeaderLength
   const total = u16(b, at + Offset.totalLength)
   if (total < length || total > available) return Fault.ipv4TotalLength
-  // A super-packet too has a valid header checksum: GRO rewrites it for the merged length.
+  // This holds for a super-packet too: GRO computes the header checksum again for the merged length.
   if (sum(b, at, length) !== 0xffff) return Fault.ipv4Checksum
   if ((u16(b, at + Offset.fragment) & fragmented) !== 0) return Fault.ipv4Fragment
   return b[at + Offset.protocol] === protocolNumber ? length : Fault.ipv4Protocol
 }
 
+// Accessors for the whole header. Only tests read some of them.
 export const version = (b: Uint8Array, at: number): number => b[at + Offset.versionLength] >>> 4
 /** Bytes of this header with its options. */
 export const headerLength = (b: Uint8Array, at: number): number => (b[at + Offset.versionLength] & 0x0f) << 2
@@ -62,9 +63,8 @@ export const source = (b: Uint8Array, at: number): number => u32(b, at + Offset.
 export const destination = (b: Uint8Array, at: number): number => u32(b, at + Offset.destination)
 
 /**
- * Whether a packet may come from this address (signed or unsigned word). Not from 0/8, 127/8, multicast or broadcast:
- * the martians of RFC 1122 §3.2.1.3 and of the kernel's ip_route_input_slow. "Our own address" is for the caller to
- * know.
+ * Whether a packet may come from this address (signed or unsigned word). It may not come from 0/8, 127/8, multicast or broadcast: RFC 1122
+ * §3.2.1.3 and the kernel (ip_route_input_slow) call these martians. The caller checks for the stack's own address.
  */
 export const usableSource = (word: number): boolean => {
   const top = word >>> 24

@@ -13,23 +13,21 @@ export const Offset = {
   destination: 24,
 } as const
 
-/** Bytes of the fixed header, the only one `emit` writes. */
+/** Bytes of the fixed header. `emit` writes no other. */
 export const headerLength = 40
 
 const Extension = { hopByHop: 0, routing: 43, fragment: 44, authentication: 51, destinationOptions: 60 } as const
-/** More than any legitimate sender chains; the limit bounds the work one packet can cause. */
+/** No real sender chains more of them. The limit bounds the work that one packet can cause. */
 const maxExtensions = 8
 
-/**
- * RFC 8200 §4.2: an option we don't know whose two top bits aren't 00 demands that the packet be discarded. We know
- * only padding.
- */
+/** RFC 8200 §4.2: an unknown option whose two top bits are not 00 demands that the packet be discarded. Only padding is known here. */
 const optionsAcceptable = (b: Uint8Array, from: number, to: number): boolean => {
   let i = from
   while (i < to) {
     const type = b[i]
     if (type === 0) {
-      i += 1 // Pad1, the one option without a length
+      // Pad1: the only option without a length.
+      i += 1
       continue
     }
     if (type >>> 6 !== 0 || i + 2 > to) return false
@@ -44,16 +42,16 @@ const extension = (b: Uint8Array, at: number, end: number, next: number): number
   const length = (b[at + 1] + 1) << 3
   if (length > end - at) return Fault.ipv6ExtensionHeader
   if (next === Extension.routing) {
-    // Type 0 is forbidden (RFC 5095); segments left mean that we aren't the final destination, and we don't forward.
+    // Type 0 is forbidden (RFC 5095). With segments left the stack is not the final destination, and it forwards nothing.
     return b[at + 2] === 0 || b[at + 3] !== 0 ? Fault.ipv6ExtensionHeader : length
   }
   return optionsAcceptable(b, at + 2, at + length) ? length : Fault.ipv6ExtensionHeader
 }
 
 /**
- * Bytes from `at` to the TCP header (40 without extension headers), or a Fault. Call before any accessor. The packet
- * ends at `at + 40 + payloadLength`, not at `end`. The protocol is looked at last, so on `Fault.ipv6Protocol` all other
- * rules held. The source address is left to `usableSource`.
+ * Bytes from `at` to the TCP header (40 without extension headers), or a Fault. Call before any accessor. The packet ends at
+ * `at + 40 + payloadLength`, not at `end`. The protocol is checked last: with `Fault.ipv6Protocol` all other rules hold. The source address
+ * is left to `usableSource`.
  */
 export const check = (b: Uint8Array, at: number, end: number, protocolNumber: number = Protocol.tcp): number => {
   const available = end - at
@@ -71,7 +69,7 @@ const walk = (b: Uint8Array, at: number, end: number, first: number, protocolNum
   for (let count = 0; ; count++) {
     if (next === protocolNumber) return offset
     if (next === Extension.fragment) return Fault.ipv6Fragment
-    // RFC 4302 would have us verify a keyed digest: not accepted.
+    // RFC 4302 demands that the receiver verify a keyed digest, for which there is no key.
     if (next === Extension.authentication) return Fault.ipv6ExtensionHeader
     if (next !== Extension.hopByHop && next !== Extension.routing && next !== Extension.destinationOptions) {
       return Fault.ipv6Protocol
@@ -85,23 +83,21 @@ const walk = (b: Uint8Array, at: number, end: number, first: number, protocolNum
   }
 }
 
+// Accessors for the whole header. Only tests read some of them.
 export const version = (b: Uint8Array, at: number): number => b[at] >>> 4
 export const flowLabel = (b: Uint8Array, at: number): number => u32(b, at) & 0xfffff
 /** Bytes after the 40-byte fixed header, extension headers included. */
 export const payloadLength = (b: Uint8Array, at: number): number => u16(b, at + Offset.payloadLength)
-/** The kind of the header after the fixed one: TCP's 6, or an extension header's. */
+/** What follows the fixed header: TCP (6), or a kind of extension header. */
 export const nextHeader = (b: Uint8Array, at: number): number => b[at + Offset.nextHeader]
 export const hopLimit = (b: Uint8Array, at: number): number => b[at + Offset.hopLimit]
-/**
- * 32-bit word `i` of the two addresses, unsigned: 0 … 3 of the source, 4 … 7 of the destination. `at` is the header's
- * offset.
- */
+/** 32-bit word `i` of the two addresses, unsigned: 0 … 3 are the source, 4 … 7 the destination. `at`: the header's offset. */
 export const word = (b: Uint8Array, at: number, i: number): number => u32(b, at + Offset.source + (i << 2))
 
 /**
- * Whether a packet may come from its source address (`at` is the header's offset). Not from multicast, ::, ::1 (RFC
- * 4291 §2.5, §2.7), nor from ::ffff:0:0/96: the kernel's ip6_rcv drops mapped addresses too, and they would alias real
- * IPv4 peers in the flow table.
+ * Whether a packet may come from its source address. `at`: the header's offset. It may not come from multicast, ::, ::1 (RFC 4291 §2.5,
+ * §2.7), nor from ::ffff:0:0/96. The kernel (ip6_rcv) drops these mapped addresses too: they stand for IPv4 hosts, and do not belong on a
+ * wire.
  */
 export const usableSource = (b: Uint8Array, at: number): boolean => {
   if (b[at + Offset.source] === 0xff) return false

@@ -24,23 +24,22 @@ export const headerLength = 20
 /** Bytes of the header of SYN and SYN+ACK, with its window scale option. */
 export const synHeaderLength = 24
 
-/** The only window stock advertises; with scale 14 it never closes. */
+/** The only window that stock peers advertise. With scale 14 it never closes. */
 const windowSize = 65_535
-/** NOP, window scale (kind 3, length 3), shift 14: the largest RFC 7323 §2.3 allows. */
+/** NOP and window scale (kind 3, length 3) with shift 14, the largest that RFC 7323 §2.3 allows. */
 const synOptions = 0x0103030e
 
-/** Whether a real TCP may send these flags. PSH, URG and ECN bits don't matter. */
+/** Whether a real TCP may send these flags. PSH, URG and the ECN bits do not matter. */
 const flagsAcceptable = (flags: number): boolean => {
   const control = flags & (Flag.fin | Flag.syn | Flag.rst | Flag.ack)
   // The common case first: ACK, with or without FIN.
   if (control === Flag.ack || control === (Flag.ack | Flag.fin)) return true
-  // SYN or RST, with or without ACK, but not both and not with FIN. Without any of them a segment has no meaning (null,
-  // FIN, PSH scans).
+  // SYN or RST, with or without ACK, but not both and not with FIN. Without any of them a segment means nothing (port scans send such).
   const kind = control & ~Flag.ack
   return kind === Flag.syn || kind === Flag.rst
 }
 
-/** Whether the options fill `from` … `to` without a length of 0 or 1 and without crossing the end. */
+/** Whether the options between `from` and `to` have no length of 0 or 1, and do not reach past the end. */
 const optionsWellFormed = (b: Uint8Array, from: number, to: number): boolean => {
   let i = from
   while (i < to) {
@@ -59,9 +58,8 @@ const optionsWellFormed = (b: Uint8Array, from: number, to: number): boolean => 
 }
 
 /**
- * Header length in bytes (20 … 60), or a Fault. Call before any accessor; `end` is where the IP packet ends. The
- * checksum is left to `checksumValid`, since the kernel may vouch for it. The urgent pointer is ignored, payload on
- * SYN, RST or FIN is not a fault.
+ * Header length in bytes (20 … 60), or a Fault. Call before any accessor. `end`: where the IP packet ends. The checksum is left to the
+ * caller, since the kernel may vouch for it. The urgent pointer is ignored, and payload on SYN, RST or FIN is not a fault.
  */
 export const check = (b: Uint8Array, at: number, end: number): number => {
   const available = end - at
@@ -75,12 +73,13 @@ export const check = (b: Uint8Array, at: number, end: number): number => {
 }
 
 /**
- * Whether the checksum of the segment `at` … `end` holds; `pseudo` comes from `pseudo4` or `pseudo6` over `end - at`
- * bytes.
+ * Whether the checksum of the segment `at` … `end` holds. `pseudo`: the sum of `pseudo4` or `pseudo6` for `end - at` bytes. It completes
+ * the module, and tests use it. The inbound path has the addon sum instead.
  */
 export const checksumValid = (b: Uint8Array, at: number, end: number, pseudo: number): boolean =>
   sum(b, at, end - at, pseudo) === 0xffff
 
+// Accessors for the whole header. Only tests read some of them.
 export const sourcePort = (b: Uint8Array, at: number): number => u16(b, at + Offset.sourcePort)
 export const destinationPort = (b: Uint8Array, at: number): number => u16(b, at + Offset.destinationPort)
 /** Sequence number of the first payload byte (of the SYN, in a SYN), unsigned. */
@@ -91,7 +90,7 @@ export const ack = (b: Uint8Array, at: number): number => u32(b, at + Offset.ack
 export const dataOffset = (b: Uint8Array, at: number): number => (b[at + Offset.dataOffset] >>> 4) << 2
 /** Bit set of `Flag`. */
 export const flags = (b: Uint8Array, at: number): number => b[at + Offset.flags]
-/** As it stands in the header, unscaled. */
+/** The window as it stands in the header, unscaled. */
 export const window = (b: Uint8Array, at: number): number => u16(b, at + Offset.window)
 export const checksum = (b: Uint8Array, at: number): number => u16(b, at + Offset.checksum)
 export const urgent = (b: Uint8Array, at: number): number => u16(b, at + Offset.urgent)
@@ -107,8 +106,8 @@ export interface Header {
 }
 
 /**
- * Writes the header and returns its length in bytes: 24 with SYN (options `01 03 03 0e`), else 20. Window 65535, urgent
- * 0. The checksum field is 0, ready to be summed over; then `setChecksum`.
+ * Writes the header, with window 65535 and urgent pointer 0. Returns its length in bytes: 24 with SYN (options `01 03 03 0e`), else 20. The
+ * checksum field is 0, so that the caller can sum the segment and then call `setChecksum`.
  */
 export const emit = (b: Uint8Array, at: number, { sourcePort, destinationPort, seq, ack, flags }: Header): number => {
   setU16(b, at + Offset.sourcePort, sourcePort)
@@ -117,7 +116,8 @@ export const emit = (b: Uint8Array, at: number, { sourcePort, destinationPort, s
   setU32(b, at + Offset.ack, ack)
   b[at + Offset.flags] = flags
   setU16(b, at + Offset.window, windowSize)
-  setU32(b, at + Offset.checksum, 0) // checksum and urgent pointer
+  // The checksum and the urgent pointer.
+  setU32(b, at + Offset.checksum, 0)
   if ((flags & Flag.syn) === 0) {
     b[at + Offset.dataOffset] = (headerLength >>> 2) << 4
     return headerLength
@@ -127,5 +127,5 @@ export const emit = (b: Uint8Array, at: number, { sourcePort, destinationPort, s
   return synHeaderLength
 }
 
-/** Writes the checksum field: a finished checksum, or (NEEDS_CSUM) the folded pseudo-header sum. */
+/** Writes the checksum field: the checksum, or the folded sum of the pseudo-header when the kernel is to complete it (NEEDS_CSUM). */
 export const setChecksum = (b: Uint8Array, at: number, value: number): void => setU16(b, at + Offset.checksum, value)

@@ -1,6 +1,6 @@
 /**
- * `struct virtio_net_hdr`, the header in front of every packet of a TUN queue with IFF_VNET_HDR. 10 bytes, or 12 with
- * num_buffers. Byte order is the host's: little-endian on every platform Node.js runs on here.
+ * `struct virtio_net_hdr`: the header in front of every packet of a TUN queue with IFF_VNET_HDR. It has 10 bytes, or 12 with num_buffers.
+ * Its byte order is the host's, little-endian on every platform that this project supports.
  */
 import { Fault } from './fault.js'
 
@@ -16,7 +16,7 @@ export const Offset = {
 } as const
 
 export const Flag = {
-  /** The L4 checksum field holds only the pseudo-header sum; whoever hands it to a wire completes it. */
+  /** The L4 checksum field holds only the sum of the pseudo-header. Whoever puts the packet on a wire completes it. */
   needsCsum: 1,
   /** The kernel, or the network card, has verified the checksum. */
   dataValid: 2,
@@ -31,35 +31,36 @@ const setU16le = (b: Uint8Array, at: number, value: number): void => {
 }
 
 /**
- * `size` (10 or 12, what TUNSETVNETHDRSZ set) = the bytes to skip to the IP header, or a Fault. hdr_len isn't looked
- * at: the kernel's value is an estimate, the real headers decide.
+ * `size`, which is the number of bytes before the IP header, or a Fault. `size`: 10 or 12, as TUNSETVNETHDRSZ has set it. hdr_len does not
+ * count: it is an estimate of the kernel, and the headers themselves decide.
  */
 export const check = (b: Uint8Array, at: number, end: number, size: number): number => {
   if (end - at < size) return Fault.frameTooShort
   const type = b[at + Offset.gsoType]
   if (type === Gso.none) return size
-  // ECN is a modifier; alone it is as unknown as it is to the kernel (virtio_net_hdr_to_skb).
+  // ECN modifies another type. Alone it is unknown, as it is to the kernel (virtio_net_hdr_to_skb).
   const base = type & ~Gso.ecn
   if (base !== Gso.tcp4 && base !== Gso.tcp6 && base !== Gso.udp && base !== Gso.udpL4) return Fault.virtioGso
   return gsoSize(b, at) === 0 ? Fault.virtioGso : size
 }
 
+// Accessors for the whole header. Only tests read some of them.
 /** Bit set of `Flag`. */
 export const flags = (b: Uint8Array, at: number): number => b[at + Offset.flags]
 /** One of `Gso`, without the ECN modifier. */
 export const gsoType = (b: Uint8Array, at: number): number => b[at + Offset.gsoType] & ~Gso.ecn
-/** Bytes of headers, an estimate. */
+/** Bytes of headers, as the kernel estimates them. */
 export const hdrLen = (b: Uint8Array, at: number): number => u16le(b, at + Offset.hdrLen)
-/** Payload bytes of every segment but the last; means nothing when `gsoType` is `Gso.none`. */
+/** Payload bytes of every segment but the last. It means nothing when `gsoType` is `Gso.none`. */
 export const gsoSize = (b: Uint8Array, at: number): number => u16le(b, at + Offset.gsoSize)
 /** Bytes from the IP header to where checksumming starts. */
 export const csumStart = (b: Uint8Array, at: number): number => u16le(b, at + Offset.csumStart)
 /** Bytes from `csumStart` to the checksum field. */
 export const csumOffset = (b: Uint8Array, at: number): number => u16le(b, at + Offset.csumOffset)
-/** Only with a 12-byte header; a TUN always says 0 or 1. */
+/** Only a 12-byte header has it. On a TUN it is 0 or 1. */
 export const numBuffers = (b: Uint8Array, at: number): number => u16le(b, at + Offset.numBuffers)
 
-/** Whether the kernel vouches for the L4 checksum: verified already, or never was on a wire. */
+/** Whether the kernel vouches for the L4 checksum: it has verified it, or the packet was never on a wire. */
 export const checksumTrusted = (b: Uint8Array, at: number): boolean =>
   (b[at + Offset.flags] & (Flag.needsCsum | Flag.dataValid)) !== 0
 
