@@ -1,4 +1,4 @@
-import { ErrorCode, FakeTcpError, isErrorCode } from '../errors.js'
+import { FakeTcpError } from '../errors.js'
 import type { Order, Report } from '../path/messages.js'
 import type { QueueWorkers } from './queue-workers.js'
 
@@ -13,7 +13,7 @@ export class Services {
     this.#workers = workers
   }
 
-  /** Loads a service module into every worker; its number. Rejects with the module's own error. */
+  /** Loads a service module into every worker; its number. Rejects with the module's own FakeTcpError, or with WORKER. */
   serve(url: string, data: unknown): Promise<number> {
     const id = this.#orders.length
     const order = { kind: 'serve', id, url, data } as const
@@ -30,7 +30,7 @@ export class Services {
     if (loading === undefined) return
     if (error !== undefined) {
       this.#loading.delete(id)
-      loading.reject(new FakeTcpError(isErrorCode(error.code) ? error.code : ErrorCode.WORKER, error.message))
+      loading.reject(new FakeTcpError(error.code, error.message))
     } else if (--loading.left === 0) {
       this.#loading.delete(id)
       loading.resolve()

@@ -7,8 +7,8 @@ import { FarEnd } from './far-end.js'
 import { FlowSet } from './flow-set.js'
 import { HeldRoom } from './held.js'
 import { type Intake, UdpIntake } from './intake.js'
-import { type ClientData, sweepMs } from './options.js'
 import { Peer, type Peers, sourceKey } from './peer.js'
+import { type ClientData, sweepMs } from './service-data.js'
 
 /** The tunnel's client in one queue worker: UDP in, one fake-TCP connection per UDP source, and back. */
 const clientService: ServiceFactory<Peer, ClientData> = context => {

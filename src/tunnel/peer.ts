@@ -192,7 +192,7 @@ export class Peer implements Route, LimitedFlow {
     this.#saidUnheard = true
     this.#peers.context.log(
       'warn',
-      'Nothing has come back through the tunnel yet: does the service behind the server (its --remote) run, and does it know this peer (WireGuard: keys)? If it never answers, all is well.',
+      'Nothing has come back through the tunnel yet: does the service behind the server (its `remote`) run, and does it know this peer (WireGuard: keys)? If it never answers, all is well.',
       this.fields,
     )
   }

@@ -10,7 +10,8 @@ import { askStatus, type Found, offerStatus, type Status } from '../../src/cli/s
 const stranger = 2 ** 22 + 7
 
 const stats = { device: 'tuna', connections: 3, total: { traffic: {}, drops: {} } } as unknown as Status['stats']
-const status: Status = { role: 'client', pid: process.pid, local: 'here', remote: 'there', uptime: 5, stats }
+const udp = { gro: true, segment: true }
+const status: Status = { role: 'client', pid: process.pid, local: 'here', remote: 'there', uptime: 5, udp, stats }
 
 const open = (t: Test): string => {
   const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-'))
