@@ -66,11 +66,11 @@ export interface AdoptedTun {
 export const resolveTun = (options: TunOptions): ResolvedTun => {
   const { name = '', offload = true, descriptors } = options
   const { ifAddressesTaken = 'error', ifAddressesTaken6 = 'error', ifNoIPv6 = 'error' } = options
-  const numbers = resolveNumbers(tunNumbers, options, 'tun.')
   const adopted = descriptors === undefined ? undefined : adoptedOf(options, descriptors)
   const pairs = adopted === undefined ? pairsOf(options) : []
   const six = adopted?.stackAddress6 !== undefined || pairs.some(({ host }) => host.family === 6)
-  if (six) whole('`tun.mtu`', numbers.mtu, { ...tunNumbers.mtu, min: leastMtu[6] })
+  const table = six ? { ...tunNumbers, mtu: { ...tunNumbers.mtu, min: leastMtu[6] } } : tunNumbers
+  const numbers = resolveNumbers(table, options, 'tun.')
   return { ...numbers, name, offload, ifAddressesTaken, ifAddressesTaken6, ifNoIPv6, pairs, adopted }
 }
 
