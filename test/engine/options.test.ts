@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import {
   connectNumbers,
@@ -11,6 +12,7 @@ import { resolveTun, tunNumbers } from '../../src/engine/tun-options.js'
 import { createVirtualLink } from '../../src/index.js'
 import { workerNumbers } from '../../src/memory/worker-options.js'
 import { type NumberOptions, whole } from '../../src/numbers.js'
+import { serviceNumbers } from '../../src/tunnel/options.js'
 
 const invalid = { code: 'ERR_FAKE_TCP_INVALID_ARGUMENT' }
 const link = createVirtualLink()
@@ -26,6 +28,29 @@ t.test('every default is allowed', async t => {
   ]
   for (const table of tables) {
     for (const [name, option] of Object.entries(table)) t.doesNotThrow(() => whole(name, option.default ?? -1, option))
+  }
+})
+
+/** How the reference may write a number. */
+const written = (value: number): string[] => [
+  String(value),
+  value.toLocaleString('en-US'),
+  ...(value % 2 ** 20 === 0 ? [`${value / 2 ** 20} MiB`] : []),
+]
+
+t.test('the reference has every number with its default', async t => {
+  const reference = readFileSync(new URL('../../../docs/api.md', import.meta.url), 'utf8')
+  const rows = [...reference.matchAll(/^\| `([\w.]+)` \| ([^|]*) \|/gmu)].map(([, name, value]) => ({ name, value }))
+  const keepalive = Object.entries(keepaliveNumbers).map(([name, option]) => [`keepalive.${name}`, option] as const)
+  for (const [name, option] of [
+    ...Object.entries({ ...stackNumbers, ...workerNumbers, ...connectNumbers, ...listenNumbers, ...serviceNumbers }),
+    ...Object.entries({ mtu: tunNumbers.mtu, txQueueLength: tunNumbers.txQueueLength }),
+    ...keepalive,
+  ]) {
+    t.ok(
+      rows.some(row => row.name === name && written(option.default).includes(row.value)),
+      name,
+    )
   }
 })
 
