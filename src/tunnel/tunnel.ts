@@ -146,7 +146,7 @@ const start = async (
     stack = await Stack.open({ ...tunnel.stack, maxConnections })
     checkHasFamily(stack, tunnel)
     // What listens to the machine's interfaces is opened while that is allowed.
-    watch(stack, tunnel, remote, service.port)
+    diagnose(stack, tunnel, remote, service.port)
     if (tunnel.user !== undefined) becomeUser(tunnel.user)
     await stack.serve(service.port, service.url, { workerData: data })
     sayLimit(tunnel, limit)
@@ -171,7 +171,7 @@ const checkHasFamily = ({ address6 }: Stack, { role, remote, stack }: ResolvedTu
 }
 
 /** Looks why nothing happens on a TUN interface, when there is somebody to tell. */
-const watch = (stack: Stack, { stack: { device, logger } }: ResolvedTunnel, remote: Remote, port?: number): void => {
+const diagnose = (stack: Stack, { stack: { device, logger } }: ResolvedTunnel, remote: Remote, port?: number): void => {
   if (logger === undefined || device !== undefined) return
   if (port === undefined) new ClientDiagnosis(stack, logger, remote.data.port, remote.addresses)
   else new ServerDiagnosis(stack, logger, port)

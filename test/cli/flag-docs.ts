@@ -25,7 +25,7 @@ const row = (flag: Flag): string => {
     defaultOf(flag),
     what,
   ]
-  return `| ${cells.join(' | ')} |`
+  return `| ${cells.join(' | ')} |`.replaceAll('|  |', '| |')
 }
 
 /** The document with the table as it must be. */

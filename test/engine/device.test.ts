@@ -61,7 +61,7 @@ t.test('options of a TUN device', async t => {
   const pair = { hostAddress: '192.168.200.1', stackAddress: '192.168.200.2' }
   for (const [options, message] of [
     [{}, /needs `tun\.hostAddress` and `tun\.stackAddress`/],
-    [{ hostAddress: '10.0.0.1' }, /tun\.hostAddress .* tun\.stackAddress/],
+    [{ hostAddress: '10.0.0.1' }, /`tun\.hostAddress` .* `tun\.stackAddress`/],
     [{ stackAddress: '10.0.0.1' }, /tun\.stackAddress/],
     [{ ...pair, hostAddress6: 'fc00::1' }, /tun\.(host|stack)Address6/],
     [{ hostAddress: '10.0.0.1', stackAddress: '10.0.0.1' }, /must differ/],
