@@ -64,7 +64,7 @@ const clientService: ServiceFactory<Peer, ClientData> = context => {
       for (const peer of flows) peer.connect()
     }),
     heldRoom: new HeldRoom(),
-    idleMs: data.idleMs,
+    options: data,
     handshakePacket: data.handshakePacket,
     forget,
   }

@@ -11,6 +11,7 @@ import type { FarEnd } from './far-end.js'
 import type { LimitedFlow } from './flow-set.js'
 import { Held, type HeldRoom } from './held.js'
 import type { Intake, UdpIntake } from './intake.js'
+import type { ServiceOptions } from './options.js'
 import { Pause } from './pause.js'
 import { sendSingle } from './single.js'
 
@@ -21,7 +22,7 @@ export interface Peers {
   readonly intake: UdpIntake
   readonly farEnd: FarEnd
   readonly heldRoom: HeldRoom
-  readonly idleMs: number
+  readonly options: ServiceOptions
   /** First datagram of every connection. */
   readonly handshakePacket: Uint8Array | undefined
   /** A source is not known any more. */
@@ -183,7 +184,7 @@ export class Peer implements Route, LimitedFlow {
   }
 
   isIdle(now: number): boolean {
-    if (this.open !== undefined) return this.activity.isIdle(now, this.#peers.idleMs)
+    if (this.open !== undefined) return this.activity.isIdle(now, this.#peers.options.idleMs)
     return !this.#connecting && now - this.activity.lastAt >= waitingIdleMs
   }
 

@@ -26,7 +26,7 @@ const serverService: ServiceFactory<Leg, ServerData> = context => {
       for (const leg of flows) leg.named()
     }),
     ownAddresses: new OwnAddresses(() => context.now()),
-    idleMs: data.idleMs,
+    options: data,
   }
 
   /** Whether there is a socket for it; if not, somebody idle makes room. */
