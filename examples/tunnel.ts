@@ -15,23 +15,20 @@ const [role, local = '', remote = ''] = process.argv.slice(2)
 
 const start = (): Promise<Tunnel> => {
   switch (role) {
-    case 'server': {
-      const ends = { hostAddress: '192.168.201.1', stackAddress: '192.168.201.2' }
-      return startServer({ ...ends, local: Number(local), remote })
-    }
-    case 'client': {
-      const ends = { hostAddress: '192.168.200.1', stackAddress: '192.168.200.2' }
-      return startClient({ ...ends, local, remote, idleMs: 60_000 })
-    }
+    case 'server':
+      return startServer({ local: Number(local), remote })
+    case 'client':
+      return startClient({ local, remote, idleMs: 60_000 })
     default:
       throw new Error('Say server or client first.')
   }
 }
 
 const tunnel = await start()
-console.log(`ready: ${tunnel.stack.device} to ${tunnel.remote}`)
+const { stats, remote: there } = tunnel.status()
+console.log(`ready: ${stats.device} to ${there}`)
 
-await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), tunnel.stack.closed])
-const { connections, total } = tunnel.stack.stats()
+await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), tunnel.closed])
+const { connections, total } = tunnel.status().stats
 console.log(`flows: ${connections}; datagrams: ${total.traffic.datagramsIn} in, ${total.traffic.datagramsOut} out`)
-await tunnel.stack.close()
+await tunnel.close()

@@ -5,7 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const layers = [
-  ['errors.ts', 'native.ts', 'load-addon.ts', 'process-stat.ts'],
+  ['errors.ts', 'numbers.ts', 'native.ts', 'load-addon.ts', 'process-stat.ts'],
   ['wire'],
   ['memory'],
   ['flood'],

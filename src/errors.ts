@@ -1,7 +1,4 @@
-/**
- * Every error that fake-tcp throws on purpose. `code` is stable and meant for programs; `message` is one sentence that says
- * what happened and what to do.
- */
+/** Codes of the errors that the library throws on purpose. They are stable. What builds on the library has codes of its own besides. */
 export const ErrorCode = {
   /** An argument is malformed or out of range. */
   INVALID_ARGUMENT: 'ERR_FAKE_TCP_INVALID_ARGUMENT',
@@ -36,24 +33,21 @@ export const ErrorCode = {
   /** Sockets of the stack are attached in as many threads as it has room for. */
   CONSUMERS_EXHAUSTED: 'ERR_FAKE_TCP_CONSUMERS_EXHAUSTED',
   ABORTED: 'ABORT_ERR',
+  /** A queue worker failed, or a service could not start in it. */
   WORKER: 'ERR_FAKE_TCP_WORKER',
-  /** A UDP socket of the tunnel could not be opened. */
-  UDP: 'ERR_FAKE_TCP_UDP',
-  /** `fake-tcp demo` could not run to its end. */
-  DEMO: 'ERR_FAKE_TCP_DEMO',
 } as const
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode]
 
-const codes: ReadonlySet<string> = new Set(Object.values(ErrorCode))
+/** A code of the library, or of what builds on it: the tunnel, the demo, somebody's service. */
+export type AnyErrorCode = typeof ErrorCode.ABORTED | `ERR_FAKE_TCP_${string}`
 
-/** Whether a code that came as text is one of ours. */
-export const isErrorCode = (code: string): code is ErrorCode => codes.has(code)
-
+/** Every error that fake-tcp throws on purpose. `message` is one sentence that says what happened and what to do. */
 export class FakeTcpError extends Error {
-  readonly code: ErrorCode
+  /** Meant for programs, to be compared as a whole. */
+  readonly code: AnyErrorCode
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: AnyErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'FakeTcpError'
     this.code = code

@@ -1,6 +1,7 @@
 export { Listener } from './engine/listener.js'
-export type { ConnectOptions, ListenOptions, StackOptions, TunOptions } from './engine/options.js'
+export type { ConnectOptions, KeepaliveOptions, ListenOptions, StackOptions } from './engine/options.js'
 export { Stack, type StackStats, type WorkerStats } from './engine/stack.js'
+export type { TunOptions } from './engine/tun-options.js'
 export { createVirtualLink, type VirtualLinkOptions } from './engine/virtual-link.js'
 export { ErrorCode, FakeTcpError } from './errors.js'
 export type { EventLog } from './log/events.js'

@@ -1,5 +1,5 @@
-import { type Command, InvalidArgumentError } from 'commander'
-import { wholeNumber } from './tunnel-options.js'
+import type { Command } from 'commander'
+import { wholeNumber } from './values.js'
 
 interface DemoFlags {
   size: number
@@ -10,17 +10,11 @@ interface DemoFlags {
 
 const maxMB = 16_384
 
-const megabytes = (text: string): number => {
-  const size = wholeNumber(text)
-  if (size < 1 || size > maxMB) throw new InvalidArgumentError(`It must be from 1 to ${maxMB}.`)
-  return size
-}
-
 export const addDemo = (program: Command): void => {
   program
     .command('demo')
     .description('send a file through a tunnel between two private network namespaces, and show how that went')
-    .option('--size <MB>', 'size of the file that is made, in 10⁶ bytes', megabytes, 64)
+    .option('--size <MB>', 'size of the file that is made, in 10⁶ bytes', wholeNumber({ min: 1, max: maxMB }), 64)
     .option('--file <PATH>', 'send this file instead')
     .option('--capture <PATH>', 'where the packet capture goes', 'fake-tcp-demo.pcap')
     .option('--no-capture', 'make no packet capture')

@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs'
 import { availableParallelism, release } from 'node:os'
 import type { Command } from 'commander'
 import { openTriedTun } from '../engine/tun.js'
+import { resolveTun } from '../engine/tun-options.js'
 import { FakeTcpError } from '../errors.js'
 import { addonFault } from '../native.js'
 import type { Feature } from '../net/features.js'
-import { inFlags } from '../terminal/flag-names.js'
 import { print } from '../terminal/output.js'
 import { probeUdp, type UdpFeatures } from '../udp/features.js'
+import { inFlags } from './in-flags.js'
 
 /** `note`: it works without, at a price. */
 interface Finding {
@@ -49,7 +50,7 @@ export const examine = async (): Promise<Finding[]> => {
     // Documentation addresses (RFC 5737, RFC 3849): nothing routes them, and the interface is gone at once.
     const four = { hostAddress: '192.0.2.1', stackAddress: '192.0.2.2', ifAddressesTaken: 'others' } as const
     const six = { hostAddress6: '2001:db8::1', stackAddress6: '2001:db8::2', ifAddressesTaken6: 'others' } as const
-    const tun = await openTriedTun({ tun: { ...four, ...six, ifNoIPv6: 'ipv4', queues: 2 } })
+    const tun = await openTriedTun(resolveTun({ ...four, ...six, ifNoIPv6: 'ipv4', queues: 2 }))
     tun.close()
     const { queues, superPacketsOut, superPacketsIn, steering, ipv6 } = tun.features
     findings.push(

@@ -5,9 +5,8 @@ import type { EventLog, Level } from '../log/events.js'
 import { Lines } from '../log/lines.js'
 import { Repeats } from '../log/repeats.js'
 import { prepareStandardError, writeToStandardError } from '../log/standard-error.js'
-import { inFlags } from '../terminal/flag-names.js'
-
-export const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+import { inFlags } from './in-flags.js'
+import type { LogLevel } from './levels.js'
 
 /** What makes a JSON line readable on a terminal. */
 const loadPrettifier = async (): Promise<(line: string) => string> => {
@@ -25,7 +24,7 @@ export interface ProgramLog extends EventLog {
  * A logger on standard error: readable on a terminal, JSON lines otherwise. It never waits for who reads it, and
  * repeated events become one with a count. What it still has at the end of the process is written then.
  */
-export const openLog = async (level: string): Promise<ProgramLog> => {
+export const openLog = async (level: LogLevel): Promise<ProgramLog> => {
   prepareStandardError()
   const format = isatty(2) ? await loadPrettifier() : (line: string) => line
   const lines: Lines = new Lines({

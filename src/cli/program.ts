@@ -6,6 +6,7 @@ import { print, say } from '../terminal/output.js'
 import { addClient } from './client.js'
 import { addDemo } from './demo.js'
 import { addDoctor } from './doctor.js'
+import { inFlags } from './in-flags.js'
 import { addServer } from './server.js'
 import { addStatus } from './status.js'
 
@@ -35,6 +36,6 @@ export const run = async (): Promise<void> => {
     await makeProgram().parseAsync()
   } catch (error) {
     // commander has printed its own message already.
-    process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : explain(error)
+    process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : explain(error, inFlags)
   }
 }

@@ -1,11 +1,13 @@
 import type { EventLog } from '../log/events.js'
 import { addonFault, native } from '../native.js'
-import type { Tunnel } from '../tunnel/tunnel.js'
+import type { Role } from '../tunnel/options.js'
+import type { Tunnel, TunnelStatus } from '../tunnel/tunnel.js'
 import { missingFeatures } from '../udp/features.js'
+import type { LogLevel } from './levels.js'
 import { openLog } from './log.js'
 import { reactBy } from './signals.js'
 import { preparePlace } from './status-places.js'
-import { offerStatus, type Role } from './status-socket.js'
+import { offerStatus } from './status-socket.js'
 
 /** A close that takes longer is given up: the kernel frees what is left when the process ends. */
 const closeMs = 1_500
@@ -14,9 +16,7 @@ const exitMs = 400
 
 export interface TunnelRun {
   readonly role: Role
-  /** Where datagrams or connections come in, as it is shown. */
-  readonly local: string
-  readonly logLevel: string
+  readonly logLevel: LogLevel
   readonly user: string | undefined
   start(log: EventLog): Promise<Tunnel>
 }
@@ -31,7 +31,7 @@ const exit = (code: number): never => {
  * every connection and exits 0 within two seconds; also when that comes while it starts. Exits 1 when the stack ends by
  * itself. Throws what `start` throws.
  */
-export const runTunnel = async ({ role, local, logLevel, user, start }: TunnelRun): Promise<void> => {
+export const runTunnel = async ({ role, logLevel, user, start }: TunnelRun): Promise<void> => {
   if (addonFault !== undefined) throw addonFault
   const log = await openLog(logLevel)
   logSurprises(log)
@@ -46,26 +46,26 @@ export const runTunnel = async ({ role, local, logLevel, user, start }: TunnelRu
   })
   if (user !== undefined) preparePlace(user)
   const tunnel = await start(log)
-  const { stack } = tunnel
   let stopping = false
   reactBy({
     stop: signal => {
       stopping = true
-      log.info({ signal, connections: stack.stats().connections }, 'closing every connection')
+      log.info({ signal, connections: tunnel.status().stats.connections }, 'closing every connection')
       setTimeout(() => exit(0), closeMs).unref()
-      void stack.close().then(() => {
+      void tunnel.close().then(() => {
         log.settle()
-        log.info(summary(tunnel), 'stopped')
+        log.info(summary(tunnel.status()), 'stopped')
         exit(0)
       })
     },
   })
-  void stack.closed.then(() => {
+  void tunnel.closed.then(() => {
     if (!stopping) exit(1)
   })
-  offer(role, local, tunnel, log)
-  const missing = missingFeatures(tunnel.udp)
-  const ready = { local, remote: tunnel.remote, tun: stack.device, queues: stack.stats().workers.length }
+  offer(tunnel, role, log)
+  const { local, remote, udp, stats } = tunnel.status()
+  const missing = missingFeatures(udp)
+  const ready = { local, remote, tun: stats.device, queues: stats.workers.length }
   log.info({ ...ready, ...(missing.length > 0 && { without: missing }) }, `${role} is ready`)
 }
 
@@ -79,26 +79,17 @@ const logSurprises = (log: EventLog): void => {
   })
 }
 
-const offer = (role: Role, local: string, tunnel: Tunnel, log: EventLog): void => {
-  const { stack } = tunnel
-  const started = performance.now()
+const offer = (tunnel: Tunnel, role: Role, log: EventLog): void => {
   const withdraw = offerStatus(
     role,
-    () => ({
-      role,
-      pid: process.pid,
-      local,
-      remote: tunnel.remote,
-      uptime: (performance.now() - started) / 1_000,
-      stats: stack.stats(),
-    }),
+    () => ({ ...tunnel.status(), pid: process.pid }),
     reason => log.warn({ reason }, `fake-tcp status will not show this ${role}: it has no place for its socket`),
   )
   process.on('exit', withdraw)
 }
 
-const summary = ({ stack }: Tunnel) => {
-  const { traffic, drops, services } = stack.stats().total
+const summary = ({ stats }: TunnelStatus) => {
+  const { traffic, drops, services } = stats.total
   const lost = Object.entries({ ...drops, ...services.drops }).filter(([, count]) => count > 0)
   return { traffic: { ...traffic, ...services.traffic }, dropped: Object.fromEntries(lost) }
 }

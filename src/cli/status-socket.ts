@@ -1,20 +1,13 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import type { StackStats } from '../engine/stack.js'
+import type { Role } from '../tunnel/options.js'
+import type { TunnelStatus } from '../tunnel/tunnel.js'
 import { entriesOf, findPlace, placesToLook } from './status-places.js'
 
-export type Role = 'client' | 'server'
-
 /** What a running client or server tells about itself. */
-export interface Status {
-  readonly role: Role
+export interface Status extends TunnelStatus {
   readonly pid: number
-  readonly local: string
-  readonly remote: string
-  /** Seconds since it was ready. */
-  readonly uptime: number
-  readonly stats: StackStats
 }
 
 /** One that was found: with all it tells, or without when it does not answer. */

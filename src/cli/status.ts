@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { DeviceFeatures } from '../net/features.js'
-import { inFlags } from '../terminal/flag-names.js'
 import { print } from '../terminal/output.js'
+import { inFlags } from './in-flags.js'
 import { askStatus, type Found, type Status } from './status-socket.js'
 
 /** What a device may be used without, in words. */

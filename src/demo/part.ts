@@ -1,6 +1,9 @@
-import { ErrorCode, FakeTcpError } from '../errors.js'
+import { FakeTcpError } from '../errors.js'
 import { errnoName } from '../native.js'
 import { explain } from '../terminal/explain.js'
+
+/** The demo could not run to its end. */
+export const demoErrorCode = 'ERR_FAKE_TCP_DEMO'
 
 /** Throws DEMO when a call of the addon failed. */
 export const succeeded = (result: number, what: string): number => {
@@ -9,7 +12,7 @@ export const succeeded = (result: number, what: string): number => {
 }
 
 export const demoError = (message: string, cause?: unknown): FakeTcpError =>
-  new FakeTcpError(ErrorCode.DEMO, message, { cause })
+  new FakeTcpError(demoErrorCode, message, { cause })
 
 /** Whatever went wrong, as an error with one sentence. */
 export const asSentence = (error: unknown): FakeTcpError => {

@@ -25,7 +25,7 @@ const addressSpace = (): { limit: number; used: number } | undefined => {
 const tooSmall = (what: string): FakeTcpError =>
   new FakeTcpError(
     ErrorCode.MEMORY,
-    `${what}: raise the limit, or take fewer tun.queues, a smaller maxConnections or ringBytes.`,
+    `${what}: raise the limit, or take fewer \`tun.queues\`, a smaller \`maxConnections\` or \`ringBytes\`.`,
   )
 
 /**

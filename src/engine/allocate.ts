@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { counterPageBytes } from '../memory/counters.js'
 import { Doorbell } from '../memory/doorbell.js'
@@ -8,7 +8,7 @@ import { TupleIndex } from '../memory/tuple-index.js'
 import { Errno, native } from '../native.js'
 import type { Address } from '../net/address.js'
 import type { Device } from '../net/device.js'
-import { defaults, type StackOptions, secretWord } from './options.js'
+import type { ResolvedOptions } from './options.js'
 
 export interface AllocatedStack {
   readonly shared: SharedStack
@@ -16,17 +16,19 @@ export interface AllocatedStack {
   readonly index: TupleIndex
 }
 
+/** A signed 32-bit number nobody can guess. */
+const secretWord = (): number => randomInt(0, 2 ** 32) | 0
+
 /** The shared memory and doorbells of a stack. Throws DEVICE without descriptors. */
 export const allocateStack = (
   device: Device,
   address4: Address | undefined,
   address6: Address | undefined,
-  options: StackOptions,
+  options: ResolvedOptions,
 ): AllocatedStack => {
-  const consumers = options.consumers ?? defaults.consumers
+  const { consumers, maxConnections, ringBytes: laneCapacity, workers } = options
   const threads = device.queues.length + 1 + consumers
-  const laneCapacity = options.ringBytes ?? defaults.ringBytes
-  const flows = FlowTable.allocate(options.maxConnections ?? defaults.maxConnections)
+  const flows = FlowTable.allocate(maxConnections)
   const index = TupleIndex.allocate(flows, secretWord())
   const shared: SharedStack = {
     flows: flows.shared,
@@ -42,7 +44,7 @@ export const allocateStack = (
     claims: new SharedArrayBuffer(consumers * 4),
     channel: `fake-tcp ${randomUUID()}`,
     device: { queues: device.queues, virtioSize: device.virtioSize, mtu: device.mtu },
-    coalesceUs: options.coalesceUs ?? 0,
+    options: workers,
     address4: Int32Array.from(address4?.words ?? [0, 0, 0, 0]),
     address6: Int32Array.from(address6?.words ?? [0, 0, 0, 0]),
     has4: address4 !== undefined,

@@ -18,8 +18,8 @@ import { headersLength } from '../wire/sizes.js'
 import { checkAddressSpace, orTooSmall } from './address-space.js'
 import { allocateStack } from './allocate.js'
 import { Handshakes } from './handshakes.js'
-import { KeepAlive, type KeepaliveOptions } from './keep-alive.js'
-import { defaults, type StackOptions } from './options.js'
+import { KeepAlive } from './keep-alive.js'
+import { connectNumbers, type ResolvedKeepalive, type ResolvedOptions } from './options.js'
 import type { Owner } from './owner.js'
 import { Ports } from './ports.js'
 import { QueueWorkers } from './queue-workers.js'
@@ -84,7 +84,7 @@ export class Coordinator {
   readonly #workers: QueueWorkers
   readonly #handshakes = new Handshakes()
   readonly #inbox: ThreadInbox
-  readonly #logger: StackOptions['logger']
+  readonly #logger: ResolvedOptions['logger']
   readonly #owners: (Owner | undefined)[] = []
   readonly #gone: number[] = []
   readonly #services: Services
@@ -98,7 +98,7 @@ export class Coordinator {
   #ending = false
   #closing = false
 
-  constructor(device: Device, { address4, address6, mtuTo }: StackPlace, options: StackOptions) {
+  constructor(device: Device, { address4, address6, mtuTo }: StackPlace, options: ResolvedOptions) {
     this.device = device
     this.address4 = address4
     this.address6 = address6
@@ -117,18 +117,13 @@ export class Coordinator {
     this.ports = new Ports(device, this.#table, this.memory.listening)
     this.egress = new Egress(this.memory, this.counterPage)
     this.#inbox = new ThreadInbox(this.memory, this.thread, (...delivery) => this.onDelivery(...delivery))
-    const { stuckAfter = defaults.stuckAfter, workerHeap = defaults.workerHeap } = options
-    this.#workers = new QueueWorkers(
-      shared,
-      { stuckAfter, workerHeap },
-      {
-        report: (queue, report) => this.#reported(queue, report),
-        replaced: (queue, error) => {
-          this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
-          this.#services.restore(queue)
-        },
+    this.#workers = new QueueWorkers(shared, options, {
+      report: (queue, report) => this.#reported(queue, report),
+      replaced: (queue, error) => {
+        this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
+        this.#services.restore(queue)
       },
-    )
+    })
     this.#services = new Services(this.#workers)
     if (options.keepalive !== undefined) this.#keepAlive = this.#startKeepAlive(options.keepalive)
     this.transfers = new Transfers(shared, flows, {
@@ -289,7 +284,7 @@ export class Coordinator {
     this.#logger?.warn({ interface: this.device.name, reason }, `${reason}: going on without super-packets`)
   }
 
-  #startKeepAlive(options: KeepaliveOptions): NodeJS.Timeout {
+  #startKeepAlive(options: ResolvedKeepalive): NodeJS.Timeout {
     const keepAlive = new KeepAlive(this.flows, options, {
       probe: (slot, nth) => this.egress.ack(slot, native.clock(), nth),
       dead: (slot, generation) => {
@@ -408,7 +403,7 @@ export class Coordinator {
   #connectForService(queue: number, request: Extract<Report, { kind: 'connect' }>): void {
     const { service, token, port, targets } = request
     const owner: Owner = { consumer: queue, service, token }
-    const timeout = defaults.connectTimeout
+    const timeout = connectNumbers.timeout.default
     const attempts = targets.map(target => (signal: AbortSignal) => {
       return this.connect({ remote: remoteAddress(target), port, owner, queue, timeout, signal })
     })

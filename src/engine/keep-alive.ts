@@ -1,14 +1,5 @@
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
-
-/** Milliseconds. A peer answers one question in so much time (RFC 5961 §7): asked more often, a live one would seem dead. */
-export const leastKeepalive = 500
-
-export interface KeepaliveOptions {
-  /** Milliseconds of silence after which a peer is asked for a sign of life, and between two such questions; at least 500. */
-  interval: number
-  /** Questions without an answer until the connection is closed; the last one waits for half an interval. */
-  probes: number
-}
+import type { ResolvedKeepalive } from './options.js'
 
 export interface KeepAliveHooks {
   /** Sends the `nth` probe in a row. */
@@ -22,13 +13,13 @@ export interface KeepAliveHooks {
  */
 export class KeepAlive {
   readonly #flows: FlowTable
-  readonly #options: KeepaliveOptions
+  readonly #options: ResolvedKeepalive
   readonly #hooks: KeepAliveHooks
   /** Per slot: probes since the peer was last heard, and when the last of them went out. */
   readonly #probes: Uint8Array
   readonly #probedAt: Int32Array
 
-  constructor(flows: FlowTable, options: KeepaliveOptions, hooks: KeepAliveHooks) {
+  constructor(flows: FlowTable, options: ResolvedKeepalive, hooks: KeepAliveHooks) {
     this.#flows = flows
     this.#options = options
     this.#hooks = hooks

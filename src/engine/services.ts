@@ -1,4 +1,4 @@
-import { ErrorCode, FakeTcpError, isErrorCode } from '../errors.js'
+import { FakeTcpError } from '../errors.js'
 import type { CounterRow } from '../memory/counter-table.js'
 import { ServiceCounters } from '../memory/service-counters.js'
 import type { Order, Report } from '../path/messages.js'
@@ -17,7 +17,10 @@ export class Services {
     this.#workers = workers
   }
 
-  /** Loads a service module, which counts by `rows`, into every worker; its number. Rejects with the module's own error. Throws INVALID_ARGUMENT. */
+  /**
+   * Loads a service module, which counts by `rows`, into every worker; its number. Rejects with the module's own
+   * FakeTcpError, or with WORKER. Throws INVALID_ARGUMENT.
+   */
   serve(url: string, data: unknown, rows: readonly CounterRow[]): Promise<number> {
     const counters = this.counters.declare(rows)
     const id = this.#orders.length
@@ -35,7 +38,7 @@ export class Services {
     if (loading === undefined) return
     if (error !== undefined) {
       this.#loading.delete(id)
-      loading.reject(new FakeTcpError(isErrorCode(error.code) ? error.code : ErrorCode.WORKER, error.message))
+      loading.reject(new FakeTcpError(error.code, error.message))
     } else if (--loading.left === 0) {
       this.#loading.delete(id)
       loading.resolve()

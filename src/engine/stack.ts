@@ -1,15 +1,23 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { aborted, ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
 import type { CounterRow, DropCounter, TrafficCounter } from '../memory/counter-table.js'
 import { checkPort, parseAddress } from '../net/address.js'
 import type { DeviceFeatures } from '../net/features.js'
+import { resolveNumbers } from '../numbers.js'
 import { End } from '../path/messages.js'
 import { LocalSockets } from '../sockets/local-sockets.js'
 import { Socket } from '../sockets/socket.js'
 import { Coordinator, type StackPlace } from './coordinator.js'
-import { leastKeepalive } from './keep-alive.js'
 import { Listener } from './listener.js'
-import { type ConnectOptions, defaults, type ListenOptions, type StackOptions, whole } from './options.js'
+import {
+  type ConnectOptions,
+  connectNumbers,
+  type ListenOptions,
+  listenNumbers,
+  type ResolvedOptions,
+  resolveOptions,
+  type StackOptions,
+} from './options.js'
 import type { Owner } from './owner.js'
 import { Surroundings } from './surroundings.js'
 import { openTriedTun } from './tun.js'
@@ -52,29 +60,24 @@ export class Stack implements AsyncDisposable {
 
   /** Makes the device and starts one worker per queue. Throws FakeTcpError; nothing is left behind then. */
   static async open(options: StackOptions): Promise<Stack> {
-    if ((options.tun === undefined) === (options.device === undefined)) {
-      throw invalid('Stack.open needs either `tun` or `device`.')
-    }
     let device = options.device
     let coordinator: Coordinator | undefined
     let surroundings: Surroundings | undefined
     try {
-      checkSizes(options)
-      if (device === undefined) {
-        const tun = await openTriedTun(options)
+      const resolved = resolveOptions(options)
+      if (resolved.tun !== undefined) {
+        const tun = await openTriedTun(resolved.tun, resolved.logger)
         device = tun
-        if (tun.index > 0) surroundings = new Surroundings(tun, options.logger)
+        if (tun.index > 0) surroundings = new Surroundings(tun, resolved.logger)
       }
-      const address = (text: string | undefined, family: 4 | 6) =>
-        text === undefined ? undefined : parseAddress(text, `stackAddress${family === 6 ? '6' : ''}`, family)
       const place: StackPlace = {
-        address4: address(options.stackAddress, 4) ?? device.stackAddress,
-        address6: address(options.stackAddress6, 6) ?? device.stackAddress6,
+        address4: resolved.stackAddress ?? device!.stackAddress,
+        address6: resolved.stackAddress6 ?? device!.stackAddress6,
         mtuTo: (remote, most) => surroundings?.mtuTo(remote, most) ?? most,
       }
-      coordinator = new Coordinator(device, place, options)
+      coordinator = new Coordinator(device!, place, resolved)
       await coordinator.start()
-      return new Stack(coordinator, surroundings, options)
+      return new Stack(coordinator, surroundings, resolved)
     } catch (error) {
       surroundings?.close()
       await coordinator?.close()
@@ -83,7 +86,7 @@ export class Stack implements AsyncDisposable {
     }
   }
 
-  private constructor(coordinator: Coordinator, surroundings: Surroundings | undefined, options: StackOptions) {
+  private constructor(coordinator: Coordinator, surroundings: Surroundings | undefined, options: ResolvedOptions) {
     this.#coordinator = coordinator
     this.#surroundings = surroundings
     this.closed = new Promise(resolve => {
@@ -96,8 +99,7 @@ export class Stack implements AsyncDisposable {
       void this.close()
     }
     const { memory, counterPage, egress, transfers } = coordinator
-    const receiveBytes = options.receiveBytes ?? defaults.receiveBytes
-    this.#sockets = new LocalSockets(memory, counterPage, egress, receiveBytes, {
+    this.#sockets = new LocalSockets(memory, counterPage, egress, options.receiveBytes, {
       make: (home, flow, local) => new Socket(home, flow, local),
       end: ({ slot, generation }) => coordinator.end(slot, generation, End.local, true),
       offered: socket => {
@@ -137,7 +139,7 @@ export class Stack implements AsyncDisposable {
     this.#checkOpen()
     const remote = parseAddress(address, 'address')
     checkPort(port, 'port')
-    const timeout = whole(options.timeout ?? defaults.connectTimeout, 'timeout', 1, 2 ** 31 - 1)
+    const { timeout } = resolveNumbers(connectNumbers, options)
     if (options.signal?.aborted) throw aborted(options.signal)
     const owner = this.#owner()
     const { signal } = options
@@ -150,7 +152,7 @@ export class Stack implements AsyncDisposable {
   listen(port: number, options: ListenOptions = {}): Listener {
     this.#checkOpen()
     checkPort(port, 'port')
-    const backlog = whole(options.backlog ?? defaults.backlog, 'backlog', 1, 65_535)
+    const { backlog } = resolveNumbers(listenNumbers, options)
     const listener = new Listener(port, backlog, closed => {
       this.#listeners.delete(closed)
       this.#coordinator.ports.release(closed.port)
@@ -248,19 +250,4 @@ export class Stack implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new FakeTcpError(ErrorCode.CLOSED, 'The stack is closed.')
   }
-}
-
-const checkSizes = (options: StackOptions): void => {
-  whole(options.maxConnections ?? defaults.maxConnections, 'maxConnections', 1, 4 * 1024 * 1024)
-  if (options.keepalive !== undefined) {
-    whole(options.keepalive.interval, 'keepalive.interval', leastKeepalive, 2 ** 30)
-    whole(options.keepalive.probes, 'keepalive.probes', 1, 100)
-  }
-  const { stuckAfter = defaults.stuckAfter } = options
-  if (stuckAfter !== 0) whole(stuckAfter, 'stuckAfter, unless it is 0,', 500, 2 ** 30)
-  whole(options.workerHeap ?? defaults.workerHeap, 'workerHeap', 16, 1024 * 1024)
-  whole(options.coalesceUs ?? 0, 'coalesceUs', 0, 1_000_000)
-  whole(options.consumers ?? defaults.consumers, 'consumers', 0, 64)
-  whole(options.receiveBytes ?? defaults.receiveBytes, 'receiveBytes', 65_536, 2 ** 31 - 1)
-  whole(options.ringBytes ?? defaults.ringBytes, 'ringBytes', 512 * 1024, 2 ** 30)
 }

@@ -1,37 +1,15 @@
-import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
+import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Errno, errnoName } from '../native.js'
-import { fromBytes, parseAddress } from '../net/address.js'
+import { fromBytes } from '../net/address.js'
 import type { Netlink } from '../net/netlink.js'
 import { type AddressPair, anyConflictOf, type Conflict, conflictOf } from '../net/pair.js'
-import type { TunOptions } from './options.js'
+import type { ResolvedTun } from './tun-options.js'
 
 /** Pairs of the default kind that are tried: 200, 202 … 254 as the third byte of 192.168.200.1. */
 const candidates = 28
 
 /** What a kernel with IPv6 switched off, or without it, answers to an IPv6 address. */
 const noIPv6: readonly number[] = [Errno.EACCES, Errno.EOPNOTSUPP, Errno.EAFNOSUPPORT]
-
-/** The pairs that options name, of each family at most one. Throws INVALID_ARGUMENT. */
-export const pairsOf = (options: TunOptions): AddressPair[] => {
-  const pairs = [
-    pairOf(options.hostAddress, options.stackAddress, 4),
-    pairOf(options.hostAddress6, options.stackAddress6, 6),
-  ].filter(pair => pair !== undefined)
-  if (pairs.length > 0) return pairs
-  throw invalid('A TUN device needs tun.hostAddress and tun.stackAddress, or the same with 6 for IPv6.')
-}
-
-const pairOf = (host: string | undefined, stack: string | undefined, family: 4 | 6): AddressPair | undefined => {
-  if (host === undefined && stack === undefined) return undefined
-  const suffix = family === 4 ? '' : '6'
-  const names = [`tun.hostAddress${suffix}`, `tun.stackAddress${suffix}`] as const
-  if (host === undefined || stack === undefined) {
-    throw invalid(`${names[0]} and ${names[1]} go together: give both or neither.`)
-  }
-  const pair = { host: parseAddress(host, names[0], family), stack: parseAddress(stack, names[1], family) }
-  if (pair.host.text === pair.stack.text) throw invalid(`${names[0]} and ${names[1]} must differ, both are ${host}.`)
-  return pair
-}
 
 export interface AddressLog {
   warn(fields: Record<string, unknown>, text: string): void
@@ -40,10 +18,10 @@ export interface AddressLog {
 /** Gives an interface its addresses; looks first whether anybody on this machine has them. */
 export class TunAddresses {
   readonly #netlink: Netlink
-  readonly #options: TunOptions
+  readonly #options: ResolvedTun
   readonly #log: AddressLog | undefined
 
-  constructor(netlink: Netlink, options: TunOptions, log: AddressLog | undefined) {
+  constructor(netlink: Netlink, options: ResolvedTun, log: AddressLog | undefined) {
     this.#netlink = netlink
     this.#options = options
     this.#log = log
@@ -107,7 +85,7 @@ export class TunAddresses {
     if (this.#options.ifNoIPv6 !== 'ipv4') {
       throw new FakeTcpError(
         ErrorCode.NO_IPV6,
-        `tun.hostAddress6 and tun.stackAddress6 cannot be used: ${reason}. Switch it on, or leave them out.`,
+        `\`tun.hostAddress6\` and \`tun.stackAddress6\` cannot be used: ${reason}. Switch it on, or leave them out.`,
       )
     }
     this.#log?.warn({}, `${reason}: going on with IPv4`)
@@ -118,7 +96,7 @@ export class TunAddresses {
 const taken = ({ host }: AddressPair, { end, text }: Conflict): FakeTcpError =>
   new FakeTcpError(
     ErrorCode.ADDRESS_TAKEN,
-    `tun.${end}Address${host.family === 4 ? '' : '6'} cannot be used: ${text}. Choose another pair of addresses.`,
+    `\`tun.${end}Address${host.family === 4 ? '' : '6'}\` cannot be used: ${text}. Choose another pair of addresses.`,
   )
 
 const refusedAddress = (result: number, name: string, { host, stack }: AddressPair): FakeTcpError => {

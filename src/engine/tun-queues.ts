@@ -70,12 +70,13 @@ const openFirst = (name: string, asked: number, refused: Map<string, string>): {
 /** What the kernel takes as a name (dev_valid_name, dev_alloc_name), said in words. */
 const checkName = (name: string): void => {
   const given = JSON.stringify(name)
-  if (Buffer.byteLength(name) > 15) throw invalid(`tun.name has at most 15 characters, ${given} has ${name.length}.`)
-  if (/[/:\s]/u.test(name)) throw invalid(`tun.name contains no "/", no ":" and no space, unlike ${given}.`)
-  if (name === '.' || name === '..') throw invalid(`tun.name cannot be ${given}.`)
+  if (Buffer.byteLength(name) > 15)
+    throw invalid(`\`tun.name\` has at most 15 characters, ${given} has ${name.length}.`)
+  if (/[/:\s]/u.test(name)) throw invalid(`\`tun.name\` contains no "/", no ":" and no space, unlike ${given}.`)
+  if (name === '.' || name === '..') throw invalid(`\`tun.name\` cannot be ${given}.`)
   if (!/^(?:[^%]*|[^%]*%d[^%]*)$/u.test(name)) {
     throw invalid(
-      `tun.name contains one "%d" at most, for a number that the kernel chooses; ${given} is something else.`,
+      `\`tun.name\` contains one "%d" at most, for a number that the kernel chooses; ${given} is something else.`,
     )
   }
 }

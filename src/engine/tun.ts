@@ -1,33 +1,35 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { Errno, errnoName, native, TunOffload } from '../native.js'
-import { closer, type Device, leastMtu, virtioSize } from '../net/device.js'
+import { closer, type Device, virtioSize } from '../net/device.js'
 import { type DeviceFeatures, type Feature, unused, used } from '../net/features.js'
 import { Netlink } from '../net/netlink.js'
 import type { AddressPair } from '../net/pair.js'
-import { adoptedAddresses, adoptQueues } from './adopt-tun.js'
-import { defaults, type StackOptions, type TunOptions, whole } from './options.js'
+import { adoptQueues } from './adopt-tun.js'
+import type { ResolvedOptions } from './options.js'
 import { tryOffloads } from './trial.js'
-import { pairsOf, TunAddresses } from './tun-addresses.js'
+import { TunAddresses } from './tun-addresses.js'
 import type { TunDevice } from './tun-device.js'
+import type { AdoptedTun, ResolvedTun } from './tun-options.js'
 import { openQueues, type TunQueues } from './tun-queues.js'
 
+type Log = ResolvedOptions['logger']
+
 /** Makes a TUN interface with its queues, addresses and offloads, and brings it up; or adopts one. Leaves nothing behind when it throws. */
-export const openTun = (options: TunOptions, log?: StackOptions['logger']): TunDevice =>
-  options.descriptors === undefined ? makeTun(options, log) : adoptTun(options, options.descriptors)
+export const openTun = (options: ResolvedTun, log?: Log): TunDevice =>
+  options.adopted === undefined ? makeTun(options, log) : adoptTun(options, options.adopted)
 
 /** The same, and super-packets are tried: what does not work is said once, and not used. */
-export const openTriedTun = async ({ tun, logger }: StackOptions): Promise<TunDevice> => {
-  const device = openTun(tun!, logger)
+export const openTriedTun = async (options: ResolvedTun, log?: Log): Promise<TunDevice> => {
+  const device = openTun(options, log)
   if (device.virtioSize === 0) return device
   try {
     const { complete, ...tried } = await tryOffloads(device)
-    if (!complete)
-      logger?.debug({ interface: device.name }, 'super-packets could not be tried: they are taken on trust')
+    if (!complete) log?.debug({ interface: device.name }, 'super-packets could not be tried: they are taken on trust')
     if (!tried.superPacketsIn.used) native.tunOffload(device.queues[0], 0)
     const { superPacketsIn } = device.features
     const found = { ...tried, superPacketsIn: superPacketsIn.used ? tried.superPacketsIn : superPacketsIn }
     for (const [feature, { used, reason }] of Object.entries(found)) {
-      if (!used) logger?.warn({ interface: device.name, feature, reason }, `${reason}: going on without super-packets`)
+      if (!used) log?.warn({ interface: device.name, feature, reason }, `${reason}: going on without super-packets`)
     }
     return { ...device, features: { ...device.features, ...found } }
   } catch (error) {
@@ -36,18 +38,15 @@ export const openTriedTun = async ({ tun, logger }: StackOptions): Promise<TunDe
   }
 }
 
-const makeTun = (options: TunOptions, log: StackOptions['logger']): TunDevice => {
-  const count = whole(options.queues ?? defaults.queues, 'tun.queues', 1, 256)
-  const wanted = pairsOf(options)
-  const mtu = mtuOf(options, hasSix(wanted))
-  const txQueueLength = whole(options.txQueueLength ?? defaults.txQueueLength, 'tun.txQueueLength', 1, 1_000_000)
+const makeTun = (options: ResolvedTun, log: Log): TunDevice => {
+  const { queues: count, mtu, txQueueLength, pairs: wanted } = options
   const opened: number[] = []
   const close = closer(opened)
   const netlink = new Netlink()
   try {
     const addresses = new TunAddresses(netlink, options, log)
     const chosen = wanted.map(pair => addresses.choose(pair))
-    const made = openQueues(netlink, { name: options.name ?? '', count, headers: options.offload !== false }, opened)
+    const made = openQueues(netlink, { name: options.name, count, headers: options.offload }, opened)
     const { name } = made
     for (const [flag, errno] of made.refused) {
       log?.warn({ interface: name, flag, errno }, `the kernel refused ${flag} for the TUN interface: ${loss[flag]}`)
@@ -73,17 +72,22 @@ const makeTun = (options: TunOptions, log: StackOptions['logger']): TunDevice =>
   }
 }
 
-const adoptTun = (options: TunOptions, descriptors: readonly number[]): TunDevice => {
-  const addresses = adoptedAddresses(options)
-  const six = addresses.stackAddress6 !== undefined
-  const mtu = mtuOf(options, six)
+const adoptTun = (
+  options: ResolvedTun,
+  { descriptors, stackAddress: four, stackAddress6: six }: AdoptedTun,
+): TunDevice => {
+  const { mtu } = options
   const opened: number[] = []
   const close = closer(opened)
   try {
     const adopted = adoptQueues(descriptors, opened)
-    const ipv6 = six ? used : unused('no IPv6 address was given')
-    const device = deviceOf({ ...adopted, mtu, close }, { ...featuresOf(adopted, options), ipv6 })
-    return { ...device, ...addresses, pairs: [], index: 0 }
+    const ipv6 = six === undefined ? unused('no IPv6 address was given') : used
+    return {
+      ...deviceOf({ ...adopted, mtu, close }, { ...featuresOf(adopted, options), ipv6 }),
+      ...{ pairs: [], index: 0 },
+      ...(four && { stackAddress: four }),
+      ...(six && { stackAddress6: six }),
+    }
   } catch (error) {
     close()
     throw error
@@ -100,7 +104,7 @@ const deviceOf = (
 })
 
 /** Sets up what the queues can do beyond carrying packets, and says what that is. */
-const featuresOf = ({ queues, headers, refused }: TunQueues, options: TunOptions): Omit<DeviceFeatures, 'ipv6'> => {
+const featuresOf = ({ queues, headers, refused }: TunQueues, options: ResolvedTun): Omit<DeviceFeatures, 'ipv6'> => {
   const single = refused.get('IFF_MULTI_QUEUE')
   const superPacketsIn = headers ? useHeaders(queues[0]) : withoutHeaders(options, refused)
   return {
@@ -119,9 +123,9 @@ const useHeaders = (queue: number): Feature => {
   return result < 0 ? unused(`the kernel refused TUNSETOFFLOAD (${errnoName(result)})`) : used
 }
 
-const withoutHeaders = (options: TunOptions, refused: TunQueues['refused']): Feature => {
-  if (options.descriptors !== undefined) return unused('the queues were opened without IFF_VNET_HDR')
-  if (options.offload === false) return unused('tun.offload is off')
+const withoutHeaders = (options: ResolvedTun, refused: TunQueues['refused']): Feature => {
+  if (options.adopted !== undefined) return unused('the queues were opened without IFF_VNET_HDR')
+  if (!options.offload) return unused('`tun.offload` is off')
   return unused(`the kernel refused IFF_VNET_HDR (${refused.get('IFF_VNET_HDR')})`)
 }
 
@@ -147,15 +151,12 @@ const ipv6Of = (wanted: readonly AddressPair[], given: readonly AddressPair[]): 
   if (given.length === 0) {
     throw new FakeTcpError(
       ErrorCode.NO_IPV6,
-      'IPv6 is switched off on this machine: give tun.hostAddress and tun.stackAddress, or switch it on.',
+      'IPv6 is switched off on this machine: give `tun.hostAddress` and `tun.stackAddress`, or switch it on.',
     )
   }
   if (hasSix(given)) return used
   return unused(hasSix(wanted) ? 'IPv6 is switched off on this machine' : 'no IPv6 addresses were given')
 }
-
-const mtuOf = (options: TunOptions, six: boolean): number =>
-  whole(options.mtu ?? defaults.mtu, 'tun.mtu', leastMtu[six ? 6 : 4], 65_535)
 
 /** In a user namespace the kernel lets nobody set the queue length: its default must do there. */
 const bringUp = (name: string, mtu: number, txQueueLength: number): number => {

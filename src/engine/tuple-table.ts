@@ -122,7 +122,7 @@ export class TupleTable {
     if (this.#fresh < this.flows.capacity) return this.#fresh++
     throw new FakeTcpError(
       ErrorCode.TABLE_FULL,
-      `All ${this.flows.capacity} connections are in use: raise maxConnections, or close some.`,
+      `All ${this.flows.capacity} connections are in use: raise \`maxConnections\`, or close some.`,
     )
   }
 }

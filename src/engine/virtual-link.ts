@@ -1,14 +1,14 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName, native } from '../native.js'
 import { parseAddress } from '../net/address.js'
-import { closer, type Device, leastMtu, virtioSize } from '../net/device.js'
+import { closer, type Device, virtioSize } from '../net/device.js'
 import { unused, used } from '../net/features.js'
-import { defaults, whole } from './options.js'
+import { type Given, resolveNumbers } from '../numbers.js'
+import { virtualLinkNumbers } from './options.js'
 
-export interface VirtualLinkOptions {
-  mtu?: number
+export interface VirtualLinkOptions extends Given<typeof virtualLinkNumbers> {
+  /** Super-packets. Default true. */
   offload?: boolean
-  queues?: number
 }
 
 /**
@@ -16,11 +16,10 @@ export interface VirtualLinkOptions {
  * 192.168.201.2 and fcc9::2, unless `Stack.open` is told otherwise.
  */
 export const createVirtualLink = (options: VirtualLinkOptions = {}): [a: Device, b: Device] => {
-  const count = whole(options.queues ?? 1, 'queues', 1, 256)
-  const mtu = whole(options.mtu ?? defaults.mtu, 'mtu', leastMtu[6], 65_535)
+  const { queues, mtu } = resolveNumbers(virtualLinkNumbers, options)
   const ends: [number[], number[]] = [[], []]
   const pair = new Int32Array(2)
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < queues; i++) {
     const result = native.pairOpen(pair)
     if (result < 0) {
       for (const end of ends) closer(end)()

@@ -4,6 +4,7 @@ import { Doorbell } from './doorbell.js'
 import { FlowTable } from './flow-table.js'
 import { LaneReader, LaneWriter, laneBytes } from './lane.js'
 import { TupleIndex } from './tuple-index.js'
+import type { WorkerOptions } from './worker-options.js'
 
 /**
  * Everything that a thread needs to take part in a stack, in a form that `postMessage` carries: shared memory, descriptor
@@ -31,8 +32,7 @@ export interface SharedStack {
   /** Name of the BroadcastChannel on which those threads and the coordinator speak. */
   readonly channel: string
   readonly device: DeviceShape
-  /** Microseconds that packets may wait for company; 0: none. */
-  readonly coalesceUs: number
+  readonly options: WorkerOptions
   /** Local addresses as big-endian-valued words: IPv4 uses word 0. `has4`/`has6` tell which exist. */
   readonly address4: Int32Array
   readonly address6: Int32Array

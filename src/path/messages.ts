@@ -1,5 +1,6 @@
 /** Control messages between the coordinator and a queue worker. Data never travels here. */
 
+import type { AnyErrorCode } from '../errors.js'
 import type { LogEvent } from '../log/events.js'
 import type { FlowId } from '../memory/flow-table.js'
 import type { ServiceWords } from '../memory/service-counters.js'
@@ -36,7 +37,7 @@ export type Report =
   | { kind: 'fence'; id: number }
   | { kind: 'deviceGone'; errno: number }
   | ({ kind: 'log' } & LogEvent)
-  | { kind: 'served'; id: number; error?: { message: string; code: string } }
+  | { kind: 'served'; id: number; error?: { message: string; code: AnyErrorCode } }
 
 /** Coordinator → worker. */
 export type Order =

@@ -1,26 +1,15 @@
-/** Options of the library, as its errors and warnings name them, and the flags that set them here. */
-const flags: Readonly<Record<string, string>> = {
-  'tun.hostAddress6': '--tun-local6',
-  'tun.stackAddress6': '--tun-peer6',
-  'tun.hostAddress': '--tun-local',
-  'tun.stackAddress': '--tun-peer',
-  'tun.descriptors': '--tun-fd',
-  'tun.offload is off': '--no-offload was given',
-  'tun.queues': '--queues',
-  'tun.name': '--tun',
-  'tun.mtu': '--mtu',
-  'a smaller maxConnections or ringBytes': 'a smaller --max-flows',
-  maxConnections: '--max-flows',
-  'keepalive.interval': '--keepalive',
-  coalesceUs: '--coalesce-us',
+/** Says the library's sentences in other words. */
+export type Reword = (sentence: string) => string
+
+/**
+ * The library marks the names of options by backticks (`tun.mtu`). For whoever typed a command they become flags: by `phrases`, which are
+ * replaced as a whole, or by `names`, where what belongs to an option (`keepalive.interval`) counts as that option. Others stay.
+ */
+export const flagReword = (names: ReadonlyMap<string, string>, phrases: Readonly<Record<string, string>>): Reword => {
+  const longestFirst = Object.entries(phrases).sort(([a], [b]) => b.length - a.length)
+  const named = (marked: string, name: string): string => names.get(name) ?? names.get(name.split('.')[0]) ?? marked
+  return sentence =>
+    longestFirst
+      .reduce((said, [phrase, words]) => said.replaceAll(phrase, words), sentence)
+      .replaceAll(/`([a-z][\w.]*)`/giu, named)
 }
-
-const names = new RegExp(
-  Object.keys(flags)
-    .map(name => name.replaceAll('.', '\\.'))
-    .join('|'),
-  'gu',
-)
-
-/** The same sentence in the words of whoever typed the command: flags instead of options. */
-export const inFlags = (sentence: string): string => sentence.replaceAll(names, name => flags[name])

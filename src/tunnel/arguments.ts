@@ -17,7 +17,7 @@ export const parseEndpoint = (text: string, what: string): { host: string; port:
   return { host, port }
 }
 
-/** An address of the command line. Throws INVALID_ARGUMENT naming `what`. */
+/** An address, with a zone where it needs one. Throws INVALID_ARGUMENT naming `what`. */
 export const parseUdpAddress = (text: string, what: string): UdpAddress => {
   const { address, zone } = parseZoned(text, what)
   return { bytes: address.bytes, zone }
@@ -27,19 +27,19 @@ export const parseUdpAddress = (text: string, what: string): UdpAddress => {
 export const literalAddress = (host: string, what: string): UdpAddress | undefined =>
   /[:%/]|^[\d.]+$/u.test(host) ? parseUdpAddress(host, what) : undefined
 
-/** Throws INVALID_ARGUMENT unless a client's connections can reach this address through its TUN interface. */
-export const checkReachable = ({ bytes }: UdpAddress, families: readonly (4 | 6)[]): void => {
+/** Throws INVALID_ARGUMENT unless a client's connections can reach this address, as its `remote`, through its TUN interface. */
+export const checkReachable = ({ bytes }: UdpAddress, ipv4Only: boolean): void => {
   if (isLinkLocal(bytes)) {
     throw invalid(
-      '--remote is a link-local address, and the TUN interface is a link of its own: give an address of the server that can be routed to.',
+      '`remote` is a link-local address, and the TUN interface is a link of its own: give an address of the server that can be routed to.',
     )
   }
-  if (bytes.length === 16 && !families.includes(6)) {
-    throw invalid('--remote is an IPv6 address, and --ipv4-only leaves no way to it.')
+  if (bytes.length === 16 && ipv4Only) {
+    throw invalid('`remote` is an IPv6 address, and `ipv4Only` leaves no way to it.')
   }
 }
 
-/** The content of a `--handshake-packet`, at most `most` bytes. Throws INVALID_ARGUMENT. */
+/** The content of a `handshakePacket`, at most `most` bytes. Throws INVALID_ARGUMENT. */
 export const readHandshake = (path: string, most: number): Uint8Array => {
   let bytes: Buffer
   try {

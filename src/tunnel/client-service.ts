@@ -8,8 +8,8 @@ import { FarEnd } from './far-end.js'
 import { FlowSet } from './flow-set.js'
 import { HeldRoom } from './held.js'
 import { type Intake, UdpIntake } from './intake.js'
-import { type ClientData, sweepMs } from './options.js'
 import { Peer, type Peers, sourceKey } from './peer.js'
+import { type ClientData, sweepMs } from './service-data.js'
 
 /** The tunnel's client in one queue worker: UDP in, one fake-TCP connection per UDP source, and back. */
 const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context => {
@@ -65,7 +65,7 @@ const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context =
       for (const peer of flows) peer.connect()
     }),
     heldRoom: new HeldRoom(),
-    idleMs: data.idleMs,
+    options: data,
     handshakePacket: data.handshakePacket,
     forget,
   }

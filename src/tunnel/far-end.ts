@@ -1,6 +1,6 @@
 import type { ServiceContext } from '../workers/service.js'
 import { NameReader } from './name-reader.js'
-import type { RemoteData } from './options.js'
+import type { RemoteData } from './service-data.js'
 
 /** The tunnel's server as one of the client's workers knows it: where it is, and whether it answers. What it does is said once, not per attempt. */
 export class FarEnd {

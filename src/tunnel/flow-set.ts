@@ -69,7 +69,7 @@ export class FlowSet<Flow extends LimitedFlow> {
   admits(): boolean {
     if (this.#total() < this.#max || this.makeRoom() || this.#askOthers()) return true
     this.#context.count('flowRefused')
-    const text = `All ${this.#max} flows of --max-flows are in use, and none was silent for ${busyMs / 1_000} s: a new one was refused.`
+    const text = `All ${this.#max} flows of \`maxFlows\` are in use, and none was silent for ${busyMs / 1_000} s: a new one was refused.`
     this.#context.log('warn', text, { maxFlows: this.#max })
     return false
   }

@@ -7,6 +7,7 @@ import { flowName } from './flow-name.js'
 import type { LimitedFlow } from './flow-set.js'
 import type { Intake, Taker } from './intake.js'
 import { isLoopback, LegSocket, type LegSockets, type OwnAddresses } from './leg-socket.js'
+import type { ServiceOptions } from './options.js'
 import { Pause } from './pause.js'
 import type { Target } from './target.js'
 
@@ -14,7 +15,7 @@ import type { Target } from './target.js'
 export interface Legs extends LegSockets {
   readonly target: Target
   readonly ownAddresses: OwnAddresses
-  readonly idleMs: number
+  readonly options: ServiceOptions
 }
 
 /** Milliseconds until a refused way is tried again, at first and at most; the first time it is at once. */
@@ -127,7 +128,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
   }
 
   isIdle(now: number): boolean {
-    return this.activity.isIdle(now, this.#legs.idleMs)
+    return this.activity.isIdle(now, this.#legs.options.idleMs)
   }
 
   /** About once a second. */

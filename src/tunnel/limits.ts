@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { ephemeral } from '../engine/ports.js'
 import { type PortPlan, portCapacity } from './port-plan.js'
 
-/** Most flows unless `--max-flows` says otherwise; the machine may have room for fewer. */
+/** Most flows unless `maxFlows` says otherwise; the machine may have room for fewer. */
 export const defaultMaxFlows = 32_768
 /** Descriptors that a stack needs for each queue and besides, and some for whatever else Node.js opens. */
 const descriptorsPerQueue = 8

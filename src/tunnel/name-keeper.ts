@@ -38,7 +38,7 @@ export interface NamePauses {
 const pauses: NamePauses = { start: 2_000, waiting: [1_000, 60_000], doubting: [1_000, 30_000], calm: 60_000 }
 
 /**
- * Knows what the name of `--remote` stands for, in the main thread: the only one who asks the resolver. Asks in the background until
+ * Knows what the name of `remote` stands for, in the main thread: the only one who asks the resolver. Asks in the background until
  * there is a first answer, and again whenever a worker doubts the last one. An answer without addresses never takes away those that are known.
  */
 export class NameKeeper {
@@ -132,9 +132,9 @@ export class NameKeeper {
   #found(found: readonly UdpAddress[]): void {
     const [before, after] = [texts(this.#addresses), texts(found)]
     const [host, addresses] = [this.#host, after]
-    if (this.#missing) this.#logger?.info({ host, addresses }, `The name ${host} of --remote resolves now.`)
+    if (this.#missing) this.#logger?.info({ host, addresses }, `The name ${host} of \`remote\` resolves now.`)
     else if (before.length > 0 && before.toSorted().join() !== after.toSorted().join()) {
-      this.#logger?.info({ host, addresses, before }, `The name ${host} of --remote has moved.`)
+      this.#logger?.info({ host, addresses, before }, `The name ${host} of \`remote\` has moved.`)
     }
     this.#missing = false
     if (before.join() === after.join()) return
@@ -149,7 +149,7 @@ export class NameKeeper {
     this.#missing = true
     const rest = this.#addresses.length > 0 ? 'its last addresses stay in use' : 'the tunnel waits for it'
     const fields = { host: this.#host, code: reason }
-    this.#logger?.warn(fields, `The name ${this.#host} of --remote does not resolve (${reason}): ${rest}.`)
+    this.#logger?.warn(fields, `The name ${this.#host} of \`remote\` does not resolve (${reason}): ${rest}.`)
   }
 }
 

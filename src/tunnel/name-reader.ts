@@ -1,12 +1,12 @@
 import { BroadcastChannel } from 'node:worker_threads'
 import type { UdpAddress } from '../udp/socket.js'
 import type { NameNotice, NameRequest } from './name-keeper.js'
-import type { RemoteData } from './options.js'
+import type { RemoteData } from './service-data.js'
 
 /** A doubt is told at most this often, in milliseconds. */
 const doubtMs = 250
 
-/** What `--remote` stands for, as a worker knows it. */
+/** What `remote` stands for, as a worker knows it. */
 export class NameReader {
   readonly #channel: BroadcastChannel | undefined
   #addresses: readonly UdpAddress[]

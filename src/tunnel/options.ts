@@ -1,45 +1,165 @@
-import type { UdpFeatures } from '../udp/features.js'
+import { type KeepaliveOptions, resolveOptions, type StackOptions } from '../engine/options.js'
+import type { TunOptions } from '../engine/tun-options.js'
+import { checkPort } from '../net/address.js'
+import { type Given, type Resolved, resolveNumbers } from '../numbers.js'
 import type { UdpAddress } from '../udp/socket.js'
-import type { PortPlan } from './port-plan.js'
+import { checkReachable, literalAddress, parseEndpoint, parseUdpAddress } from './arguments.js'
 
-/** What the tunnel's services are told; plain data, since it is posted to the workers. */
-interface TunnelData {
-  readonly remote: RemoteData
-  /** First datagram of every connection, before any other. */
-  readonly handshakePacket?: Uint8Array
-  /** A connection without traffic is closed after this time. */
-  readonly idleMs: number
-  /** What the kernel can do with many UDP datagrams at once. */
-  readonly udp: UdpFeatures
-  /** Most flows of all workers together. */
-  readonly maxFlows: number
-  /** Where they count them (`FlowSet.share`). */
-  readonly flowCounts: SharedArrayBuffer
+/** Numbers that the services in the workers read; they travel in `TunnelData`. */
+export const serviceNumbers = {
+  /** Milliseconds without traffic after which a connection is closed. As phantun: three minutes. */
+  idleMs: { default: 180_000, min: 1_000, max: 7 * 24 * 3_600_000 },
+} as const
+
+export type ServiceOptions = Resolved<typeof serviceNumbers>
+
+/** Numbers that the main thread reads. */
+export const tunnelNumbers = {
+  /** Most flows at once. Default: what the machine has room for, at most 32,768. */
+  maxFlows: { min: 1, max: 1_048_576 },
+} as const
+
+/** Addresses of each side's TUN interface when none are given. As phantun. */
+export const tunAddresses = {
+  client: {
+    hostAddress: '192.168.200.1',
+    stackAddress: '192.168.200.2',
+    hostAddress6: 'fcc8::1',
+    stackAddress6: 'fcc8::2',
+  },
+  server: {
+    hostAddress: '192.168.201.1',
+    stackAddress: '192.168.201.2',
+    hostAddress6: 'fcc9::1',
+    stackAddress6: 'fcc9::2',
+  },
+} as const
+
+export type Role = keyof typeof tunAddresses
+
+/**
+ * What both sides can be told. Of the options of a stack those that are left out here follow from the others. Without `tun` and `device` a
+ * TUN interface is made; its default addresses give way when somebody has them, or IPv6 is switched off.
+ */
+export interface TunnelOptions
+  extends Omit<StackOptions, 'keepalive' | 'maxConnections' | 'stackAddress' | 'stackAddress6'>,
+    Given<typeof serviceNumbers>,
+    Given<typeof tunnelNumbers> {
+  /** Where datagrams go: 'host:port', '192.0.2.1:port' or '[2001:db8::1]:port'. A name may resolve later. */
+  remote: string
+  /** Give the TUN interface no IPv6 address. Default false. */
+  ipv4Only?: boolean
+  /** File whose bytes are the first datagram of every connection. */
+  handshakePacket?: string
+  /** Dead peers: see `StackOptions.keepalive`; null: never ask. Default `{}`. */
+  keepalive?: KeepaliveOptions | null
+  /** Become this user, this process with every thread, once the TUN interface is there: every privilege is gone then. */
+  user?: string
 }
 
-/** Where a tunnel's datagrams go. */
-export interface RemoteData {
+export interface ClientOptions extends TunnelOptions {
+  /** 'address:port' where UDP datagrams are taken. The address may come later. */
+  local: string
+}
+
+export interface ServerOptions extends TunnelOptions {
+  /** TCP port of the stack. */
+  local: number
+}
+
+export interface ResolvedRemote {
+  readonly host: string
   readonly port: number
-  /** What is known at the start; empty while the name does not resolve. */
-  readonly addresses: readonly UdpAddress[]
-  /** Channel of the `NameKeeper`; absent when `--remote` is an address. */
-  readonly channel?: string
+  /** undefined: `host` is a name. */
+  readonly address: UdpAddress | undefined
 }
 
-export interface ClientData extends TunnelData {
-  /** Where UDP datagrams are taken from. */
+/** `TunnelOptions`, checked and complete: what the rest of the tunnel reads. */
+export interface ResolvedTunnel {
+  readonly role: Role
+  /** Where datagrams or connections come in, for people. */
+  readonly localText: string
+  readonly remote: ResolvedRemote
+  /** For `Stack.open`; the most connections follow from the flow limit. */
+  readonly stack: StackOptions
+  readonly queues: number
+  readonly mtu: number
+  /** Families of the stack's addresses. */
+  readonly families: readonly (4 | 6)[]
+  readonly services: ServiceOptions
+  /** undefined: what the machine has room for. */
+  readonly maxFlows: number | undefined
+  readonly handshakePacket: string | undefined
+  readonly user: string | undefined
+}
+
+export interface ResolvedClient extends ResolvedTunnel {
   readonly local: UdpAddress
   readonly localPort: number
 }
 
-export interface ServerData extends TunnelData {
-  /** Source ports of its UDP sockets. */
-  readonly ports: PortPlan
+export interface ResolvedServer extends ResolvedTunnel {
+  readonly port: number
 }
 
-/** As phantun: 180 s. */
-export const idleMs = 180_000
-/** A peer that is gone is noticed within a minute. */
-export const keepalive = { interval: 15_000, probes: 3 }
-/** How often flows are looked through: for idle ones, and for what has become of the others. */
-export const sweepMs = 1_000
+/** Throws INVALID_ARGUMENT. */
+export const resolveClient = (options: ClientOptions): ResolvedClient => {
+  const { host, port: localPort } = parseEndpoint(options.local, '`local`')
+  const local = parseUdpAddress(host, 'The address of `local`')
+  const tunnel = resolveTunnel('client', options, options.local)
+  if (tunnel.remote.address !== undefined) checkReachable(tunnel.remote.address, options.ipv4Only === true)
+  return { ...tunnel, local, localPort }
+}
+
+/** Throws INVALID_ARGUMENT. */
+export const resolveServer = (options: ServerOptions): ResolvedServer => {
+  checkPort(options.local, '`local`')
+  return { ...resolveTunnel('server', options, `port ${options.local}`), port: options.local }
+}
+
+const resolveTunnel = (role: Role, options: TunnelOptions, localText: string): ResolvedTunnel => {
+  const { tun, device, ipv4Only = false, keepalive = {}, handshakePacket, user, ...others } = options
+  const remote = parseEndpoint(options.remote, '`remote`')
+  const address = literalAddress(remote.host, '`remote`')
+  // The stack takes its own among the others.
+  const stack: StackOptions = {
+    ...others,
+    ...(device === undefined ? { tun: tunOf(role, tun, ipv4Only) } : { device, ...(tun && { tun }) }),
+    ...(keepalive !== null && { keepalive }),
+  }
+  const { tun: made } = resolveOptions(stack)
+  const hasSix = device === undefined ? !ipv4Only : device.stackAddress6 !== undefined
+  return {
+    role,
+    localText,
+    remote: { ...remote, address },
+    stack,
+    queues: device?.queues.length ?? made!.adopted?.descriptors.length ?? made!.queues,
+    mtu: device?.mtu ?? made!.mtu,
+    families: hasSix ? [4, 6] : [4],
+    services: resolveNumbers(serviceNumbers, options),
+    ...resolveNumbers(tunnelNumbers, options),
+    handshakePacket,
+    user,
+  }
+}
+
+/** With the default addresses where none are given: those give way, while addresses that were chosen are meant. */
+const tunOf = (role: Role, given: TunOptions = {}, ipv4Only: boolean): TunOptions => {
+  const { hostAddress, stackAddress, hostAddress6, stackAddress6, ...others } = given
+  const usual = tunAddresses[role]
+  const isUsual = hostAddress === undefined && stackAddress === undefined
+  const isUsual6 = hostAddress6 === undefined && stackAddress6 === undefined
+  const four: TunOptions = {
+    hostAddress: hostAddress ?? usual.hostAddress,
+    stackAddress: stackAddress ?? usual.stackAddress,
+    ifAddressesTaken: isUsual ? 'others' : 'error',
+  }
+  const six: TunOptions = {
+    hostAddress6: hostAddress6 ?? usual.hostAddress6,
+    stackAddress6: stackAddress6 ?? usual.stackAddress6,
+    ifAddressesTaken6: isUsual6 ? 'others' : 'error',
+    ifNoIPv6: isUsual6 ? 'ipv4' : 'error',
+  }
+  return { ...four, ...(!ipv4Only && six), ...others }
+}

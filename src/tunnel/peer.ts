@@ -12,6 +12,7 @@ import type { FarEnd } from './far-end.js'
 import type { LimitedFlow } from './flow-set.js'
 import { Held, type HeldRoom } from './held.js'
 import type { Intake, UdpIntake } from './intake.js'
+import type { ServiceOptions } from './options.js'
 import { Pause } from './pause.js'
 import { sendSingle } from './single.js'
 
@@ -22,7 +23,7 @@ export interface Peers {
   readonly intake: UdpIntake
   readonly farEnd: FarEnd
   readonly heldRoom: HeldRoom
-  readonly idleMs: number
+  readonly options: ServiceOptions
   /** First datagram of every connection. */
   readonly handshakePacket: Uint8Array | undefined
   /** A source is not known any more. */
@@ -184,7 +185,7 @@ export class Peer implements Route, LimitedFlow {
   }
 
   isIdle(now: number): boolean {
-    if (this.open !== undefined) return this.activity.isIdle(now, this.#peers.idleMs)
+    if (this.open !== undefined) return this.activity.isIdle(now, this.#peers.options.idleMs)
     return !this.#connecting && now - this.activity.lastAt >= waitingIdleMs
   }
 
@@ -193,7 +194,7 @@ export class Peer implements Route, LimitedFlow {
     this.#saidUnheard = true
     this.#peers.context.log(
       'warn',
-      'Nothing has come back through the tunnel yet: does the service behind the server (its --remote) run, and does it know this peer (WireGuard: keys)? If it never answers, all is well.',
+      'Nothing has come back through the tunnel yet: does the service behind the server (its `remote`) run, and does it know this peer (WireGuard: keys)? If it never answers, all is well.',
       this.fields,
     )
   }

@@ -11,7 +11,7 @@ export type Resolve = (host: string, families: readonly (4 | 6)[]) => Promise<re
  */
 export const addressesOf: Resolve = async (host, families) => {
   const found = (await lookup(host, { all: true, verbatim: true }))
-    .map(({ address }) => parseAddress(address, 'An address of --remote'))
+    .map(({ address }) => parseAddress(address, 'An address of `remote`'))
     .filter(({ family, bytes }) => families.includes(family) && !isLinkLocal(bytes))
   const first = found.filter(({ family }) => family === found[0].family)
   const second = found.filter(({ family }) => family !== found[0].family)

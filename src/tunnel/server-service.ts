@@ -7,7 +7,7 @@ import { FlowSet } from './flow-set.js'
 import { UdpIntake } from './intake.js'
 import { Leg, type Legs } from './leg.js'
 import { OwnAddresses } from './leg-socket.js'
-import { type ServerData, sweepMs } from './options.js'
+import { type ServerData, sweepMs } from './service-data.js'
 import { sendSingle } from './single.js'
 import { SourcePorts } from './source-ports.js'
 import { Target } from './target.js'
@@ -27,7 +27,7 @@ const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context =>
       for (const leg of flows) leg.named()
     }),
     ownAddresses: new OwnAddresses(() => context.now()),
-    idleMs: data.idleMs,
+    options: data,
   }
 
   /** Whether there is a socket for it; if not, somebody idle makes room. */

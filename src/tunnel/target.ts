@@ -1,8 +1,8 @@
 import { describeUdp, type UdpAddress } from '../udp/socket.js'
 import type { ServiceContext } from '../workers/service.js'
 import { NameReader } from './name-reader.js'
-import type { RemoteData } from './options.js'
 import { Pause } from './pause.js'
+import type { RemoteData } from './service-data.js'
 
 /** When every address of a name refuses: milliseconds until they are tried again, at first and at most. */
 const roundPause = [250, 2_000] as const

@@ -10,7 +10,7 @@ export const becomeUser = (name: string): void => {
     process.setgid?.(Number(stdout))
     process.setuid?.(/^\d+$/u.test(name) ? Number(name) : name)
   } catch (cause) {
-    throw new FakeTcpError(ErrorCode.PERMISSION, `Becoming ${name} needs root: leave --user out, or start as root.`, {
+    throw new FakeTcpError(ErrorCode.PERMISSION, `Becoming ${name} needs root: leave \`user\` out, or start as root.`, {
       cause,
     })
   }

@@ -1,4 +1,4 @@
-import { ErrorCode, FakeTcpError } from '../errors.js'
+import { FakeTcpError } from '../errors.js'
 import { Errno, errnoName, native } from '../native.js'
 import { endpoint, fromBytes } from '../net/address.js'
 
@@ -18,13 +18,16 @@ export interface UdpSocket {
   readonly family: 4 | 6
 }
 
+/** A UDP socket could not be opened. */
+export const udpErrorCode = 'ERR_FAKE_TCP_UDP'
+
 /** A refused system call of a UDP socket. */
 export class UdpError extends FakeTcpError {
   /** Positive. */
   readonly errno: number
 
   constructor(errno: number, message: string) {
-    super(ErrorCode.UDP, message)
+    super(udpErrorCode, message)
     this.errno = errno
   }
 }
@@ -81,7 +84,7 @@ export const claimUdpPort = (address: UdpAddress, port: number): void => {
     if (port !== wireGuardPort || !(error instanceof UdpError) || error.errno !== Errno.EADDRINUSE) throw error
     throw new UdpError(
       error.errno,
-      `UDP ${describeUdp(address, port)} is in use by another program, perhaps by WireGuard itself (its ListenPort): choose another port for --local, 4500 for example, and make it WireGuard's Endpoint.`,
+      `UDP ${describeUdp(address, port)} is in use by another program, perhaps by WireGuard itself (its ListenPort): choose another port for \`local\`, 4500 for example, and make it WireGuard's Endpoint.`,
     )
   }
 }

@@ -18,7 +18,10 @@ export class Coalescer {
     this.#microseconds = microseconds
     this.timer = native.timerOpen()
     if (this.timer >= 0) return
-    throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused a timer for coalesceUs (${errnoName(this.timer)}).`)
+    throw new FakeTcpError(
+      ErrorCode.DEVICE,
+      `The kernel refused a timer for \`coalesceUs\` (${errnoName(this.timer)}).`,
+    )
   }
 
   /** `fd` was readable and has been read. From now on each tick calls `read`, which says whether there was anything. */

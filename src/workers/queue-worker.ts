@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
-import { ErrorCode } from '../errors.js'
+import { type AnyErrorCode, ErrorCode, FakeTcpError } from '../errors.js'
 import { Repeats } from '../log/repeats.js'
 import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field, type FlowId } from '../memory/flow-table.js'
@@ -79,7 +79,7 @@ class QueueWorker {
     const memory = new StackMemory(shared)
     const counters = memory.counters(queue)
     const egress = new Egress(memory, counters)
-    const loop = new EventLoop(new Heartbeat(shared.beats, queue), shared.coalesceUs)
+    const loop = new EventLoop(new Heartbeat(shared.beats, queue), shared.options.coalesceUs)
     const acks = new AckSchedule(memory.flows, egress)
     this.#memory = memory
     this.#counters = counters
@@ -199,7 +199,7 @@ class QueueWorker {
   #serve(order: Extract<Order, { kind: 'serve' }>): void {
     const { id } = order
     const { heartbeat } = this.#loop
-    const served = (error?: { message: string; code: string }) =>
+    const served = (error?: { message: string; code: AnyErrorCode }) =>
       this.#post({ kind: 'served', id, ...(error && { error }) })
     // Modules take what time they like to load.
     heartbeat.pause()
@@ -211,7 +211,10 @@ class QueueWorker {
       })
       .then(
         () => served(),
-        ({ message, code }: Error & { code?: string }) => served({ message, code: code ?? '' }),
+        (error: Error) => {
+          const code = error instanceof FakeTcpError ? error.code : ErrorCode.WORKER
+          served({ message: error.message, code })
+        },
       )
     this.#loading.add(loading)
   }

@@ -14,7 +14,8 @@ const stats = {
   connections: 3,
   total: { traffic: {}, drops: {}, services: { traffic: {}, drops: {} } },
 } as unknown as Status['stats']
-const status: Status = { role: 'client', pid: process.pid, local: 'here', remote: 'there', uptime: 5, stats }
+const udp = { gro: true, segment: true }
+const status: Status = { role: 'client', pid: process.pid, local: 'here', remote: 'there', uptime: 5, udp, stats }
 
 const open = (t: Test): string => {
   const folder = mkdtempSync(join(tmpdir(), 'fake-tcp-'))

@@ -38,6 +38,6 @@ t.test('an address space that is too small is a sentence', { skip: absent }, asy
     t.equal(status, 0, `${what}: ${stderr}`)
     const [, said] = stdout.split('\n')
     if (enough) t.equal(said, '', what)
-    else t.match(said, /^FakeTcpError ERR_FAKE_TCP_MEMORY .*: raise the limit, or take fewer tun\.queues/, what)
+    else t.match(said, /^FakeTcpError ERR_FAKE_TCP_MEMORY .*: raise the limit, or take fewer `tun\.queues`/, what)
   }
 })

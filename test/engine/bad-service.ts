@@ -1,9 +1,11 @@
 /** Cannot start. */
+import { type AnyErrorCode, FakeTcpError } from '../../src/errors.js'
 import type { ServiceFactory } from '../../src/workers/service.js'
 
 const bad: ServiceFactory = context => {
-  const code = context.data as string | undefined
-  throw Object.assign(new Error('it will not start'), { code })
+  const { code, ours } = context.data as { code: AnyErrorCode; ours: boolean }
+  const message = 'it will not start'
+  throw ours ? new FakeTcpError(code, message) : Object.assign(new Error(message), { code })
 }
 
 export default bad

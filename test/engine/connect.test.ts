@@ -45,7 +45,7 @@ t.test('arguments', async t => {
   for (const timeout of [0, -1, 2 ** 31, Number.POSITIVE_INFINITY]) {
     await t.rejects(
       a.connect(nobody, 1, { timeout }),
-      { ...invalid, message: /^timeout must be/ },
+      { ...invalid, message: /^`timeout` must be/ },
       `timeout ${timeout}`,
     )
   }

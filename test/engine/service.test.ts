@@ -67,8 +67,15 @@ t.test('workerData, several services, and ports', async t => {
 t.test('a service that cannot start', async t => {
   const { b } = await openStacks(t, { queues: 2 })
   const workerError = { name: 'FakeTcpError', code: ErrorCode.WORKER }
-  await t.rejects(b.serve(1, module('bad-service')), { ...workerError, message: 'it will not start' })
-  await t.rejects(b.serve(1, module('bad-service'), { workerData: ErrorCode.UDP }), { code: ErrorCode.UDP })
+  const message = 'it will not start'
+  for (const [code, ours, wanted] of [
+    ['ERR_FAKE_TCP_OF_THE_SERVICE', true, 'ERR_FAKE_TCP_OF_THE_SERVICE'],
+    ['ERR_FAKE_TCP_OF_THE_SERVICE', false, ErrorCode.WORKER],
+    ['ENOENT', false, ErrorCode.WORKER],
+  ] as const) {
+    const bad = b.serve(1, module('bad-service'), { workerData: { code, ours } })
+    await t.rejects(bad, { name: 'FakeTcpError', code: wanted, message })
+  }
   await t.rejects(b.serve(1, module('no-such-service')), workerError)
   for (const port of [0, 65_536]) {
     await t.rejects(b.serve(port, module('echo-service')), { code: ErrorCode.INVALID_ARGUMENT })

@@ -27,6 +27,10 @@ t.test('options out of range', async t => {
     ['maxConnections', [0, -1, 1.5, Number.NaN, 4 * 1024 * 1024 + 1, '10']],
     ['receiveBytes', [0, 65_535, 1e9 + 0.5, 2 ** 31]],
     ['ringBytes', [0, 1024, 512 * 1024 - 1, 512 * 1024 + 0.5, 2 ** 30 + 1, 2 ** 31, Number.NaN]],
+    ['consumers', [-1, 65]],
+    ['stuckAfter', [-1, 1, 499, 2 ** 31]],
+    ['workerHeap', [0, 15]],
+    ['coalesceUs', [-1, 1_000_001, 0.5]],
     ['stackAddress', ['', 'localhost', '1.2.3', '::1', '1.2.3.4/24']],
     ['stackAddress6', ['', 'localhost', '1.2.3.4', '::ffff:1.2.3.4', 'fc00::/7', ':::']],
   ]
@@ -35,7 +39,7 @@ t.test('options out of range', async t => {
       const [device, other] = createVirtualLink()
       await t.rejects(
         Stack.open({ device, [name]: value } as StackOptions),
-        { ...invalid, message: new RegExp(`^${name} must be`) },
+        { ...invalid, message: new RegExp(`^\`${name}\` must be`) },
         `${name}: ${value}`,
       )
       device.close()

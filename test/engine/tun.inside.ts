@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { tryOffloads } from '../../src/engine/trial.js'
 import { openTun } from '../../src/engine/tun.js'
+import { resolveTun } from '../../src/engine/tun-options.js'
 import { ErrorCode, Stack, type StackOptions, type TunOptions } from '../../src/index.js'
 import { Netlink } from '../../src/net/netlink.js'
 
@@ -33,7 +34,7 @@ const logger = () => {
 }
 
 const open = (t: Test, options: TunOptions, log?: StackOptions['logger']) => {
-  const device = openTun({ queues: 1, ...options }, log)
+  const device = openTun(resolveTun({ queues: 1, ...options }), log)
   t.teardown(() => device.close())
   return device
 }
@@ -67,8 +68,8 @@ t.test('addresses that somebody has', async t => {
   const first = open(t, { ...four, ...six })
   const taken = (end: RegExp) => ({ code: ErrorCode.ADDRESS_TAKEN, message: end })
   const names = netlink.links().map(({ name }) => name)
-  t.throws(() => open(t, four), taken(/^tun\.stackAddress cannot be used: 192\.168\.200\.2 is in use on tun\d+\./))
-  t.throws(() => open(t, six), taken(/^tun\.stackAddress6 cannot be used: fcc8::2 is in use on tun\d+\./))
+  t.throws(() => open(t, four), taken(/^`tun\.stackAddress` cannot be used: 192\.168\.200\.2 is in use on tun\d+\./))
+  t.throws(() => open(t, six), taken(/^`tun\.stackAddress6` cannot be used: fcc8::2 is in use on tun\d+\./))
   t.throws(
     () => open(t, { hostAddress: '10.9.9.1', stackAddress: '192.168.200.1' }),
     taken(/192\.168\.200\.1 is an address of this machine already/),

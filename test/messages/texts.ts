@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import ts from 'typescript'
 
-const root = fileURLToPath(new URL('../../..', import.meta.url))
+export const root = fileURLToPath(new URL('../../..', import.meta.url))
 export const golden = join(root, 'test/messages/texts.txt')
 
 /** Three words and more with spaces between them, besides what is filled in: no path, no name of a module or a constant. */
@@ -25,18 +25,24 @@ const textOf = (node: ts.Node, source: ts.SourceFile): string | undefined => {
   return node.head.text + spans.join('')
 }
 
-/** Texts of one file. */
-const textsOf = (path: string): string[] => {
+/** Every string and template of a file. */
+export const stringsOf = (path: string): string[] => {
   const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true)
   const found: string[] = []
   const visit = (node: ts.Node): void => {
     const text = textOf(node, source)
-    if (text !== undefined && isText(text)) found.push(text.replaceAll('\n', '\\n'))
+    if (text !== undefined) found.push(text)
     ts.forEachChild(node, visit)
   }
   visit(source)
   return found
 }
+
+/** Texts of one file. */
+const textsOf = (path: string): string[] =>
+  stringsOf(path)
+    .filter(isText)
+    .map(text => text.replaceAll('\n', '\\n'))
 
 /** All of them, as they stand in the golden file. */
 export const allTexts = (): string => {

@@ -4,7 +4,9 @@ import { Doorbell } from '../../src/memory/doorbell.js'
 import { Field, type FlowId, FlowTable, State } from '../../src/memory/flow-table.js'
 import { ports as listening, type SharedStack, StackMemory, Switch } from '../../src/memory/shared-stack.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
+import { workerNumbers } from '../../src/memory/worker-options.js'
 import { Errno, native } from '../../src/native.js'
+import { resolveNumbers } from '../../src/numbers.js'
 import { type Emitted, readFrame } from './emitted.js'
 import { local4, local6, ports, remote4, remote6, type VirtioSize } from './packets.js'
 
@@ -70,7 +72,7 @@ export class MemoryStack {
       switches: new SharedArrayBuffer(Switch.words * 4),
       claims: new SharedArrayBuffer(0),
       channel: 'none',
-      coalesceUs: 0,
+      options: resolveNumbers(workerNumbers, {}),
       device: { queues: devices, virtioSize, mtu: 1500 },
       address4: Int32Array.of(local4, 0, 0, 0),
       address6: Int32Array.from(local6),

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { openTun } from '../../src/engine/tun.js'
+import { resolveTun } from '../../src/engine/tun-options.js'
 import { FloodFilter } from '../../src/flood/flood-filter.js'
 import { filterLimits } from '../../src/flood/limits.js'
 import { createVirtualLink } from '../../src/index.js'
@@ -44,7 +45,7 @@ const tcpPackets = ({ queues: [queue], virtioSize: ip }: Device): number => {
 
 /** A device behind the filter, and somebody who sends to it by way of the kernel. */
 const filtered = (t: Test) => {
-  const [behind, before] = [openTun(ends.a), openTun(ends.b)]
+  const [behind, before] = [openTun(resolveTun(ends.a)), openTun(resolveTun(ends.b))]
   const map = native.floodMapOpen()
   const { spanBits, handshakes, others, retryBits } = filterLimits
   const program = map < 0 ? map : native.floodFilterOpen(map, spanBits, handshakes, others, retryBits)
@@ -117,7 +118,7 @@ for (const family of [4, 6] as const) {
 }
 
 t.test('by itself', async t => {
-  const device = openTun(ends.a)
+  const device = openTun(resolveTun(ends.a))
   t.teardown(() => device.close())
   const said: string[] = []
   let dropped = 0

@@ -77,7 +77,7 @@ t.test('the idlest flow makes room', async t => {
   t.equal(worker.flows.size, 3)
   t.ok(b)
   t.same(worker.context.news(), [
-    'warn: All 3 flows of --max-flows are in use, and none was silent for 5 s: a new one was refused.',
+    'warn: All 3 flows of `maxFlows` are in use, and none was silent for 5 s: a new one was refused.',
   ])
 })
 

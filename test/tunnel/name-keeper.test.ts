@@ -61,7 +61,7 @@ t.test('a name that resolves later', async t => {
   let found: number[] | string = 'EAI_AGAIN'
   const { keeper, reader, said, asked, changes } = await open(t, () => found)
   t.same(lasts(keeper.addresses), [])
-  t.same(said, ['warn: The name name.test of --remote does not resolve (EAI_AGAIN): the tunnel waits for it.'])
+  t.same(said, ['warn: The name name.test of `remote` does not resolve (EAI_AGAIN): the tunnel waits for it.'])
   found = 'ENOTFOUND'
   await until(() => asked.length >= 5)
   const gaps = asked.slice(1).map((at, i) => at - asked[i])
@@ -69,7 +69,7 @@ t.test('a name that resolves later', async t => {
   found = [7]
   await until(() => changes() === 1)
   t.same(lasts(reader.addresses), [7])
-  t.same(said.slice(1), ['info: The name name.test of --remote resolves now.'], 'one line each')
+  t.same(said.slice(1), ['info: The name name.test of `remote` resolves now.'], 'one line each')
 })
 
 t.test('a resolver that does not answer does not keep the tunnel from its start', async t => {
@@ -110,16 +110,16 @@ t.test('doubts', async t => {
   found = [3]
   await doubt(60)
   t.same([lasts(reader.addresses), changes()], [[3], 2])
-  t.same(said.splice(0), ['info: The name name.test of --remote has moved.'])
+  t.same(said.splice(0), ['info: The name name.test of `remote` has moved.'])
   found = 'ENOTFOUND'
   await doubt(60)
   t.same(lasts(reader.addresses), [3])
   t.same(said.splice(0), [
-    'warn: The name name.test of --remote does not resolve (ENOTFOUND): its last addresses stay in use.',
+    'warn: The name name.test of `remote` does not resolve (ENOTFOUND): its last addresses stay in use.',
   ])
   found = [3]
   await doubt(60)
-  t.same(said, ['info: The name name.test of --remote resolves now.'])
+  t.same(said, ['info: The name name.test of `remote` resolves now.'])
   t.equal(changes(), 2)
 })
 

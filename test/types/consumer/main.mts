@@ -18,7 +18,15 @@ import {
   type StackStats,
   type TunOptions,
 } from 'fake-tcp'
-import { type ClientOptions, type ServerOptions, startClient, startServer, type Tunnel } from 'fake-tcp/tunnel'
+import {
+  type ClientOptions,
+  type ServerOptions,
+  startClient,
+  startServer,
+  type Tunnel,
+  TunnelErrorCode,
+  type TunnelStatus,
+} from 'fake-tcp/tunnel'
 
 const log: EventLog = {
   debug() {},
@@ -64,13 +72,21 @@ export const serve = (stack: Stack): Promise<void> =>
   stack.serve(4567, new URL('./service.mjs', import.meta.url), { workerData: { greeting: 'hello' } })
 
 export const tunnels = async (): Promise<string> => {
-  const ends = { hostAddress: '192.168.200.1', stackAddress: '192.168.200.2', logger: log }
-  const client: ClientOptions = { ...ends, local: '127.0.0.1:4500', remote: '192.0.2.1:4567', idleMs: 10_000 }
-  const server: ServerOptions = { ...ends, local: 4567, remote: '127.0.0.1:51820', keepalive: null }
+  const tun = { hostAddress: '192.168.200.1', stackAddress: '192.168.200.2' }
+  const client: ClientOptions = { tun, logger: log, local: '127.0.0.1:4500', remote: '192.0.2.1:4567', idleMs: 10_000 }
+  const server: ServerOptions = { local: 4567, remote: '127.0.0.1:51820', keepalive: null, coalesceUs: 10 }
   const both: Tunnel[] = [await startClient(client), await startServer(server)]
-  await Promise.all(both.map(({ stack }) => stack.close()))
-  return both.map(({ remote, udp }) => `${remote} ${udp.gro}`).join()
+  const stati: TunnelStatus[] = both.map(tunnel => tunnel.status())
+  await Promise.all(both.map(tunnel => tunnel.close()))
+  await Promise.all(both.map(({ closed }) => closed))
+  return stati.map(({ role, remote, udp, stats }) => `${role} ${remote} ${udp.gro} ${stats.device}`).join()
 }
+
+export const isTaken = (error: unknown): boolean =>
+  error instanceof FakeTcpError && (error.code === TunnelErrorCode.UDP || error.code === ErrorCode.PORT_TAKEN)
+
+// @ts-expect-error: it follows from `maxFlows`.
+export const tooMuch: ClientOptions = { local: '127.0.0.1:4500', remote: '192.0.2.1:4567', maxConnections: 5 }
 
 // @ts-expect-error: one of `debug`, `info`, `warn` and `error` is missing.
 export const tooLittle: StackOptions = { ...ownConsole, logger: { info() {}, warn() {}, error() {} } }
