@@ -55,10 +55,11 @@ export const alarmBurst = 1_000
 export const alarmMs = 1_000
 
 /**
- * A flood has ended when the kernel's filter drops fewer packets than this. Then the filter goes: to refuse 20,000 packets a second takes
- * the workers 2.6 % of a core.
+ * A flood has ended when the kernel's filter drops fewer packets than this; then the filter goes. It is less than what the filter drops of the
+ * smallest flood that raises the alarm: 10,000 - 5,960 packets that belong to nothing, 50,000 - 47,700 SYNs. Else such a flood would switch the
+ * filter on and off every second.
  */
-export const filterOffRate = 20_000
+export const filterOffRate = 2_000
 /** Milliseconds between two looks at what the kernel's filter has dropped. */
 export const filterLookMs = 1_000
 
