@@ -54,6 +54,10 @@ export class FakeTcpError extends Error {
   }
 }
 
+/** Whether the kernel refused something that a function of Node.js asked for. */
+export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && 'errno' in error && typeof error.errno === 'number'
+
 export const invalid = (message: string): FakeTcpError => new FakeTcpError(ErrorCode.INVALID_ARGUMENT, message)
 
 /** For a datagram of `length` bytes, where a connection carries 1 to `most`. */

@@ -1,11 +1,10 @@
 import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
+import type { FlowId } from '../memory/flow-table.js'
 
 /** One SYN each second, like a stock peer: its server answers every one of them. */
 const retryMs = 1_000
 
-export interface HalfOpen {
-  readonly slot: number
-  readonly generation: number
+export interface HalfOpen extends FlowId {
   /** 'address:port' for messages. */
   readonly target: string
   readonly timeout: number
@@ -41,15 +40,15 @@ export class Handshakes {
   }
 
   /** A SYN+ACK with the right number came. False when no such attempt waits. */
-  answered(slot: number, generation: number): boolean {
-    return this.#finish(slot, generation)
+  answered(flow: FlowId): boolean {
+    return this.#finish(flow)
   }
 
-  refused(slot: number, generation: number): boolean {
-    const target = this.#waiting.get(slot)?.halfOpen.target
+  /** A RST came. False when no such attempt waits. */
+  refused(flow: FlowId): boolean {
+    const target = this.#waiting.get(flow.slot)?.halfOpen.target
     return this.#finish(
-      slot,
-      generation,
+      flow,
       new FakeTcpError(
         ErrorCode.CONNECT_REFUSED,
         `${target} refused the connection: no server listens there, or its machine does not pass the port on to it (DNAT) and answers itself.`,
@@ -61,7 +60,7 @@ export class Handshakes {
     for (const { finish } of [...this.#waiting.values()]) finish(error())
   }
 
-  #finish(slot: number, generation: number, error?: FakeTcpError): boolean {
+  #finish({ slot, generation }: FlowId, error?: FakeTcpError): boolean {
     const waiting = this.#waiting.get(slot)
     if (waiting === undefined || waiting.halfOpen.generation !== generation) return false
     waiting.finish(error)

@@ -1,10 +1,10 @@
-import { Field, type FlowTable, State } from '../memory/flow-table.js'
+import { Field, type FlowId, type FlowTable, State } from '../memory/flow-table.js'
 import type { ResolvedKeepalive } from './options.js'
 
 export interface KeepAliveHooks {
   /** Sends the `nth` probe in a row. */
   probe(slot: number, nth: number): void
-  dead(slot: number, generation: number): void
+  dead(flow: FlowId): void
 }
 
 /**
@@ -45,7 +45,7 @@ export class KeepAlive {
       const waited = (now - this.#probedAt[slot]) | 0
       if (sent > 0 && waited < (sent === probes ? interval / 2 : interval)) continue
       if (sent === probes) {
-        this.#hooks.dead(slot, this.#flows.load(slot, Field.generation))
+        this.#hooks.dead({ slot, generation: this.#flows.load(slot, Field.generation) })
       } else {
         this.#probes[slot] = sent + 1
         this.#probedAt[slot] = now | 0

@@ -3,7 +3,7 @@ import { ErrorCode, FakeTcpError } from '../errors.js'
 import { ports as bits } from '../memory/shared-stack.js'
 import { type Address, endpoint } from '../net/address.js'
 import type { Device } from '../net/device.js'
-import type { Owner } from './owner.js'
+import type { Acceptor } from './acceptor.js'
 import type { TupleTable } from './tuple-table.js'
 
 /** Local ports of outgoing connections (Linux's own default range). */
@@ -32,7 +32,7 @@ export class Ports {
   readonly #device: Device
   readonly #table: TupleTable
   readonly #listening: Int32Array
-  readonly #owners = new Map<number, Owner>()
+  readonly #acceptors = new Map<number, Acceptor>()
 
   /** `listening`: the bits that the workers look at. */
   constructor(device: Device, table: TupleTable, listening: Int32Array) {
@@ -42,30 +42,30 @@ export class Ports {
   }
 
   /** Who gets the connections that come to `port`. */
-  owner(port: number): Owner | undefined {
-    return this.#owners.get(port)
+  acceptor(port: number): Acceptor | undefined {
+    return this.#acceptors.get(port)
   }
 
   /** Throws PORT_TAKEN when somebody listens on `port`. */
   checkFree(port: number): void {
-    if (!this.#owners.has(port)) return
+    if (!this.#acceptors.has(port)) return
     throw new FakeTcpError(ErrorCode.PORT_TAKEN, `Port ${port} of this stack is taken: close its listener first.`)
   }
 
   /** Throws PORT_TAKEN. */
-  take(port: number, owner: Owner): void {
+  take(port: number, acceptor: Acceptor): void {
     this.checkFree(port)
-    this.#owners.set(port, owner)
+    this.#acceptors.set(port, acceptor)
     bits.setListening(this.#listening, port, true)
   }
 
   release(port: number): void {
     bits.setListening(this.#listening, port, false)
-    this.#owners.delete(port)
+    this.#acceptors.delete(port)
   }
 
   releaseAll(): void {
-    for (const port of [...this.#owners.keys()]) this.release(port)
+    for (const port of [...this.#acceptors.keys()]) this.release(port)
   }
 
   /**
@@ -75,7 +75,7 @@ export class Ports {
   choose(remote: Address, port: number, wanted: number, now: number): { localPort: number; queue: number } {
     const { steered, queues } = this.#device
     const free = (localPort: number) =>
-      !this.#owners.has(localPort) &&
+      !this.#acceptors.has(localPort) &&
       this.#table.find(remote, port, localPort) < 0 &&
       !this.#table.quarantined(remote, port, localPort, now)
     const queue = (localPort: number) => (steered ? queueOf(localPort, port, queues.length) : wanted)

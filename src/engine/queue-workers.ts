@@ -25,8 +25,11 @@ export interface WorkerLimits {
   readonly workerHeap: number
 }
 
+/** What a worker reports, without the answers that the life cycle itself waits for. */
+export type WorkerReport = Exclude<Report, { kind: 'ready' | 'fence' }>
+
 export interface QueueWorkersHooks {
-  report(queue: number, report: Report): void
+  report(queue: number, report: WorkerReport): void
   /** A worker died and another one serves its queue. */
   replaced(queue: number, error: Error): void
 }

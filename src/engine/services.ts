@@ -2,6 +2,7 @@ import { FakeTcpError } from '../errors.js'
 import type { CounterRow } from '../memory/counter-table.js'
 import { ServiceCounters } from '../memory/service-counters.js'
 import type { Order, Report } from '../path/messages.js'
+import type { Acceptor } from './acceptor.js'
 import type { QueueWorkers } from './queue-workers.js'
 
 /** The services of a stack: which modules every worker runs, the ones that take a dead one's place too. */
@@ -18,16 +19,16 @@ export class Services {
   }
 
   /**
-   * Loads a service module, which counts by `rows`, into every worker; its number. Rejects with the module's own
-   * FakeTcpError, or with WORKER. Throws INVALID_ARGUMENT.
+   * Loads a service module, which counts by `rows`, into every worker. Answers who accepts connections for it. Rejects
+   * with the module's own FakeTcpError, or with WORKER. Throws INVALID_ARGUMENT.
    */
-  serve(url: string, data: unknown, rows: readonly CounterRow[]): Promise<number> {
+  serve(url: string, data: unknown, rows: readonly CounterRow[]): Promise<Acceptor> {
     const counters = this.counters.declare(rows)
     const id = this.#orders.length
     const order = { kind: 'serve', id, url, data, counters } as const
     this.#orders.push(order)
     return new Promise((resolve, reject) => {
-      this.#loading.set(id, { left: this.#workers.count, resolve: () => resolve(id), reject })
+      this.#loading.set(id, { left: this.#workers.count, resolve: () => resolve(acceptorOf(id)), reject })
       this.#workers.broadcast(order)
     })
   }
@@ -55,3 +56,10 @@ export class Services {
     this.#loading.clear()
   }
 }
+
+/** A service takes whatever comes, in the worker that it came to, and hears of it there. */
+const acceptorOf = (service: number): Acceptor => ({
+  admits: () => true,
+  user: queue => ({ consumer: queue, service, token: 0 }),
+  accepted: () => {},
+})

@@ -4,9 +4,7 @@ import type { CounterRow, DropCounter, TrafficCounter } from '../memory/counter-
 import { checkPort, parseAddress } from '../net/address.js'
 import type { DeviceFeatures } from '../net/features.js'
 import { resolveNumbers } from '../numbers.js'
-import { End } from '../path/messages.js'
-import { LocalSockets } from '../sockets/local-sockets.js'
-import { Socket } from '../sockets/socket.js'
+import type { Socket } from '../sockets/socket.js'
 import { Coordinator, type StackPlace } from './coordinator.js'
 import { Listener } from './listener.js'
 import {
@@ -18,7 +16,6 @@ import {
   resolveOptions,
   type StackOptions,
 } from './options.js'
-import type { Owner } from './owner.js'
 import { Surroundings } from './surroundings.js'
 import { openTriedTun } from './tun.js'
 
@@ -53,7 +50,6 @@ export class Stack implements AsyncDisposable {
   readonly closed: Promise<void>
   readonly #coordinator: Coordinator
   readonly #surroundings: Surroundings | undefined
-  readonly #sockets: LocalSockets<Socket>
   readonly #listeners = new Set<Listener>()
   #closing: Promise<void> | undefined
   #resolveClosed!: () => void
@@ -92,29 +88,11 @@ export class Stack implements AsyncDisposable {
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })
-    coordinator.onDeviceGone = error => {
-      // Every queue notices.
+    void coordinator.deviceGone.then(error => {
       if (this.#closing !== undefined) return
       options.logger?.error({ err: error }, error.message)
       void this.close()
-    }
-    const { memory, counterPage, egress, transfers } = coordinator
-    this.#sockets = new LocalSockets(memory, counterPage, egress, options.receiveBytes, {
-      make: (home, flow, local) => new Socket(home, flow, local),
-      end: ({ slot, generation }) => coordinator.end(slot, generation, End.local, true),
-      offered: socket => {
-        const surrender = () => {
-          coordinator.drain()
-          this.#sockets.remove(socket)
-          return socket.surrender()
-        }
-        transfers.offer(socket, surrender, end => {
-          this.#sockets.remove(socket)
-          socket.ended(end)
-        })
-      },
     })
-    coordinator.onDelivery = (...delivery) => this.#sockets.deliver(...delivery)
   }
 
   /** Name of the device. */
@@ -141,11 +119,10 @@ export class Stack implements AsyncDisposable {
     checkPort(port, 'port')
     const { timeout } = resolveNumbers(connectNumbers, options)
     if (options.signal?.aborted) throw aborted(options.signal)
-    const owner = this.#owner()
     const { signal } = options
-    await this.#coordinator.connect({ remote, port, owner, timeout, ...(signal && { signal }) })
-    // `opened` made it; it may be closed by now, and its reader will see that.
-    return owner.made()
+    const { sockets } = this.#coordinator
+    const request = { remote, port, user: sockets.user, timeout, ...(signal && { signal }) }
+    return this.#coordinator.connect(request, flow => sockets.add(flow))
   }
 
   /** Accepts connections on a port of the stack's addresses. Throws PORT_TAKEN, INVALID_ARGUMENT or CLOSED. */
@@ -155,9 +132,14 @@ export class Stack implements AsyncDisposable {
     const { backlog } = resolveNumbers(listenNumbers, options)
     const listener = new Listener(port, backlog, closed => {
       this.#listeners.delete(closed)
-      this.#coordinator.ports.release(closed.port)
+      this.#coordinator.unlisten(closed.port)
     })
-    this.#coordinator.listen(port, this.#owner(listener))
+    const { sockets } = this.#coordinator
+    this.#coordinator.listen(port, {
+      admits: () => !listener.full,
+      user: () => sockets.user,
+      accepted: flow => listener.offer(sockets.add(flow)),
+    })
     this.#listeners.add(listener)
     return listener
   }
@@ -173,12 +155,8 @@ export class Stack implements AsyncDisposable {
     options: { workerData?: unknown; counters?: readonly CounterRow[] } = {},
   ): Promise<void> {
     this.#checkOpen()
-    if (port !== undefined) {
-      checkPort(port, 'port')
-      this.#coordinator.ports.checkFree(port)
-    }
-    const service = await this.#coordinator.serve(url.href, options.workerData, options.counters ?? [])
-    if (port !== undefined) this.#coordinator.listen(port, { consumer: 0, service, token: 0 })
+    if (port !== undefined) checkPort(port, 'port')
+    await this.#coordinator.serve(port, url.href, options.workerData, options.counters ?? [])
   }
 
   stats(): StackStats {
@@ -220,31 +198,12 @@ export class Stack implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#surroundings?.close()
-    this.#sockets.flush()
+    this.#coordinator.sockets.flush()
     this.#coordinator.fallSilent()
     await Promise.all([...this.#listeners].map(listener => listener.close()))
     await this.#coordinator.close()
     this.#coordinator.device.close()
     this.#resolveClosed()
-  }
-
-  /** Owner of connections that sockets of this thread consume. */
-  #owner(listener?: Listener): Owner & { made(): Socket } {
-    const coordinator = this.#coordinator
-    let made: Socket | undefined
-    return {
-      consumer: coordinator.thread,
-      service: -1,
-      token: 0,
-      admits: () => listener === undefined || !listener.full,
-      opened: flow => {
-        const socket = this.#sockets.add(flow)
-        if (listener === undefined) made = socket
-        else listener.offer(socket)
-      },
-      ended: (flow, end) => this.#sockets.ended(flow, end),
-      made: () => made!,
-    }
   }
 
   #checkOpen(): void {

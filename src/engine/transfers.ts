@@ -20,14 +20,35 @@ export interface TransferHooks {
   end(id: FlowId): void
 }
 
+/**
+ * Where a connection is that was offered to other threads. Until then it is an ordinary socket of this thread, and not known here.
+ *
+ *                    attach                    the fence has passed, and
+ *                 (of thread `to`)             `from` has surrendered it
+ *     offered ───────────────────────▶ moving ───────────────────────────▶ held
+ *      ▲    │                             │                                │  │
+ *      │    │                             │ the connection ends            │  │
+ *      │    └───────────────────────────▶ ended ◀──────────────────────────┘  │
+ *      │                                                                      │
+ *      └──────────────────────────────────────────────────────────────────────┘
+ *                 `transfer` in the thread that holds it
+ *
+ * - offered: `holder` had it last, and still consumes what comes. Anybody may attach it.
+ * - moving: datagrams go to `to`; `from` is asked for what it has not read. Nobody else may attach it.
+ * - held: the socket of `holder` consumes it.
+ * - ended: the connection is gone. Whoever it was moving to hears that once it has arrived there.
+ *
+ * Only the coordinator moves it. When the thread that an offered or held connection is with ends, the connection ends; one that is moving
+ * arrives first.
+ */
+type Phase =
+  | { readonly kind: 'offered' | 'held'; readonly holder: number }
+  | { readonly kind: 'moving'; readonly from: number; readonly to: number }
+  | { readonly kind: 'ended'; readonly end: End }
+
 /** A connection that was offered to other threads, or is held by one. */
 interface Away extends FlowId {
-  /** Thread that consumes it. */
-  holder: number
-  /** Whether another thread may take it. */
-  offered: boolean
-  moving: boolean
-  end: End | undefined
+  phase: Phase
   /** Takes the connection from its first holder, this thread: what it had not read. */
   readonly surrender: () => Residue[]
   readonly ended: (end: End) => void
@@ -60,8 +81,7 @@ export class Transfers {
   offer(id: FlowId, surrender: () => Residue[], ended: (end: End) => void): void {
     this.#open()
     const { slot, generation } = id
-    const holder = this.#thread
-    const away: Away = { slot, generation, holder, offered: true, moving: false, end: undefined, surrender, ended }
+    const away: Away = { slot, generation, phase: { kind: 'offered', holder: this.#thread }, surrender, ended }
     this.#away.set(slot, away)
     this.#hooks.rehome(id, end => this.#ended(away, end))
   }
@@ -101,41 +121,57 @@ export class Transfers {
 
   #requested(request: Request | Notice): void {
     if (request.to !== 'stack') return
-    const away = this.#away.get(request.slot)
     switch (request.kind) {
       case 'attach':
         void this.#attach(request)
         break
-      case 'offer':
-        if (away?.generation === request.generation) away.offered = true
+      case 'offer': {
+        const away = this.#find(request)
+        if (away?.phase.kind === 'held') away.phase = { kind: 'offered', holder: away.phase.holder }
         break
+      }
       case 'end':
         this.#hooks.end(request)
         break
       case 'surrendered':
         this.#surrendered(request.slot, request.residue)
+        break
+      default:
+        request satisfies never
     }
   }
 
-  async #attach({ slot, generation, thread, lifeline }: Extract<Request, { kind: 'attach' }>): Promise<void> {
+  #find({ slot, generation }: FlowId): Away | undefined {
     const away = this.#away.get(slot)
+    return away?.generation === generation ? away : undefined
+  }
+
+  async #attach(request: Extract<Request, { kind: 'attach' }>): Promise<void> {
+    const { slot, generation, thread, lifeline } = request
+    const away = this.#find(request)
     const watched = this.#watch(thread, lifeline)
-    if (!watched || away?.generation !== generation || !away.offered || away.moving) {
+    if (!watched || away?.phase.kind !== 'offered') {
       this.#post({ to: thread, kind: 'refused', slot, generation })
       return
     }
-    const before = away.holder
-    away.offered = false
-    away.moving = true
-    away.holder = thread
+    const from = away.phase.holder
+    away.phase = { kind: 'moving', from, to: thread }
     this.#flows.store(slot, Field.consumer, thread)
     await this.#hooks.fence()
-    const residue = before === this.#thread ? away.surrender() : await this.#recall(before, away)
-    away.moving = false
+    const residue = from === this.#thread ? away.surrender() : await this.#recall(from, away)
     this.#post({ to: thread, kind: 'attached', slot, generation, residue })
-    if (away.end !== undefined) this.#post({ to: thread, kind: 'ended', slot, generation, end: away.end })
-    // It may have died on the way.
-    else if (!this.#lifelines.has(thread)) this.#hooks.end(away)
+    this.#arrived(away, thread)
+  }
+
+  /** What happened while the connection was moving. */
+  #arrived(away: Away, thread: number): void {
+    const { slot, generation, phase } = away
+    if (phase.kind === 'ended') {
+      this.#post({ to: thread, kind: 'ended', slot, generation, end: phase.end })
+      return
+    }
+    away.phase = { kind: 'held', holder: thread }
+    if (!this.#lifelines.has(thread)) this.#hooks.end(away)
   }
 
   #recall(holder: number, { slot, generation }: FlowId): Promise<Residue[]> {
@@ -152,11 +188,13 @@ export class Transfers {
   }
 
   #ended(away: Away, end: End): void {
-    const { slot, generation, holder, moving } = away
-    away.end = end
+    const { slot, generation, phase } = away
+    away.phase = { kind: 'ended', end }
     this.#away.delete(slot)
     away.ended(end)
-    if (!moving && holder !== this.#thread) this.#post({ to: holder, kind: 'ended', slot, generation, end })
+    const holder = holderOf(phase)
+    if (holder === undefined || holder === this.#thread) return
+    this.#post({ to: holder, kind: 'ended', slot, generation, end })
   }
 
   /** Sees to it that we hear of the thread's end. False when that has come already. */
@@ -181,7 +219,7 @@ export class Transfers {
     this.#lifelines.delete(thread)
     if (this.#lifelines.size === 0) this.#onLeft()
     for (const [slot, { holder }] of this.#recalls) if (holder === thread) this.#surrendered(slot, [])
-    for (const away of [...this.#away.values()]) if (away.holder === thread && !away.moving) this.#hooks.end(away)
+    for (const away of [...this.#away.values()]) if (holderOf(away.phase) === thread) this.#hooks.end(away)
     // Nobody sends there any more: the next one may have its number.
     await this.#hooks.fence()
     giveBackThread(this.#shared, thread)
@@ -191,3 +229,7 @@ export class Transfers {
     this.#channel?.postMessage(notice)
   }
 }
+
+/** The thread whose socket has the connection. */
+const holderOf = (phase: Phase): number | undefined =>
+  phase.kind === 'offered' || phase.kind === 'held' ? phase.holder : undefined

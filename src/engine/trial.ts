@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { isSystemError } from '../errors.js'
 import { Errno, errnoName, native } from '../native.js'
 import { type Feature, unused, used } from '../net/features.js'
 import type { AddressPair } from '../net/pair.js'
@@ -54,7 +55,8 @@ const tryPair = async (device: TunDevice, pair: AddressPair): Promise<TrialResul
     server.listen(0, pair.host.text)
     await once(server, 'listening')
     return { ...works, ...(await converse(device, pair, server, accepted)) }
-  } catch {
+  } catch (error) {
+    if (!isSystemError(error)) throw error
     // No socket can be had here: nothing was tried.
     return works
   } finally {

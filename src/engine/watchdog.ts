@@ -1,4 +1,5 @@
 import { url as inspected } from 'node:inspector'
+import { isSystemError } from '../errors.js'
 import { native } from '../native.js'
 import { type ProcessStat, processStat } from '../process-stat.js'
 
@@ -13,10 +14,12 @@ interface Suspicion extends ProcessStat {
   readonly beat: number
 }
 
+/** Undefined when the thread is gone, or no descriptor is left to read about it. */
 const threadStat = (thread: number): ProcessStat | undefined => {
   try {
     return processStat(`/proc/self/task/${thread}/stat`)
-  } catch {
+  } catch (error) {
+    if (!isSystemError(error)) throw error
     return undefined
   }
 }

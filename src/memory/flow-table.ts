@@ -10,6 +10,21 @@ import type { Tuple } from './tuple.js'
  * Fields lie on separate cache lines by who writes them for each packet, the receiver or the sender. Both touch `sentAck`.
  * 64-bit counters are two words, added with `bump`, so that any thread may count exactly.
  */
+/**
+ * What a slot is in. The coordinator alone moves it, and every thread sees that at its next look at the slot.
+ *
+ *              `connect`: SYN sent               SYN+ACK with the right ack
+ *      free ─────────────────────────▶ synSent ──────────────────────────▶ established
+ *      ▲  │                               │                                  ▲      │
+ *      │  │        third packet of a handshake, with our cookie              │      │
+ *      │  └──────────────────────────────────────────────────────────────────┘      │
+ *      │                                  │ RST, timeout, aborted                   │ RST, `close`, dead peer
+ *      └──────────────────────────────────┴─────────────────────────────────────────┘
+ *
+ * Leaving `free` publishes a new, even generation; coming back retires it, which makes it odd. A reader that remembers the slot goes by
+ * the generation alone; it looks at the state to tell a handshake's packets from a connection's. The worker that answered a SYN with a cookie
+ * keeps no state: an accepted connection has none before `established`.
+ */
 export const State = {
   free: 0,
   /** SYN sent, waiting for SYN+ACK. */

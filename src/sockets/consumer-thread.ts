@@ -119,6 +119,9 @@ export class ConsumerThread<S extends HeldSocket> {
         // Datagrams that came before its end are still in the lanes.
         this.#inbox.drain()
         this.#sockets.ended(notice, notice.end)
+        break
+      default:
+        notice satisfies never
     }
     this.#live()
   }

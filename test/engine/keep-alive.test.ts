@@ -15,7 +15,7 @@ const open = (slots: number, options = { interval: 100, probes: 3 }) => {
   const happened: string[] = []
   const keepAlive = new KeepAlive(flows, options, {
     probe: (slot, nth) => happened.push(`probe ${slot} ${nth}`),
-    dead: slot => {
+    dead: ({ slot }) => {
       happened.push(`dead ${slot}`)
       flows.store(slot, Field.state, State.free)
     },

@@ -1,0 +1,99 @@
+import { Field, type FlowId, type FlowTable, State } from '../memory/flow-table.js'
+import type { StackMemory } from '../memory/shared-stack.js'
+import { native } from '../native.js'
+import { type Address, fromWords } from '../net/address.js'
+import type { Egress } from '../path/egress.js'
+import type { End } from '../path/messages.js'
+import { headersLength } from '../wire/sizes.js'
+import type { FlowUser } from './acceptor.js'
+import { type NewFlow, TupleTable } from './tuple-table.js'
+
+/** A connection that begins: accepted (established), or asked for (synSent). */
+export interface NewConnection
+  extends Pick<NewFlow, 'remote' | 'remotePort' | 'localPort' | 'state' | 'homeQueue' | 'nextSeq' | 'nextAck'> {
+  readonly user: FlowUser
+}
+
+export interface ConnectionsHooks {
+  /** Bytes of the largest packet to an address. */
+  mtuTo(remote: Address): number
+  /** A connection's packets must pass from now on. */
+  begun(flow: FlowId): void
+  /** Triples (slot, generation, End) of connections that are gone: every worker is to hear of them. */
+  purge(gone: Int32Array): void
+}
+
+/** Every connection of a stack, from its first packet to its end: who uses it, and who is told when it is gone. */
+export class Connections {
+  readonly flows: FlowTable
+  readonly table: TupleTable
+  readonly #egress: Egress
+  readonly #hooks: ConnectionsHooks
+  /** By slot: who hears of the flow's end. */
+  readonly #ended: FlowUser['ended'][] = []
+  /** What the next purge will name. */
+  readonly #gone: number[] = []
+
+  constructor({ flows, index }: StackMemory, egress: Egress, hooks: ConnectionsHooks) {
+    this.flows = flows
+    this.table = new TupleTable(flows, index)
+    this.#egress = egress
+    this.#hooks = hooks
+  }
+
+  get size(): number {
+    return this.table.size
+  }
+
+  /** Takes a slot and makes the connection findable. Throws TABLE_FULL. */
+  begin({ user, ...flow }: NewConnection, now: number): FlowId {
+    const { consumer, service, token } = user
+    const maxDatagram = this.#hooks.mtuTo(flow.remote) - headersLength(flow.remote.family)
+    const id = this.table.add({ ...flow, consumer, service, token, maxDatagram }, now)
+    this.#ended[id.slot] = user.ended
+    this.#hooks.begun(id)
+    return id
+  }
+
+  /** From now on `ended` hears of the connection's end, instead of whoever did before. */
+  rehome(flow: FlowId, ended: (end: End) => void): void {
+    if (this.flows.alive(flow)) this.#ended[flow.slot] = (_, end) => ended(end)
+  }
+
+  /** Ends a connection, for everybody and at once. With `tell` the peer gets a RST. */
+  end(flow: FlowId, end: End, tell: boolean): void {
+    const { slot, generation } = flow
+    const { flows } = this
+    if (!flows.alive(flow)) return
+    const now = native.clock()
+    if (tell) this.#egress.reset(slot, now)
+    const ended = this.#ended[slot]
+    this.#ended[slot] = undefined
+    ended?.({ slot, generation }, end)
+    const { words } = flows
+    const base = flows.base(slot)
+    const ports = words[base + Field.ports]
+    const remote = fromWords(words[base + Field.family], words, base + Field.remote)
+    this.table.remove(slot, remote, ports >>> 16, ports & 0xffff, now)
+    if (this.#gone.length === 0) setImmediate(() => this.#purge())
+    this.#gone.push(slot, generation, end)
+  }
+
+  /** Ends every connection, and tells the workers at once. */
+  endAll(end: End): void {
+    const { flows } = this
+    for (let slot = 0; slot < flows.capacity && this.size > 0; slot++) {
+      const generation = flows.load(slot, Field.generation)
+      if ((generation & 1) === 0 && flows.load(slot, Field.state) !== State.free) {
+        this.end({ slot, generation }, end, true)
+      }
+    }
+    this.#purge()
+  }
+
+  #purge(): void {
+    if (this.#gone.length === 0) return
+    this.#hooks.purge(Int32Array.from(this.#gone))
+    this.#gone.length = 0
+  }
+}
