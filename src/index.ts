@@ -1,3 +1,17 @@
+export type {
+  ConnectionClosed,
+  ConnectionEnds,
+  ConnectionOpened,
+  ConnectionRefused,
+  DeviceLost,
+  DiagnosticsChannel,
+  DiagnosticsPayloads,
+  FloodBegun,
+  FloodEnded,
+  PathMtuLowered,
+  PeerDead,
+  WorkerReplaced,
+} from './engine/diagnostics.js'
 export { Listener } from './engine/listener.js'
 export type { ConnectOptions, KeepaliveOptions, ListenOptions, StackOptions } from './engine/options.js'
 export { Stack, type StackStats, type WorkerStats } from './engine/stack.js'

@@ -23,13 +23,14 @@ export class Accepting {
   }
 
   /** The third packet of a handshake came on `queue`: this is where an accepted connection begins. */
-  open(queue: number, { tuple, key, seq, ack }: Extract<Report, { kind: 'open' }>): void {
+  open(queue: number, report: Extract<Report, { kind: 'open' }>): void {
+    const { key, seq, ack } = report
     const { connections, ports, counters, post } = this.#parts
-    const { flows, table } = connections
+    const { flows, table, witness } = connections
     const now = native.clock()
-    const remote = remoteAddress(tuple)
-    const remotePort = tuple.ports >>> 16
-    const localPort = tuple.ports & 0xffff
+    const remote = remoteAddress(report.tuple)
+    const remotePort = report.tuple.ports >>> 16
+    const localPort = report.tuple.ports & 0xffff
     const known = table.find(remote, remotePort, localPort)
     if (known >= 0) {
       // Two queues saw the handshake; the second one only learns what the first one began.
@@ -37,22 +38,27 @@ export class Accepting {
       post(queue, { kind: 'opened', slot: known, generation: flows.load(known, Field.generation), key })
       return
     }
+    const tuple = { remote, remotePort, localPort }
     const acceptor = ports.acceptor(localPort)
     if (acceptor === undefined || table.quarantined(remote, remotePort, localPort, now)) {
       this.#refuse(queue, key)
+      witness.refused(tuple, 'in', acceptor === undefined ? 'not-listening' : 'quarantined')
       return
     }
     if (!acceptor.admits()) {
+      witness.refused(tuple, 'in', 'backlog-full')
       counters[Counter.backlogFull] += 1
       post(queue, { kind: 'turnedDown', key, reset: false })
       return
     }
     const numbers = { state: State.established, homeQueue: queue, nextSeq: ack, nextAck: seq }
-    const flow = this.#begin({ remote, remotePort, localPort, ...numbers, user: acceptor.user(queue) }, now)
+    const flow = this.#begin({ ...tuple, ...numbers, user: acceptor.user(queue) }, now)
     if (flow === undefined) {
       this.#refuse(queue, key)
+      witness.refused(tuple, 'in', 'table-full')
       return
     }
+    witness.opened(flow, 'in')
     acceptor.accepted(flow)
     post(queue, { kind: 'opened', ...flow, key })
   }

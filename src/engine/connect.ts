@@ -7,6 +7,7 @@ import type { Egress } from '../path/egress.js'
 import { End, type Order, type Report } from '../path/messages.js'
 import type { FlowUser } from './acceptor.js'
 import type { Connections } from './connections.js'
+import type { ConnectionRefused } from './diagnostics.js'
 import { Handshakes } from './handshakes.js'
 import { connectNumbers } from './options.js'
 import type { Ports } from './ports.js'
@@ -72,8 +73,11 @@ export class Connecting {
         done: error => {
           if (error === undefined) {
             counters[Counter.connectsDone] += 1
+            connections.witness.opened(flow, 'out')
             resolve(use(flow))
           } else {
+            const tuple = { remote, remotePort: port, localPort }
+            connections.witness.refused(tuple, 'out', refusalOf(error.code))
             // Tell the peer that its SYN+ACK, should one be under way, came too late; a refusal needs no answer.
             connections.end(flow, End.local, error.code !== ErrorCode.CONNECT_REFUSED)
             reject(error)
@@ -129,4 +133,11 @@ export class Connecting {
   abandonAll(error: () => FakeTcpError): void {
     this.#handshakes.abandonAll(error)
   }
+}
+
+/** Why an attempt came to nothing, by the error that it ends with. */
+const refusalOf = (code: FakeTcpError['code']): ConnectionRefused['reason'] => {
+  if (code === ErrorCode.CONNECT_REFUSED) return 'refused'
+  if (code === ErrorCode.CONNECT_TIMEOUT) return 'timeout'
+  return code === ErrorCode.ABORTED ? 'aborted' : 'stack'
 }

@@ -1,12 +1,13 @@
 import { Field, type FlowId, type FlowTable, State } from '../memory/flow-table.js'
 import type { StackMemory } from '../memory/shared-stack.js'
 import { native } from '../native.js'
-import { type Address, fromWords } from '../net/address.js'
+import { type Address, remoteAddress } from '../net/address.js'
 import type { Egress } from '../path/egress.js'
 import type { End } from '../path/messages.js'
 import { headersLength } from '../wire/sizes.js'
 import type { FlowUser } from './acceptor.js'
 import { type NewFlow, TupleTable } from './tuple-table.js'
+import type { Witness } from './witness.js'
 
 /** A connection that begins: accepted (established), or asked for (synSent). */
 export interface NewConnection
@@ -27,6 +28,8 @@ export interface ConnectionsHooks {
 export class Connections {
   readonly flows: FlowTable
   readonly table: TupleTable
+  /** Told of every connection that opens, closes or does not come about. */
+  readonly witness: Witness
   readonly #egress: Egress
   readonly #hooks: ConnectionsHooks
   /** By slot: who hears of the flow's end. */
@@ -34,9 +37,10 @@ export class Connections {
   /** What the next purge will name. */
   readonly #gone: number[] = []
 
-  constructor({ flows, index }: StackMemory, egress: Egress, hooks: ConnectionsHooks) {
+  constructor({ flows, index }: StackMemory, witness: Witness, egress: Egress, hooks: ConnectionsHooks) {
     this.flows = flows
     this.table = new TupleTable(flows, index)
+    this.witness = witness
     this.#egress = egress
     this.#hooks = hooks
   }
@@ -67,14 +71,12 @@ export class Connections {
     if (!flows.alive(flow)) return
     const now = native.clock()
     if (tell) this.#egress.reset(slot, now)
+    if (flows.load(slot, Field.state) === State.established) this.witness.closed(flow, end)
     const ended = this.#ended[slot]
     this.#ended[slot] = undefined
     ended?.({ slot, generation }, end)
-    const { words } = flows
-    const base = flows.base(slot)
-    const ports = words[base + Field.ports]
-    const remote = fromWords(words[base + Field.family], words, base + Field.remote)
-    this.table.remove(slot, remote, ports >>> 16, ports & 0xffff, now)
+    const tuple = flows.tuple(slot)
+    this.table.remove(slot, remoteAddress(tuple), tuple.ports >>> 16, tuple.ports & 0xffff, now)
     if (this.#gone.length === 0) setImmediate(() => this.#purge())
     this.#gone.push(slot, generation, end)
   }

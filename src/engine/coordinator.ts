@@ -1,8 +1,7 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import { FloodFilter } from '../flood/flood-filter.js'
 import type { CounterRow } from '../memory/counter-table.js'
 import { Counter, type CounterPage, type CounterReading, readCounters } from '../memory/counters.js'
-import type { FlowId } from '../memory/flow-table.js'
+import { Field, type FlowId } from '../memory/flow-table.js'
 import type { ServiceReading } from '../memory/service-counters.js'
 import { StackMemory } from '../memory/shared-stack.js'
 import { native } from '../native.js'
@@ -18,6 +17,8 @@ import { allocateStack } from './allocate.js'
 import { Answering } from './answering.js'
 import { Connecting, type ConnectRequest } from './connect.js'
 import { Connections } from './connections.js'
+import { diagnostics } from './diagnostics.js'
+import { Floods } from './floods.js'
 import { KeepAlive } from './keep-alive.js'
 import type { ResolvedKeepalive, ResolvedOptions } from './options.js'
 import { OwnSockets } from './own-sockets.js'
@@ -26,6 +27,7 @@ import { QueueWorkers, type WorkerReport } from './queue-workers.js'
 import { Services } from './services.js'
 import { Transfers } from './transfers.js'
 import { UsedFeatures } from './used-features.js'
+import { Witness } from './witness.js'
 
 /** Bytes of the largest packet to `remote`, at most `most`. */
 export type MtuTo = (remote: Address, most: number) => number
@@ -48,7 +50,7 @@ export class Coordinator {
   /** Sockets of this thread. */
   readonly sockets: OwnSockets
   /** Resolves when the device is gone for good. */
-  readonly deviceGone: Promise<FakeTcpError>
+  readonly deviceGone: Promise<void>
   readonly #memory: StackMemory
   readonly #counters: CounterPage
   readonly #egress: Egress
@@ -61,12 +63,13 @@ export class Coordinator {
   readonly #services: Services
   readonly #answering: Answering
   readonly #used: UsedFeatures
+  readonly #floods: Floods
   readonly #logger: ResolvedOptions['logger']
   readonly #keepAlive: NodeJS.Timeout | undefined
-  /** Made for the first listener, where there can be one. */
-  #floodFilter: FloodFilter | undefined
+  #ending = false
   #closing = false
-  #loseDevice!: (error: FakeTcpError) => void
+  #loseDevice!: () => void
+  #deviceLost = false
 
   constructor(device: Device, { address4, address6, mtuTo }: StackPlace, options: ResolvedOptions) {
     this.device = device
@@ -93,9 +96,10 @@ export class Coordinator {
     })
     this.#workers = workers
     this.#services = new Services(workers)
-    const connections = new Connections(memory, egress, {
+    this.#floods = new Floods(device, memory, counters, options.logger)
+    const connections = new Connections(memory, new Witness(device.name, memory), egress, {
       mtuTo: remote => mtuTo(remote, device.mtu),
-      begun: ({ slot }) => this.#floodFilter?.admit(slot),
+      begun: flow => this.#floods.admit(flow),
       purge: gone => workers.broadcast({ kind: 'purge', gone }),
     })
     this.#connections = connections
@@ -150,7 +154,7 @@ export class Coordinator {
   listen(port: number, acceptor: Acceptor): void {
     this.#ports.take(port, acceptor)
     this.#answering.begin()
-    this.#floodFilter ??= this.#openFloodFilter()
+    this.#floods.openFilter()
   }
 
   /** Nobody accepts on `port` any more. */
@@ -174,8 +178,9 @@ export class Coordinator {
     return this.#connecting.connect(request, use)
   }
 
-  /** The end is near: packets of no connection are not answered any more. */
+  /** The end is near: packets of no connection are not answered any more, and a device that goes is no news. */
   fallSilent(): void {
+    this.#ending = true
     this.#answering.end()
   }
 
@@ -185,7 +190,7 @@ export class Coordinator {
     this.#closing = true
     clearInterval(this.#keepAlive)
     this.#used.close()
-    this.#floodFilter?.close()
+    this.#floods.close()
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
     this.#connecting.abandonAll(closed)
     this.#services.abandon(closed())
@@ -203,20 +208,11 @@ export class Coordinator {
       probe: (slot, nth) => this.#egress.ack(slot, native.clock(), nth),
       dead: flow => {
         this.#counters[Counter.peerDead] += 1
+        connections.witness.peerDead(flow)
         connections.end(flow, End.timeout, true)
       },
     })
     return setInterval(() => keepAlive.tick(connections.table.highWater, native.clock()), keepAlive.period).unref()
-  }
-
-  #openFloodFilter(): FloodFilter | undefined {
-    return FloodFilter.open(this.device.queues[0], this.#memory.flows, {
-      dropped: (syns, others) => {
-        this.#counters[Counter.synFlood] += syns
-        this.#counters[Counter.strayFlood] += others
-      },
-      log: text => this.#logger?.warn({ interface: this.device.name }, text),
-    })
   }
 
   #reported(queue: number, report: WorkerReport): void {
@@ -251,12 +247,13 @@ export class Coordinator {
         this.#logger?.[report.level](report.fields, report.text)
         break
       case 'flood':
-        this.#floodFilter?.flood(report.syns)
+        this.#floods.reported(report.syns)
         break
       case 'deviceGone':
-        this.#loseDevice(
-          new FakeTcpError(ErrorCode.DEVICE, `The device ${this.device.name} is gone: it was removed under the stack.`),
-        )
+        this.#lost()
+        break
+      case 'pathMtu':
+        this.#pathMtuLowered(report, report.maxDatagram)
         break
       default:
         report satisfies never
@@ -265,7 +262,29 @@ export class Coordinator {
 
   #replaced(queue: number, error: Error): void {
     this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
+    if (diagnostics.workerReplaced.wanted) {
+      diagnostics.workerReplaced.publish({ device: this.device.name, queue, error })
+    }
     this.#services.restore(queue)
+  }
+
+  /** Every queue's worker tells of it. */
+  #lost(): void {
+    if (this.#deviceLost || this.#ending) return
+    this.#deviceLost = true
+    const { name } = this.device
+    const error = new FakeTcpError(ErrorCode.DEVICE, `The device ${name} is gone: it was removed under the stack.`)
+    this.#logger?.error({ err: error }, error.message)
+    if (diagnostics.deviceLost.wanted) diagnostics.deviceLost.publish({ device: name, error })
+    this.#loseDevice()
+  }
+
+  #pathMtuLowered(flow: FlowId, maxDatagram: number): void {
+    const { flows, witness } = this.#connections
+    if (!flows.alive(flow)) return
+    const remotePort = flows.load(flow.slot, Field.ports) >>> 16
+    this.#logger?.warn({ largestDatagram: maxDatagram, remotePort }, 'the path carries only smaller packets')
+    witness.pathMtuLowered(flow, maxDatagram)
   }
 
   #checkFamily({ family, text }: Address): void {

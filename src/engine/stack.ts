@@ -12,7 +12,6 @@ import {
   connectNumbers,
   type ListenOptions,
   listenNumbers,
-  type ResolvedOptions,
   resolveOptions,
   type StackOptions,
 } from './options.js'
@@ -73,7 +72,7 @@ export class Stack implements AsyncDisposable {
       }
       coordinator = new Coordinator(device!, place, resolved)
       await coordinator.start()
-      return new Stack(coordinator, surroundings, resolved)
+      return new Stack(coordinator, surroundings)
     } catch (error) {
       surroundings?.close()
       await coordinator?.close()
@@ -82,17 +81,13 @@ export class Stack implements AsyncDisposable {
     }
   }
 
-  private constructor(coordinator: Coordinator, surroundings: Surroundings | undefined, options: ResolvedOptions) {
+  private constructor(coordinator: Coordinator, surroundings: Surroundings | undefined) {
     this.#coordinator = coordinator
     this.#surroundings = surroundings
     this.closed = new Promise(resolve => {
       this.#resolveClosed = resolve
     })
-    void coordinator.deviceGone.then(error => {
-      if (this.#closing !== undefined) return
-      options.logger?.error({ err: error }, error.message)
-      void this.close()
-    })
+    void coordinator.deviceGone.then(() => this.close())
   }
 
   /** Name of the device. */

@@ -12,7 +12,12 @@ const bytesOf = (words: Int32Array): Uint8Array => new Uint8Array(words.buffer)
 export interface FloodFilterHooks {
   /** The filter has dropped so many packets since the last call. */
   dropped(syns: number, others: number): void
-  log(text: string): void
+  /** The program is in place. */
+  begun(): void
+  /** A client's first SYN is dropped from now on, and its second one answered. */
+  synsTwice(): void
+  /** The program is gone. */
+  ended(): void
 }
 
 /**
@@ -54,10 +59,11 @@ export class FloodFilter {
     return undefined
   }
 
-  /** Call when a worker refuses too many packets. `syns`: they are SYNs. */
-  flood(syns: boolean): void {
-    if (this.#timer === undefined && !this.#begin()) return
+  /** Call when a worker refuses too many packets. `syns`: they are SYNs. False when the kernel does not take the program. */
+  flood(syns: boolean): boolean {
+    if (this.#timer === undefined && !this.#begin()) return false
     if (syns) this.#takeSynsTwice(true)
+    return true
   }
 
   /** Call when a connection begins, so that the filter passes its packets. `slot`: the flow's. */
@@ -75,7 +81,7 @@ export class FloodFilter {
     if (native.floodBegin(this.#map) < 0) return false
     native.floodAdmit(this.#map, bytesOf(this.#tuples()))
     if (native.tunFilter(this.#queue, this.#program) < 0) return false
-    this.#hooks.log('flood: from now on the kernel drops most packets that belong to no connection')
+    this.#hooks.begun()
     this.#timer = setInterval(() => this.#tick(), filterLookMs).unref()
     return true
   }
@@ -102,7 +108,7 @@ export class FloodFilter {
     if (on === this.#synsTwice) return
     this.#synsTwice = on
     native.floodSyns(this.#map, on ? 1 : 0)
-    if (on) this.#hooks.log('SYN flood: a client’s first SYN is dropped by the kernel, its second is answered')
+    if (on) this.#hooks.synsTwice()
   }
 
   #tick(): void {
@@ -114,7 +120,7 @@ export class FloodFilter {
     this.#takeSynsTwice(syns >= floodOf)
     if (syns + others >= floodOf) return
     this.#remove()
-    this.#hooks.log('the flood has ended')
+    this.#hooks.ended()
   }
 
   /** Packets dropped since the last call. */

@@ -29,6 +29,8 @@ export type Report =
   | ({ kind: 'close'; end: End } & FlowId)
   /** A service wants a connection to one of these addresses, homed on this worker's queue. */
   | { kind: 'connect'; service: number; token: number; port: number; targets: readonly Remote[] }
+  /** A router's messages have lowered the connection's largest datagram to so many bytes. */
+  | ({ kind: 'pathMtu'; maxDatagram: number } & FlowId)
   /** Far more packets came than are answered; `syns`: they are SYNs. */
   | { kind: 'flood'; syns: boolean }
   /** The kernel's number of the worker's thread. */

@@ -60,8 +60,7 @@ export class PathMtu {
     if (!this.#sentSinceTold(b, at, slot, now, vouched)) return Counter.pathMtuDoubted
     flows.store(slot, Field.mtuToldAt, 0)
     flows.store(slot, Field.maxDatagram, largest)
-    const fields = { largestDatagram: largest, remotePort: flows.load(slot, Field.ports) >>> 16 }
-    this.#report({ kind: 'log', level: 'warn', text: 'the path carries only smaller packets', fields })
+    this.#report({ kind: 'pathMtu', slot, generation: flows.load(slot, Field.generation), maxDatagram: largest })
     return Counter.pathMtuLowered
   }
 

@@ -222,7 +222,7 @@ export class Subject {
     demand(reasons.length === 1 && allowed.includes(reasons[0]), `${judged}, but counted as ${reasons}`)
     demand(delivered.length === 0 && answers.length === 0, `${judged} had consequences`)
     demand(
-      reports.every(kind => kind === 'log'),
+      reports.every(kind => kind === 'pathMtu'),
       `${judged} was reported: ${reports}`,
     )
   }

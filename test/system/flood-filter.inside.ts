@@ -120,14 +120,16 @@ for (const family of [4, 6] as const) {
 t.test('by itself', async t => {
   const device = openTun(resolveTun(ends.a))
   t.teardown(() => device.close())
-  const said: string[] = []
+  const happened: string[] = []
   let dropped = 0
   const open = () =>
     FloodFilter.open(device.queues[0], flows(), {
       dropped: (syns, others) => {
         dropped += syns + others
       },
-      log: text => said.push(text),
+      begun: () => happened.push('begun'),
+      synsTwice: () => happened.push('SYNs twice'),
+      ended: () => happened.push('ended'),
     })
   const filter = open()
   if (filter === undefined) {
@@ -142,17 +144,17 @@ t.test('by itself', async t => {
     return tcpPackets(device)
   }
   t.equal(await reached(), 10, 'in peace')
-  filter.flood(false)
-  filter.flood(false)
-  t.equal(said.length, 1)
+  t.equal(filter.flood(false), true)
+  t.equal(filter.flood(false), true)
+  t.strictSame(happened, ['begun'])
   t.equal(await reached(), 10, 'in a flood of something else')
   filter.flood(true)
   filter.flood(true)
-  t.equal(said.length, 2)
+  t.strictSame(happened, ['begun', 'SYNs twice'])
   t.equal(await reached(), 0, 'in a flood of SYNs')
   await sleep(1_200)
   t.equal(dropped, 10)
-  t.equal(said.length, 3, 'ten SYNs a second are no flood: it ends')
+  t.strictSame(happened, ['begun', 'SYNs twice', 'ended'], 'ten SYNs a second are no flood: it ends')
   t.equal(await reached(), 10)
   filter.flood(true)
   t.equal(await reached(), 0, 'the next flood')
@@ -166,7 +168,8 @@ t.test('by itself', async t => {
 
 t.test('not on a virtual link', async t => {
   const [a, b] = createVirtualLink()
-  t.equal(FloodFilter.open(a.queues[0], flows(), { dropped: () => {}, log: () => {} }), undefined)
+  const hooks = { dropped: () => {}, begun: () => {}, synsTwice: () => {}, ended: () => {} }
+  t.equal(FloodFilter.open(a.queues[0], flows(), hooks), undefined)
   a.close()
   b.close()
 })
