@@ -26,7 +26,7 @@ const factory: ServiceFactory<Visit, EchoData> = context => ({
 
   closed(flow, reason) {
     const { since = 0, datagrams = 0 } = flow.state ?? {}
-    context.log('info', 'visit', { reason, datagrams, ms: Math.round(context.now() - since) })
+    context.log('info', 'echo:visit', 'visit', { reason, datagrams, ms: Math.round(context.now() - since) })
   },
 
   stop() {},

@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty'
 import { getSystemErrorName } from 'node:util'
 import { pino } from 'pino'
-import type { EventLog, Level } from '../log/events.js'
+import type { EventFields, EventLog, Level } from '../log/events.js'
 import { Lines } from '../log/lines.js'
 import { Repeats } from '../log/repeats.js'
 import { prepareStandardError, writeToStandardError } from '../log/standard-error.js'
@@ -33,7 +33,8 @@ export const openLog = async (level: LogLevel): Promise<ProgramLog> => {
       if (!logger.isLevelEnabled('warn')) return ''
       const reason = getSystemErrorName(-errno)
       const msg = 'the log could not be written for a while, lines were dropped'
-      return format(`${JSON.stringify({ level: 40, time: new Date().toISOString(), lines: count, reason, msg })}\n`)
+      const fields: EventFields = { event: 'lines-dropped', lines: count, reason }
+      return format(`${JSON.stringify({ level: 40, time: new Date().toISOString(), ...fields, msg })}\n`)
     },
   })
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }

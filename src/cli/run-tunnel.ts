@@ -38,11 +38,11 @@ export const runTunnel = async ({ role, logLevel, user, start }: TunnelRun): Pro
   reactBy({
     stop: signal => {
       // The kernel closes what has been opened.
-      log.info({ signal }, `${role} stopped before it was ready`)
+      log.info({ event: 'stopped-early', signal }, `${role} stopped before it was ready`)
       exit(0)
     },
     leave: () => exit(0),
-    reload: () => log.info({ signal: 'SIGHUP' }, 'there is nothing to reload'),
+    reload: () => log.info({ event: 'nothing-to-reload', signal: 'SIGHUP' }, 'there is nothing to reload'),
   })
   if (user !== undefined) preparePlace(user)
   const tunnel = await start(log)
@@ -50,11 +50,14 @@ export const runTunnel = async ({ role, logLevel, user, start }: TunnelRun): Pro
   reactBy({
     stop: signal => {
       stopping = true
-      log.info({ signal, connections: tunnel.status().stats.connections }, 'closing every connection')
+      log.info(
+        { event: 'stopping', signal, connections: tunnel.status().stats.connections },
+        'closing every connection',
+      )
       setTimeout(() => exit(0), closeMs).unref()
       void tunnel.close().then(() => {
         log.settle()
-        log.info(summary(tunnel.status()), 'stopped')
+        log.info({ event: 'stopped', ...summary(tunnel.status()) }, 'stopped')
         exit(0)
       })
     },
@@ -66,15 +69,15 @@ export const runTunnel = async ({ role, logLevel, user, start }: TunnelRun): Pro
   const { local, remote, udp, stats } = tunnel.status()
   const missing = missingFeatures(udp)
   const ready = { local, remote, tun: stats.device, queues: stats.workers.length }
-  log.info({ ...ready, ...(missing.length > 0 && { without: missing }) }, `${role} is ready`)
+  log.info({ event: 'ready', ...ready, ...(missing.length > 0 && { without: missing }) }, `${role} is ready`)
 }
 
 /** Node.js would write these itself, and wait for whoever reads them. */
 const logSurprises = (log: EventLog): void => {
   process.removeAllListeners('warning')
-  process.on('warning', warning => log.warn({ err: warning }, warning.message))
+  process.on('warning', warning => log.warn({ event: 'warning', err: warning }, warning.message))
   process.on('uncaughtException', error => {
-    log.error({ err: error }, `unexpected: ${error.message}`)
+    log.error({ event: 'unexpected', err: error }, `unexpected: ${error.message}`)
     exit(1)
   })
 }
@@ -83,7 +86,11 @@ const offer = (tunnel: Tunnel, role: Role, log: EventLog): void => {
   const withdraw = offerStatus(
     role,
     () => ({ ...tunnel.status(), pid: process.pid }),
-    reason => log.warn({ reason }, `fake-tcp status will not show this ${role}: it has no place for its socket`),
+    reason =>
+      log.warn(
+        { event: 'status-unavailable', reason },
+        `fake-tcp status will not show this ${role}: it has no place for its socket`,
+      ),
   )
   process.on('exit', withdraw)
 }

@@ -88,7 +88,10 @@ export class Coordinator {
     this.#egress = egress
     this.#answering = new Answering(memory.switches)
     this.#used = new UsedFeatures(device, memory.switches, reason =>
-      this.#logger?.warn({ interface: device.name, reason }, `${reason}: going on without super-packets`),
+      this.#logger?.warn(
+        { event: 'super-packets-unused', interface: device.name, reason },
+        `${reason}: going on without super-packets`,
+      ),
     )
     const workers = new QueueWorkers(shared, options, {
       report: (queue, report) => this.#reported(queue, report),
@@ -261,7 +264,7 @@ export class Coordinator {
   }
 
   #replaced(queue: number, error: Error): void {
-    this.#logger?.error({ queue, err: error }, 'queue worker failed and was replaced')
+    this.#logger?.error({ event: 'worker-replaced', queue, err: error }, 'queue worker failed and was replaced')
     if (diagnostics.workerReplaced.wanted) {
       diagnostics.workerReplaced.publish({ device: this.device.name, queue, error })
     }
@@ -274,7 +277,7 @@ export class Coordinator {
     this.#deviceLost = true
     const { name } = this.device
     const error = new FakeTcpError(ErrorCode.DEVICE, `The device ${name} is gone: it was removed under the stack.`)
-    this.#logger?.error({ err: error }, error.message)
+    this.#logger?.error({ event: 'device-lost', err: error }, error.message)
     if (diagnostics.deviceLost.wanted) diagnostics.deviceLost.publish({ device: name, error })
     this.#loseDevice()
   }
@@ -283,7 +286,8 @@ export class Coordinator {
     const { flows, witness } = this.#connections
     if (!flows.alive(flow)) return
     const remotePort = flows.load(flow.slot, Field.ports) >>> 16
-    this.#logger?.warn({ largestDatagram: maxDatagram, remotePort }, 'the path carries only smaller packets')
+    const fields = { event: 'path-mtu-lowered', largestDatagram: maxDatagram, remotePort } as const
+    this.#logger?.warn(fields, 'the path carries only smaller packets')
     witness.pathMtuLowered(flow, maxDatagram)
   }
 

@@ -39,7 +39,7 @@ export class Floods {
       begun: () => this.#begun(true),
       synsTwice: () =>
         this.#logger?.warn(
-          { interface: this.#device.name },
+          { event: 'flood-syns', interface: this.#device.name },
           'SYN flood: a client’s first SYN is dropped by the kernel, its second is answered',
         ),
       ended: () => this.#ended(),
@@ -72,7 +72,7 @@ export class Floods {
     const text = filtered
       ? 'flood: from now on the kernel drops most packets that belong to no connection'
       : 'flood: far more packets come that belong to no connection than are answered'
-    this.#logger?.warn({ interface: name, filtered }, text)
+    this.#logger?.warn({ event: 'flood-begun', interface: name, filtered }, text)
     if (diagnostics.floodBegun.wanted) diagnostics.floodBegun.publish({ device: name, filtered })
   }
 
@@ -81,7 +81,7 @@ export class Floods {
     const lasted = (native.clock() - this.#since) | 0
     this.#since = undefined
     const { name } = this.#device
-    this.#logger?.warn({ interface: name, lasted }, 'the flood has ended')
+    this.#logger?.warn({ event: 'flood-ended', interface: name, lasted }, 'the flood has ended')
     if (diagnostics.floodEnded.wanted) diagnostics.floodEnded.publish({ device: name, lasted })
   }
 }

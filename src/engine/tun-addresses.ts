@@ -1,4 +1,5 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
+import type { EventLog } from '../log/events.js'
 import { Errno, errnoName } from '../native.js'
 import { fromBytes } from '../net/address.js'
 import type { Netlink } from '../net/netlink.js'
@@ -11,9 +12,7 @@ const candidates = 28
 /** What a kernel with IPv6 switched off, or without it, answers to an IPv6 address. */
 const noIPv6: readonly number[] = [Errno.EACCES, Errno.EOPNOTSUPP, Errno.EAFNOSUPPORT]
 
-export interface AddressLog {
-  warn(fields: Record<string, unknown>, text: string): void
-}
+export type AddressLog = Pick<EventLog, 'warn'>
 
 /** Gives an interface its addresses; looks first whether anybody on this machine has them. */
 export class TunAddresses {
@@ -40,7 +39,7 @@ export class TunAddresses {
       const other = nextLike(wanted, nth)
       if (anyConflictOf(this.#netlink, other) !== undefined) continue
       this.#log?.warn(
-        { host: other.host.text, stack: other.stack.text, because: first.text },
+        { event: 'addresses-replaced', host: other.host.text, stack: other.stack.text, because: first.text },
         `the default addresses are taken (${first.text}): ${other.host.text} and ${other.stack.text} are used instead, and firewall rules must name ${other.stack.text}`,
       )
       return other
@@ -88,7 +87,7 @@ export class TunAddresses {
         `\`tun.hostAddress6\` and \`tun.stackAddress6\` cannot be used: ${reason}. Switch it on, or leave them out.`,
       )
     }
-    this.#log?.warn({}, `${reason}: going on with IPv4`)
+    this.#log?.warn({ event: 'ipv6-missing', reason }, `${reason}: going on with IPv4`)
     return undefined
   }
 }

@@ -24,12 +24,18 @@ export const openTriedTun = async (options: ResolvedTun, log?: Log): Promise<Tun
   if (device.virtioSize === 0) return device
   try {
     const { complete, ...tried } = await tryOffloads(device)
-    if (!complete) log?.debug({ interface: device.name }, 'super-packets could not be tried: they are taken on trust')
+    if (!complete)
+      log?.debug(
+        { event: 'super-packets-untried', interface: device.name },
+        'super-packets could not be tried: they are taken on trust',
+      )
     if (!tried.superPacketsIn.used) native.tunOffload(device.queues[0], 0)
     const { superPacketsIn } = device.features
     const found = { ...tried, superPacketsIn: superPacketsIn.used ? tried.superPacketsIn : superPacketsIn }
     for (const [feature, { used, reason }] of Object.entries(found)) {
-      if (!used) log?.warn({ interface: device.name, feature, reason }, `${reason}: going on without super-packets`)
+      if (used) continue
+      const fields = { event: 'super-packets-unused', interface: device.name, feature, reason } as const
+      log?.warn(fields, `${reason}: going on without super-packets`)
     }
     return { ...device, features: { ...device.features, ...found } }
   } catch (error) {
@@ -49,7 +55,8 @@ const makeTun = (options: ResolvedTun, log: Log): TunDevice => {
     const made = openQueues(netlink, { name: options.name, count, headers: options.offload }, opened)
     const { name } = made
     for (const [flag, errno] of made.refused) {
-      log?.warn({ interface: name, flag, errno }, `the kernel refused ${flag} for the TUN interface: ${loss[flag]}`)
+      const fields = { event: 'tun-flag-refused', interface: name, flag, errno } as const
+      log?.warn(fields, `the kernel refused ${flag} for the TUN interface: ${loss[flag]}`)
     }
     if (made.headers) native.linkMangleId(name)
     const features = featuresOf(made, options)

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { EventName } from '../log/events.js'
 import { processStat } from '../process-stat.js'
 
 /** The children of the lab: every one is bounded in time, and ends by its pid, whatever happens here. */
@@ -21,6 +22,18 @@ export interface ChildOptions {
   env?: Record<string, string>
   /** Keep a pipe to its stdin open; else it reads nothing. */
   stdin?: boolean
+}
+
+/** A line of our programs' log. */
+export interface Logged {
+  readonly event: EventName
+  /** As pino has it: 30 for information, 40 for warnings, 50 for errors. */
+  readonly level: number
+  readonly time: string
+  readonly msg: string
+  /** How many events the line stands for; 1 when it is left out. */
+  readonly count?: number
+  readonly [field: string]: unknown
 }
 
 export class Child {
@@ -73,6 +86,21 @@ export class Child {
       if (performance.now() > end) throw new Error(`${this.name}: no ${what} after ${seconds} s\n${this.stderr}`)
       await sleep(20)
     }
+  }
+
+  /** What our program has logged so far on standard error: every line, or those of one event. */
+  logged(event?: EventName): Logged[] {
+    const mark = event === undefined ? '' : `"event":"${event}"`
+    const lines = this.stderr.split('\n').slice(0, -1)
+    return lines
+      .filter(line => line.startsWith('{') && line.includes(mark))
+      .map(line => JSON.parse(line) as Logged)
+      .filter(logged => event === undefined || logged.event === event)
+  }
+
+  /** How often an event of our program has been logged: a line may stand for several. */
+  times(event: EventName): number {
+    return this.logged(event).reduce((sum, { count = 1 }) => sum + count, 0)
   }
 
   /** SIGTERM, SIGKILL after `grace` milliseconds; resolves when it is gone. */

@@ -21,7 +21,7 @@ const maxKinds = 100
 
 const unfolded = { pauseMs: foldMs, dueAt: 0 } as const
 
-/** Events of one level and text. */
+/** Events of one level and text: one name may stand for several faults, and the text says which. */
 interface Kind {
   readonly shared: boolean
   readonly bucket: TokenBucket
@@ -45,6 +45,12 @@ const byTimer: Later = (act, ms) => {
 }
 
 const countOf = ({ fields }: LogEvent): number => (typeof fields.count === 'number' ? fields.count : 1)
+
+const folded = ({ level, text }: LogEvent, count: number): LogEvent => ({
+  level,
+  text: 'many different events',
+  fields: { event: 'events-folded', count, last: text },
+})
 
 /**
  * Makes one event of many equal ones. A few of a kind pass as they are. If more come they are counted, and a few
@@ -122,8 +128,7 @@ export class Repeats {
     kind.last = undefined
     kind.count = 0
     if (count === 1) this.#pass(last)
-    else if (shared)
-      this.#pass({ level: last.level, text: 'many different events', fields: { count, last: last.text } })
+    else if (shared) this.#pass(folded(last, count))
     else this.#pass({ ...last, fields: { ...last.fields, count } })
   }
 

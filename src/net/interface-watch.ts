@@ -1,3 +1,4 @@
+import type { EventLog } from '../log/events.js'
 import { Errno, errnoName, native, type Poller, Ready, watch } from '../native.js'
 import { changeGroups, type Netlink } from './netlink.js'
 import type { AddressPair } from './pair.js'
@@ -9,11 +10,7 @@ const longestPauseMs = 5_000
 /** An interface that was left alone for so long gets its first look as quickly as ever. */
 const calmMs = 10_000
 
-export interface WatchLog {
-  info(fields: Record<string, unknown>, text: string): void
-  warn(fields: Record<string, unknown>, text: string): void
-  error(fields: Record<string, unknown>, text: string): void
-}
+export type WatchLog = Pick<EventLog, 'warn' | 'error'>
 
 export interface WatchedInterface {
   readonly index: number
@@ -82,7 +79,10 @@ export class InterfaceWatch {
     const addresses = this.#netlink.addresses()
     for (const pair of this.#watched.pairs) this.#lookAt(pair, addresses, repaired)
     if (repaired.length > 0) {
-      this.#log?.warn({ interface: name, repaired }, `${name} had lost ${repaired.join(', ')}: put back`)
+      this.#log?.warn(
+        { event: 'interface-repaired', interface: name, repaired },
+        `${name} had lost ${repaired.join(', ')}: put back`,
+      )
     }
     this.#pace(repaired.length > 0)
     // What could not be put back may be let back later, and nobody tells.
@@ -134,7 +134,7 @@ export class InterfaceWatch {
   #complain(complaint: string, cause: string): void {
     if (this.#complaints.has(complaint)) return
     this.#complaints.add(complaint)
-    this.#log?.error({ interface: this.#watched.name }, `${complaint}: ${cause}`)
+    this.#log?.error({ event: 'interface-damaged', interface: this.#watched.name }, `${complaint}: ${cause}`)
   }
 
   /** Whoever is at war with a network manager must not take the processor for it. */

@@ -42,7 +42,7 @@ const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context =
       flows.add(peer)
       byKey.set(peer.key, peer)
       byToken.set(peer.token, peer)
-      context.log('info', 'new UDP client', { source: peer.source })
+      context.log('info', 'source-new', 'new UDP client', { source: peer.source })
     }
     lastPeer = peer
     return peer

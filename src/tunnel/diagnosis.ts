@@ -91,7 +91,10 @@ export class ClientDiagnosis extends Diagnosis {
     this.hear()
     if (performance.now() - this.#since < unansweredMs) return
     this.#said = true
-    this.log.warn({ port: this.port }, `no handshake for ${unansweredMs / 1_000} s: ${this.#cause()}`)
+    this.log.warn(
+      { event: 'server-unanswered', port: this.port },
+      `no handshake for ${unansweredMs / 1_000} s: ${this.#cause()}`,
+    )
     this.forget()
   }
 
@@ -147,7 +150,7 @@ export class ServerDiagnosis extends Diagnosis {
     const { source, destination, index } = syn
     const { port } = this
     this.log.warn(
-      { port, source: source.text, destination: destination.text, interface: nameOf(index) },
+      { event: 'nothing-arrives', port, source: source.text, destination: destination.text, interface: nameOf(index) },
       `port ${port} of ${destination.text} is asked for, but nothing reaches ${this.stack.device}: ${this.#cause(syn)}`,
     )
     this.stop()

@@ -1,3 +1,4 @@
+import type { EventName } from '../log/events.js'
 import { Errno, errnoName, native, UdpFlag } from '../native.js'
 import { bindUdp, describeUdp, scopeOf, type UdpAddress, UdpError, type UdpSocket } from '../udp/socket.js'
 import type { ServiceContext } from '../workers/service.js'
@@ -83,7 +84,7 @@ export class Entrance {
         this.#bind()
       } catch (error) {
         if (!(error instanceof UdpError)) throw error
-        if (error.message !== this.#failed) this.#say('warn', `${error.message} It is tried again.`)
+        if (error.message !== this.#failed) this.#say('warn', 'entrance-waiting', `${error.message} It is tried again.`)
         this.#failed = error.message
         this.#retry()
         return
@@ -91,12 +92,12 @@ export class Entrance {
       this.#pause.reset()
       this.#failed = undefined
       const { local, localPort } = this.#options
-      this.#say('info', `UDP datagrams are taken at ${describeUdp(local, localPort)} now.`)
+      this.#say('info', 'entrance-open', `UDP datagrams are taken at ${describeUdp(local, localPort)} now.`)
     })
   }
 
   /** Every worker meets the same; one speaks for all. */
-  #say(level: 'info' | 'warn', text: string): void {
-    if (this.#context.queue === 0) this.#context.log(level, text)
+  #say(level: 'info' | 'warn', event: EventName, text: string): void {
+    if (this.#context.queue === 0) this.#context.log(level, event, text)
   }
 }

@@ -27,7 +27,7 @@ export class FarEnd {
   answered(): void {
     if (this.#failing === undefined) return
     const seconds = Math.round((this.#context.now() - this.#failingSince) / 1_000)
-    this.#context.log('info', 'The server answers.', { attempts: this.#failures, seconds })
+    this.#context.log('info', 'server-answers', 'The server answers.', { attempts: this.#failures, seconds })
     this.#failing = undefined
     this.#failures = 0
   }
@@ -39,7 +39,7 @@ export class FarEnd {
     this.#failures++
     if (this.#failing === code) return
     this.#failing = code
-    this.#context.log('warn', message, { ...fields, code, attempts: this.#failures })
+    this.#context.log('warn', 'server-unreachable', message, { ...fields, code, attempts: this.#failures })
   }
 
   /** A connection was lost, or did not come about: the name may have moved. */

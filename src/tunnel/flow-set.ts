@@ -70,7 +70,7 @@ export class FlowSet<Flow extends LimitedFlow> {
     if (this.#total() < this.#max || this.makeRoom() || this.#askOthers()) return true
     this.#context.count('flowRefused')
     const text = `All ${this.#max} flows of \`maxFlows\` are in use, and none was silent for ${busyMs / 1_000} s: a new one was refused.`
-    this.#context.log('warn', text, { maxFlows: this.#max })
+    this.#context.log('warn', 'flows-full', text, { maxFlows: this.#max })
     return false
   }
 

@@ -27,7 +27,7 @@ const silenceMs = 5_000
 const silencePause = [5_000, 60_000] as const
 
 /** What is said once, until the service is heard again. */
-const Said = { refused: 1, unreachable: 2, unheard: 4 } as const
+const Said = { 'service-refuses': 1, 'service-unreachable': 2, 'service-unanswered': 4 } as const
 
 /**
  * One accepted connection on its way to the UDP service: a socket of its own, so that the service sees one source port per connection.
@@ -119,7 +119,10 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     const next = target.refused(this.#place)
     if (next !== undefined) this.#move(next, errnoName(-errno))
     else
-      this.#say(Said.refused, `Nobody listens at ${this.service} (${errnoName(-errno)}): is the UDP service running?`)
+      this.#say(
+        'service-refuses',
+        `Nobody listens at ${this.service} (${errnoName(-errno)}): is the UDP service running?`,
+      )
   }
 
   /** The way is refused; whether there is a new one. */
@@ -151,7 +154,10 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     this.#lookForReason()
     if (this.activity.isUnheard(now)) {
       const about = 'does it run, does it know this peer (WireGuard: keys), does a firewall drop its answers?'
-      this.#say(Said.unheard, `${this.service} has never answered: ${about} If it is one that never does, all is well.`)
+      this.#say(
+        'service-unanswered',
+        `${this.service} has never answered: ${about} If it is one that never does, all is well.`,
+      )
     }
   }
 
@@ -170,12 +176,17 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     }
     const { waitingSince } = this.activity
     const silent = waitingSince !== 0 && context.now() - waitingSince >= silenceMs
-    const troubled = (this.#said & (Said.refused | Said.unreachable)) !== 0
+    const troubled = (this.#said & (Said['service-refuses'] | Said['service-unreachable'])) !== 0
     if (silent || troubled) this.#move(current, 'the name moved')
   }
 
   end(why: 'idle' | 'evicted'): void {
-    this.#legs.context.log(why === 'idle' ? 'info' : 'debug', `${why} connection closed`, this.fields)
+    this.#legs.context.log(
+      why === 'idle' ? 'info' : 'debug',
+      `connection-${why}`,
+      `${why} connection closed`,
+      this.fields,
+    )
     this.flow.close('timeout')
   }
 
@@ -188,7 +199,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
   #heard(): void {
     this.#said = 0
     this.#legs.target.answered(this.#place!)
-    this.#legs.context.log('info', `${this.service} answers.`, this.fields)
+    this.#legs.context.log('info', 'service-answers', `${this.service} answers.`, this.fields)
   }
 
   #lookForReason(): void {
@@ -222,7 +233,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
 
   #sayUnreachable(reason: string): void {
     this.#say(
-      Said.unreachable,
+      'service-unreachable',
       `${this.service} cannot be reached${reason}: the connection stays, and the way is tried again.`,
     )
   }
@@ -230,7 +241,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
   #move(to: UdpAddress, reason: string): void {
     const from = this.service
     this.#tryConnect(to)
-    this.#legs.context.log('debug', 'UDP leg moved', { ...this.fields, from, to: this.service, reason })
+    this.#legs.context.log('debug', 'leg-moved', 'UDP leg moved', { ...this.fields, from, to: this.service, reason })
   }
 
   #tryConnect(to: UdpAddress): boolean {
@@ -238,7 +249,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
       return this.#connectToAny(to)
     } catch (error) {
       if (!(error instanceof UdpError)) throw error
-      this.#say(Said.unreachable, error.message)
+      this.#say('service-unreachable', error.message)
       return false
     }
   }
@@ -271,9 +282,9 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     return this.#connected
   }
 
-  #say(what: number, text: string): void {
-    if ((this.#said & what) !== 0) return
-    this.#said |= what
-    this.#legs.context.log('warn', text, this.fields)
+  #say(event: keyof typeof Said, text: string): void {
+    if ((this.#said & Said[event]) !== 0) return
+    this.#said |= Said[event]
+    this.#legs.context.log('warn', event, text, this.fields)
   }
 }

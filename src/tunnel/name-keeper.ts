@@ -132,9 +132,10 @@ export class NameKeeper {
   #found(found: readonly UdpAddress[]): void {
     const [before, after] = [texts(this.#addresses), texts(found)]
     const [host, addresses] = [this.#host, after]
-    if (this.#missing) this.#logger?.info({ host, addresses }, `The name ${host} of \`remote\` resolves now.`)
+    if (this.#missing)
+      this.#logger?.info({ event: 'name-resolved', host, addresses }, `The name ${host} of \`remote\` resolves now.`)
     else if (before.length > 0 && before.toSorted().join() !== after.toSorted().join()) {
-      this.#logger?.info({ host, addresses, before }, `The name ${host} of \`remote\` has moved.`)
+      this.#logger?.info({ event: 'name-moved', host, addresses, before }, `The name ${host} of \`remote\` has moved.`)
     }
     this.#missing = false
     if (before.join() === after.join()) return
@@ -148,7 +149,7 @@ export class NameKeeper {
     if (this.#missing) return
     this.#missing = true
     const rest = this.#addresses.length > 0 ? 'its last addresses stay in use' : 'the tunnel waits for it'
-    const fields = { host: this.#host, code: reason }
+    const fields = { event: 'name-unresolved', host: this.#host, code: reason } as const
     this.#logger?.warn(fields, `The name ${this.#host} of \`remote\` does not resolve (${reason}): ${rest}.`)
   }
 }

@@ -18,6 +18,7 @@ export const sayOversize = (context: ServiceContext, intake: Limited, size: numb
   const wireGuardMtu = maxDatagram - wireGuardBytes
   context.log(
     'warn',
+    'datagram-oversize',
     `A datagram of ${size} bytes was dropped: this connection carries at most ${maxDatagram}. Lower the MTU of the program on top: WireGuard's to ${wireGuardMtu}, another one's so that its datagrams have at most ${maxDatagram} bytes.`,
     { ...intake.fields, size, maxDatagram, wireGuardMtu },
   )

@@ -161,7 +161,7 @@ export class Peer implements Route, LimitedFlow {
     const { open } = this
     this.open = undefined
     if (reason === 'reset' || reason === 'timeout') farEnd.doubt()
-    context.log('info', 'connection closed', this.fields)
+    context.log('info', 'connection-closed', 'connection closed', this.fields)
     const brought = open !== undefined && this.activity.inAt >= open.openedAt
     const brief = open !== undefined && context.now() - open.openedAt < briefLifeMs
     if (reason === 'reset' && brief && !brought) this.#wait()
@@ -194,6 +194,7 @@ export class Peer implements Route, LimitedFlow {
     this.#saidUnheard = true
     this.#peers.context.log(
       'warn',
+      'source-unanswered',
       'Nothing has come back through the tunnel yet: does the service behind the server (its `remote`) run, and does it know this peer (WireGuard: keys)? If it never answers, all is well.',
       this.fields,
     )
@@ -202,7 +203,7 @@ export class Peer implements Route, LimitedFlow {
   end(why: 'idle' | 'evicted'): void {
     const { context, forget } = this.#peers
     if (this.open !== undefined) {
-      context.log(why === 'idle' ? 'info' : 'debug', `${why} connection closed`, this.fields)
+      context.log(why === 'idle' ? 'info' : 'debug', `connection-${why}`, `${why} connection closed`, this.fields)
       this.open.flow.close('timeout')
       return
     }

@@ -39,7 +39,7 @@ const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context =>
       if (!(error instanceof UdpError)) throw error
       if (mayEvict && flows.makeRoom()) return open(leg, false)
       context.count('serviceDropped')
-      context.log('error', error.message, { remote: flowName(leg.flow) })
+      context.log('error', 'leg-failed', error.message, { remote: flowName(leg.flow) })
       return false
     }
   }
@@ -57,7 +57,7 @@ const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context =>
       }
       flow.state = leg
       flows.add(leg)
-      context.log('info', 'connection accepted', { remote: flowName(flow) })
+      context.log('info', 'connection-accepted', 'connection accepted', { remote: flowName(flow) })
       if (handshakePacket !== undefined) sendSingle(context, leg, handshakePacket)
     },
 
@@ -78,7 +78,7 @@ const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context =>
       sender.flush()
       flows.delete(leg)
       leg.close()
-      context.log('info', 'connection closed', { remote: flowName(flow) })
+      context.log('info', 'connection-closed', 'connection closed', { remote: flowName(flow) })
     },
 
     stop() {

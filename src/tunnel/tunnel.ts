@@ -80,7 +80,10 @@ export const startClient = (options: ClientOptions): Promise<Tunnel> =>
       claimUdpPort(local, localPort)
     } catch (error) {
       if (!mayCome(error)) throw error
-      logger?.warn({ local: localText }, `${(error as Error).message} The client waits for it.`)
+      logger?.warn(
+        { event: 'entrance-waiting', local: localText },
+        `${(error as Error).message} The client waits for it.`,
+      )
     }
     const limit = clientFlowLimit(resolved.maxFlows)
     const remote = await findRemote(resolved.remote, families, logger)
@@ -181,8 +184,8 @@ const diagnose = (stack: Stack, { stack: { device, logger } }: ResolvedTunnel, r
 const sayLimit = ({ maxFlows: wanted, stack: { logger } }: ResolvedTunnel, { maxFlows, because }: FlowLimit): void => {
   if (because === undefined) return
   const text = `At most ${maxFlows} flows at once, since ${because}.`
-  if (wanted === undefined) logger?.info({ maxFlows }, text)
-  else logger?.warn({ maxFlows, wanted }, text)
+  if (wanted === undefined) logger?.info({ event: 'flow-limit', maxFlows }, text)
+  else logger?.warn({ event: 'flow-limit', maxFlows, wanted }, text)
 }
 
 /** What both services are told. `family`: that of the connections, as far as it is known. */

@@ -208,7 +208,7 @@ export class ServiceHost {
           throw invalid(`The service ${url} has declared no counter ${name}: pass it to Stack.serve.`)
         worker.counters[at] += by
       },
-      log: (level, text, fields = {}) => worker.report({ kind: 'log', level, text, fields }),
+      log: (level, event, text, fields) => worker.report({ kind: 'log', level, text, fields: { ...fields, event } }),
     }
   }
 }

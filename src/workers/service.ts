@@ -1,4 +1,4 @@
-import type { Level } from '../log/events.js'
+import type { EventName, Level, ServiceEvent } from '../log/events.js'
 import type { Batch } from '../memory/batch.js'
 import type { CloseReason } from '../path/messages.js'
 
@@ -88,8 +88,9 @@ export interface ServiceContext<Data = unknown, CounterName extends string = str
    */
   count(counter: CounterName, by?: number): void
   /**
-   * An event for the stack's logger. Of many with the same level and text a few pass one by one; the others become one with the last
-   * fields and the number of events as `count`, some seconds later.
+   * An event for the stack's logger, which gets its name as the field `event`. A service of yours names its events with a prefix, as in
+   * `echo:started`. Of many with the same level and text a few pass one by one; the others become one with the last fields and the
+   * number of events as `count`, some seconds later.
    */
-  log(level: Level, text: string, fields?: Record<string, unknown>): void
+  log(level: Level, event: EventName | ServiceEvent, text: string, fields?: Record<string, unknown>): void
 }

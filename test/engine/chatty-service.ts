@@ -6,7 +6,7 @@ export const chatter = 10_000
 
 const chatty: ServiceFactory = context => {
   context.after(5, () => {
-    for (let i = 0; i < chatter; i++) context.log('info', 'one of many', { i })
+    for (let i = 0; i < chatter; i++) context.log('info', 'test:many', 'one of many', { i })
   })
   return { opened() {}, received() {}, closed() {}, stop() {} }
 }

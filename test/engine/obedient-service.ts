@@ -28,7 +28,7 @@ const obedient: ServiceFactory<unknown, ObedientData> = (context: ServiceContext
     'close all': () => {
       for (const flow of [...flows]) flow.close()
     },
-    log: () => context.log('info', 'logged by order', { queue }),
+    log: () => context.log('info', 'test:ordered', 'logged by order', { queue }),
     'loop without end': () => busyFor(Number.POSITIVE_INFINITY),
     'sleep without end': () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0),
     'sleep in a native call': () => spawnSync('sleep', ['3']),

@@ -117,7 +117,7 @@ t.test('a service that connects, closes, logs and stops', async t => {
 
   obedient.order(1, 'log')
   await until(() => logged.length > 0, 'a line')
-  t.same(logged, [{ fields: { queue: 1 }, message: 'logged by order' }])
+  t.same(logged, [{ fields: { queue: 1, event: 'test:ordered' }, message: 'logged by order' }])
   await a.close()
   await until(() => obedient.count('stopped') === 2, 'both were stopped')
   t.equal(obedient.count('closed'), 2, 'each flow ended once')
@@ -148,7 +148,7 @@ t.test('events without end are counted in the worker, and nothing of the count i
   await until(() => logged.length >= 20, 'the first ones')
   await a.close()
   t.equal(logged.length, 21, 'a few lines')
-  t.same(logged.at(-1), { i: chatter - 1, count: chatter - 20 })
+  t.same(logged.at(-1), { event: 'test:many', i: chatter - 1, count: chatter - 20 })
 })
 
 t.test('a connection of a service ends with the peer’s RST, and with the stack', async t => {

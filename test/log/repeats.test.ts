@@ -3,6 +3,12 @@ import t from 'tap'
 import type { LogEvent } from '../../src/log/events.js'
 import { Repeats } from '../../src/log/repeats.js'
 
+/** An event of this name; its text is the name, unless the fields have one. */
+const eventOf = (name: string, fields: Record<string, unknown>, level: LogEvent['level'] = 'info'): LogEvent => {
+  const { text = name, ...others } = fields
+  return { level, text: String(text), fields: { event: `test:${name}`, ...others } }
+}
+
 /** A clock that the test moves, and what has passed. */
 const open = () => {
   const passed: LogEvent[] = []
@@ -11,8 +17,8 @@ const open = () => {
     event => passed.push(event),
     () => clock.now,
   )
-  const add = (text: string, fields: Record<string, unknown> = {}, level: LogEvent['level'] = 'info') =>
-    repeats.add({ level, text, fields })
+  const add = (name: string, fields: Record<string, unknown> = {}, level: LogEvent['level'] = 'info') =>
+    repeats.add(eventOf(name, fields, level))
   return { passed, clock, repeats, add, happened: () => passed.splice(0) }
 }
 
@@ -22,7 +28,7 @@ t.test('a few events pass as they are', async t => {
   repeats.flush()
   t.same(
     happened(),
-    Array.from({ length: 20 }, (_, i) => ({ level: 'info', text: 'connection accepted', fields: { i } })),
+    Array.from({ length: 20 }, (_, i) => eventOf('connection accepted', { i })),
   )
 })
 
@@ -31,7 +37,7 @@ t.test('more of them become one with the last fields and the count', async t => 
   for (let i = 0; i < 100_000; i++) add('connection accepted', { i })
   t.equal(happened().length, 20)
   repeats.flush()
-  t.same(happened(), [{ level: 'info', text: 'connection accepted', fields: { i: 99_999, count: 99_980 } }])
+  t.same(happened(), [eventOf('connection accepted', { i: 99_999, count: 99_980 })])
   repeats.flush()
   t.same(happened(), [], 'said once')
 })
@@ -40,7 +46,7 @@ t.test('one that waits alone has no count', async t => {
   const { add, happened, repeats } = open()
   for (let i = 0; i < 21; i++) add('x', { i })
   repeats.flush()
-  t.same(happened().at(-1), { level: 'info', text: 'x', fields: { i: 20 } })
+  t.same(happened().at(-1), eventOf('x', { i: 20 }))
 })
 
 t.test('after some time they pass again', async t => {
@@ -77,6 +83,8 @@ t.test('kinds are told apart by text and level', async t => {
     add('b', {}, 'warn')
   }
   t.equal(happened().length, 20 + 20 + 3)
+  for (let i = 0; i < 30; i++) add('c', { text: `of ${i % 2}` })
+  t.equal(happened().length, 30, 'two faults of one name')
 })
 
 t.test('events that stand for many are added up', async t => {
@@ -95,7 +103,13 @@ t.test('many different texts', async t => {
   for (let i = 0; i < 10_000; i++) add(`number ${i}`)
   t.equal(happened().length, 120, 'one hundred kinds, and a burst of what else there is')
   repeats.flush()
-  t.same(happened(), [{ level: 'info', text: 'many different events', fields: { count: 9_880, last: 'number 9999' } }])
+  t.same(happened(), [
+    {
+      level: 'info',
+      text: 'many different events',
+      fields: { event: 'events-folded', count: 9_880, last: 'number 9999' },
+    },
+  ])
   clock.now += 20_000
   for (let i = 0; i < 50; i++) add(`number ${i}`)
   t.equal(happened().length, 50, 'silent kinds were forgotten')
@@ -104,10 +118,10 @@ t.test('many different texts', async t => {
 t.test('the count follows by itself', async t => {
   const passed: LogEvent[] = []
   const repeats = new Repeats(event => passed.push(event))
-  for (let i = 0; i < 50; i++) repeats.add({ level: 'info', text: 'x', fields: {} })
+  for (let i = 0; i < 50; i++) repeats.add(eventOf('x', {}))
   passed.length = 0
   for (let i = 0; i < 100 && passed.length === 0; i++) await sleep(100)
-  t.same(passed, [{ level: 'info', text: 'x', fields: { count: 30 } }])
+  t.same(passed, [eventOf('x', { count: 30 })])
 })
 
 t.test('what goes on is counted for longer each time, up to a minute; another kind does not wait for it', async t => {
@@ -123,7 +137,7 @@ t.test('what goes on is counted for longer each time, up to a minute; another ki
       return () => due.splice(due.indexOf(timer), 1)
     },
   )
-  const add = (text: string) => repeats.add({ level: 'warn', text, fields: {} })
+  const add = (text: string) => repeats.add(eventOf(text, {}, 'warn'))
   for (let second = 0; second < 130; second++) {
     // More in each second than could pass one by one.
     for (let i = 0; i < 10; i++) add('full')

@@ -10,7 +10,9 @@ export class FakeContext<Data = unknown> implements ServiceContext<Data> {
   queues = 1
   /** Milliseconds. */
   clock = 100_000
+  /** Sentences and events, in order. */
   readonly said: string[] = []
+  readonly events: string[] = []
   readonly counts: Record<string, number> = {}
   readonly connects: { token: number; remotes: readonly Uint8Array[]; port: number }[] = []
   readonly #handlers = new Map<number, ReadHandler>()
@@ -50,8 +52,9 @@ export class FakeContext<Data = unknown> implements ServiceContext<Data> {
     this.counts[counter] = (this.counts[counter] ?? 0) + by
   }
 
-  log(level: string, text: string): void {
+  log(level: string, event: string, text: string): void {
     this.said.push(`${level}: ${text}`)
+    this.events.push(event)
   }
 
   /** Lets time go by; what is due happens. */

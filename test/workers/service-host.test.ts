@@ -232,8 +232,8 @@ t.test('what a service can do', async t => {
   const [four, sixth] = [Uint8Array.of(0xc0, 0, 2, 1), Uint8Array.from([0, ...counting(16, 0xf0)]).subarray(1)]
   given.connect(7, [four], 80)
   given.connect(8, [sixth, four], 81)
-  given.log('warn', 'text', { a: 1 })
-  const text = { kind: 'log', level: 'warn', text: 'text', fields: { a: 1 } }
+  given.log('warn', 'test:said', 'text', { a: 1 })
+  const text = { kind: 'log', level: 'warn', text: 'text', fields: { a: 1, event: 'test:said' } }
   const target4 = { family: 4, r0: 0xc0000201 | 0, r1: 0, r2: 0, r3: 0 }
   const target6 = { family: 6, r0: 0xf0f1f2f3 | 0, r1: 0xf4f5f6f7 | 0, r2: 0xf8f9fafb | 0, r3: 0xfcfdfeff | 0 }
   t.strictSame(reports.splice(0), [
