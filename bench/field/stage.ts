@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../src/lab/child.js'
 import { addresses, type Network, type Side } from '../../src/lab/network.js'
+import type { EventName } from '../../src/log/events.js'
 import type { Context, Kind, Verdict } from '../checks/scenario.js'
 import { ports, tuns } from '../ends.js'
 import { programs } from '../programs.js'
@@ -196,7 +197,7 @@ export class Stage {
     if (this.kind === 'ours') {
       const isReady = start.unheard
         ? () => existsSync(join(this.folder, `${role}-${child.pid}.sock`))
-        : () => child.stderr.includes(`${role} is ready`)
+        : () => child.times('ready') > 0
       await child.until(isReady, 'readiness', readySeconds)
     } else {
       await child.until(() => child.hasInterface(start.tun ?? usual[role].tun), 'TUN device', readySeconds)
@@ -269,26 +270,15 @@ export class Stage {
   }
 }
 
-/** How often a program says that something happened. One line of our log may stand for several events. */
-export const times = (child: Child, words: string | RegExp): number =>
-  child.stderr
-    .split('\n')
-    .slice(0, -1)
-    .filter(line => line.split(words).length > 1)
-    .reduce((sum, line) => sum + (line.startsWith('{') ? ((JSON.parse(line) as { count?: number }).count ?? 1) : 1), 0)
-
 /** What one of our programs counted, once it has ended: the reasons why datagrams or connections were lost. */
-export const lost = (child: Child): Readonly<Record<string, number>> => {
-  const line = child.stderr.split('\n').find(each => each.endsWith('"msg":"stopped"}'))
-  return line === undefined ? {} : (JSON.parse(line) as { dropped: Record<string, number> }).dropped
-}
+export const lost = (child: Child): Readonly<Record<string, number>> =>
+  (child.logged('stopped')[0]?.dropped ?? {}) as Record<string, number>
 
-/** Lines of a program's log that warn or report an error. */
-export const complaints = (child: Child): string[] =>
-  child.stderr
-    .split('\n')
-    .filter(line => /^\{"level":[456]0/u.test(line))
-    .map(line => JSON.parse(line) as { msg?: string; err?: { message: string } })
-    .map(({ msg, err }) => msg ?? err?.message ?? '')
+/** Sentences of one of ours that warn or report an error: all of them, or those of one event. */
+export const complaints = (child: Child, event?: EventName): string[] =>
+  child
+    .logged(event)
+    .filter(({ level }) => level >= 40)
+    .map(({ msg }) => msg)
 
 export const seconds = (ms: number | undefined): string => (ms === undefined ? 'never' : `${(ms / 1000).toFixed(1)} s`)

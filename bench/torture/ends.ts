@@ -22,7 +22,7 @@ const deadPeer = async ({ network, kind, short }: Context): Promise<Verdict> => 
       await rig.load({ ...trickle, seconds: 0.5 }).ended
       // The server is alive and silent, for longer than it takes to notice that one is dead.
       await sleep(patience)
-      const noticed = () => rig.said('client', /connection closed|Connection closed|unrecoverable/u) > 0
+      const noticed = () => rig.said('client', 'connection-closed', /Connection closed|unrecoverable/u) > 0
       const tooEarly = noticed()
       rig.server.process.kill('SIGSTOP')
       const start = performance.now()
@@ -81,7 +81,7 @@ const interfaceGone = async ({ network, kind }: Context): Promise<Verdict> =>
     network.b.command(['ip', 'link', 'delete', tuns.b])
     const code = await Promise.race([rig.server.ended, sleep(5_000)])
     const took = performance.now() - start
-    const sentence = rig.lines('server', 'was removed under the stack') === 1
+    const sentence = rig.said('server', 'device-lost', /was removed under the stack/u) === 1
     return {
       figure:
         code === undefined

@@ -43,7 +43,7 @@ const flooded = async (packets: 'syn' | 'stray', { network, kind, short }: Conte
     const figure =
       `${Math.round(sent / duration / 1000)} k packets/s: ${lost.toFixed(2)} % of the live flows lost, ` +
       `${arrived.flows > 1 ? `a new connection after ${opened.toFixed(1)} s` : 'no new connection'}, memory +${Math.max(0, grown).toFixed(0)} MiB` +
-      (rig.said('server', 'the kernel drops') > 0 ? '; filtered in the kernel' : '')
+      (rig.server.logged('flood-begun').some(({ filtered }) => filtered) ? '; filtered in the kernel' : '')
     return { figure, passed: lost < mostLost(short) && arrived.flows > 1 && grown <= 32 }
   })
 }
@@ -70,8 +70,8 @@ const blind = async ({ network, kind, short }: Context): Promise<Verdict> => {
     await live.ended
     await sleep(300)
     const arrived = await rig.arrived()
-    const closed = rig.said('server', /onnection .*closed|connection closed|unrecoverable|Unregister/iu) > 0
-    const again = rig.said('client', kind === 'ours' ? '"new UDP client"' : 'New UDP client') > 1
+    const closed = rig.said('server', 'connection-closed', /onnection .*closed|unrecoverable|Unregister/iu) > 0
+    const again = rig.said('client', 'source-new', /New UDP client/u) > 1
     const lost = percentLost(arrived)
     const counters = kind === 'ours' ? await rig.counters('server') : {}
     const { challengesOut: challenges = 0, pathMtuLowered: lowered = 0 } = counters
@@ -106,7 +106,7 @@ const genuineCloses = async ({ network, short }: Context): Promise<Verdict> => {
     ])
     await peer.until(() => peer.stderr.includes('started'), 'connections')
     await sleep(200)
-    const accepted = rig.log('server', 'connection accepted')
+    const accepted = rig.server.logged('connection-accepted')
     // Packets are forged for every other connection until after its close, and for the rest until just before it, so
     // that those have no more packets to answer.
     const attacks = accepted.map(({ remote }, i) => {
@@ -117,7 +117,7 @@ const genuineCloses = async ({ network, short }: Context): Promise<Verdict> => {
     })
     const { closedAt } = await peer.json<{ closedAt: number[] }>()
     await Promise.all(attacks.map(({ ended }) => ended))
-    const closed = new Map(rig.log('server', 'connection closed').map(({ remote, time }) => [remote, time]))
+    const closed = new Map(rig.server.logged('connection-closed').map(({ remote, time }) => [remote, time]))
     const took = accepted.map(({ remote }, i) => Date.parse(closed.get(remote) ?? '') - closedAt[i])
     const early = took.filter(ms => ms < 0).length
     const never = took.filter(Number.isNaN).length

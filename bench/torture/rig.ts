@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../src/lab/child.js'
 import { addresses, type Network, type Side } from '../../src/lab/network.js'
+import type { EventName } from '../../src/log/events.js'
 import type { Kind } from '../checks/scenario.js'
 import { ports, tuns } from '../ends.js'
 import type { Received } from '../load/tally.js'
@@ -114,20 +115,10 @@ export class Rig {
     return undefined
   }
 
-  /** How often a program has said this. */
-  said(role: Role, words: string | RegExp): number {
-    return this[role].stderr.split(words).length - 1
-  }
-
-  /** Lines of a program's log with these words. */
-  lines(role: Role, words: string): number {
-    return this[role].stderr.split('\n').filter(line => line.includes(words)).length
-  }
-
-  /** Records of our program's log with this message. */
-  log(role: Role, message: string): { readonly time: string; readonly remote?: string }[] {
-    const records = this[role].stderr.split('\n').flatMap(line => (line.startsWith('{') ? [JSON.parse(line)] : []))
-    return records.filter(({ msg }) => msg === message)
+  /** How often a program has said this: ours as an event of its log, phantun in these words. */
+  said(role: Role, event: EventName, stock: RegExp): number {
+    const program = this[role]
+    return this.kind === 'ours' ? program.times(event) : program.stderr.split(stock).length - 1
   }
 
   /** The TCP port of the client, as the server's log has it. */
@@ -144,12 +135,9 @@ export class Rig {
   /** Ends the program and answers what its last line says of traffic and drops. */
   async counters(role: Role): Promise<Record<string, number>> {
     await this[role].stop(5_000)
-    const last = this[role].stderr
-      .trim()
-      .split('\n')
-      .findLast(line => line.includes('"traffic"'))
+    const [last] = this[role].logged('stopped')
     if (last === undefined) return {}
-    const { traffic, dropped } = JSON.parse(last) as Record<'traffic' | 'dropped', Record<string, number>>
+    const { traffic, dropped } = last as unknown as Record<'traffic' | 'dropped', Record<string, number>>
     return { ...traffic, ...dropped }
   }
 }

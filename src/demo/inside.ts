@@ -53,12 +53,7 @@ const run = async (job: DemoJob, seconds: number, status: StatusLine): Promise<O
   const client = programs.client()
   if (job.file === undefined && job.bytes > 1e9) status.show('Making the file …')
   if (job.file === undefined) await makeFile(source, job.bytes)
-  await Promise.all([
-    started(receiver, 'ready'),
-    ...(capture ? [started(capture, 'ready')] : []),
-    started(server, 'server is ready'),
-    started(client, 'client is ready'),
-  ])
+  await Promise.all([started(receiver), ...(capture ? [started(capture)] : []), started(server), started(client)])
 
   const sender = programs.sender({ file: source, window, pings })
   follow(sender, job.bytes, status)

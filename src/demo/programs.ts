@@ -52,9 +52,9 @@ export class Programs {
   }
 }
 
-/** Waits until the child has written `text` to its stderr. */
-export const started = async (child: Child, text: string): Promise<void> => {
-  const written = child.until(() => child.stderr.includes(text), 'being ready')
+/** Waits until a tunnel logs that it is ready, or another part writes that to its stderr. */
+export const started = async (child: Child): Promise<void> => {
+  const written = child.until(() => child.times('ready') > 0 || /^ready$/mu.test(child.stderr), 'being ready')
   await written.catch(async (error: unknown) => {
     throw child.running ? demoError(`The ${child.name} was not ready within 10 s.`, error) : await early(child)
   })
@@ -91,19 +91,13 @@ const leastPackets = 100
 
 /** Datagrams per packet that a tunnel's end sent, from the last line of its log; `single` datagrams, sent one by one, don't count. */
 export const datagramsPerPacket = (tunnel: Child, single: number): number | undefined => {
-  for (const line of tunnel.stderr.trim().split('\n').reverse()) {
-    try {
-      const { traffic } = JSON.parse(line) as { traffic?: Record<string, number> }
-      if (traffic === undefined) continue
-      const { datagramsOut = 0, packetsOut = 0, acksOut = 0, challengesOut = 0, resetsOut = 0 } = traffic
-      // One more packet was the SYN.
-      const packets = packetsOut - acksOut - challengesOut - resetsOut - 1 - single
-      return packets > leastPackets ? (datagramsOut - single) / packets : undefined
-    } catch {
-      // A line that is not JSON.
-    }
-  }
-  return undefined
+  const [stopped] = tunnel.logged('stopped')
+  if (stopped === undefined) return undefined
+  const { traffic } = stopped as unknown as { traffic: Record<string, number> }
+  const { datagramsOut = 0, packetsOut = 0, acksOut = 0, challengesOut = 0, resetsOut = 0 } = traffic
+  // One more packet was the SYN.
+  const packets = packetsOut - acksOut - challengesOut - resetsOut - 1 - single
+  return packets > leastPackets ? (datagramsOut - single) / packets : undefined
 }
 
 /** Datagrams that may be under way without filling a socket's buffer, at whichever place they wait. */

@@ -25,7 +25,7 @@ t.test('a stock peer’s packets are merged on the way', async t => {
   for (const datagram of randomDatagrams(Array(2_000).fill(1_200))) source.send(datagram)
   await new Promise(resolve => setTimeout(resolve, 1_000))
   await server.stop()
-  const { traffic } = JSON.parse(server.stderr.trim().split('\n').at(-1) ?? '{}') as { traffic: Record<string, number> }
+  const traffic = server.logged('stopped')[0]?.traffic as Record<string, number>
   t.ok(traffic.datagramsIn > 200, `${traffic.datagramsIn} datagrams`)
   t.ok(traffic.superPacketsIn > 0, `${traffic.packetsIn} packets, ${traffic.superPacketsIn} of them merged`)
   t.ok(traffic.packetsIn < traffic.datagramsIn)

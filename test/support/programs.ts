@@ -81,8 +81,8 @@ export const startServer = async (t: Test, side: Side, options: StartOptions = {
   const { kind = 'ours' } = options
   const settings = { name: `${kind} server`, seconds: limit, env: { RUST_LOG: 'info' } }
   const child = endWith(t, side.run(commandLine('server', options), settings))
-  const word = kind === 'ours' ? 'server is ready' : 'Listening on'
-  await child.until(() => child.stderr.includes(word), 'readiness', readySeconds)
+  const isReady = () => (kind === 'ours' ? child.times('ready') > 0 : child.stderr.includes('Listening on'))
+  await child.until(isReady, 'readiness', readySeconds)
   return child
 }
 
@@ -93,17 +93,9 @@ export const startClient = async (t: Test, side: Side, options: StartOptions = {
   const child = endWith(t, side.run(commandLine('client', options), settings))
   const port = Number(local.slice(local.lastIndexOf(':') + 1))
   await child.until(
-    () => (kind === 'ours' ? child.stderr.includes('client is ready') : takesUdp(child, port)),
+    () => (kind === 'ours' ? child.times('ready') > 0 : takesUdp(child, port)),
     'readiness',
     readySeconds,
   )
   return child
 }
-
-/** How many events of this kind a program has logged: a line may stand for several. */
-export const events = (child: Child, message: string): number =>
-  child.stderr
-    .split('\n')
-    .slice(0, -1)
-    .flatMap(line => (line.startsWith('{') ? [JSON.parse(line) as { msg: string; count?: number }] : []))
-    .reduce((sum, { msg, count = 1 }) => sum + (msg === message ? count : 0), 0)

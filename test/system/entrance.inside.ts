@@ -16,11 +16,9 @@ t.teardown(() => network.close().finally(() => stopAll()))
 const startLateClient = async (t: Test, local: string): Promise<Child> => {
   const flags = ['--local', local, '--remote', `${stackOfB[4]}:${ports.server}`, '--tun', tuns.a, '--queues', '2']
   const client = endWith(t, network.a.run([...cli, 'client', ...flags], { name: 'client', seconds: 60 }))
-  await client.until(() => client.stderr.includes('client is ready'), 'readiness', 20)
+  await client.until(() => client.times('ready') > 0, 'readiness', 20)
   return client
 }
-
-const lines = (child: Child, words: string | RegExp): number => child.stderr.split(words).length - 1
 
 t.test('an IPv4 source of a client that listens at [::]', async t => {
   await startService(t, network.b, 4)
@@ -90,13 +88,13 @@ t.test('a link-local address, of an interface that comes later, and is made anew
   }
   t.teardown(() => network.a.command(['ip', 'link', 'delete', 'br-lan.7']))
   make()
-  await client.until(() => lines(client, 'br-lan.7]:4500 now.') === 1, 'a socket', 10)
+  await client.until(() => client.times('entrance-open') === 1, 'a socket', 10)
   const source = await UdpSource.open(t, 6, 'fe80::1%br-lan.7')
   await knock(source, 'hello')
   t.match(source.from[0], /^fe80::1%br-lan\.7 4500$/)
   network.a.command(['ip', 'link', 'delete', 'br-lan.7'])
   make()
-  await client.until(() => lines(client, 'br-lan.7]:4500 now.') === 2, 'another socket', 10)
+  await client.until(() => client.times('entrance-open') === 2, 'another socket', 10)
   await knock(await UdpSource.open(t, 6, 'fe80::1%br-lan.7'), 'again')
 })
 
@@ -104,16 +102,17 @@ t.test('an address that comes later', async t => {
   await startService(t, network.b, 4)
   await startServer(t, network.b)
   const client = await startLateClient(t, `10.74.0.1:${ports.client}`)
-  t.equal(lines(client, 'has an address that this machine does not have. The client waits for it.'), 1)
+  const [waiting] = client.logged('entrance-waiting')
+  t.match(waiting?.msg, /has an address that this machine does not have\. The client waits for it\.$/)
   await sleep(1_000)
   address(network.a, 'add', '10.74.0.1/32', 'lo')
   t.teardown(() => address(network.a, 'delete', '10.74.0.1/32', 'lo'))
-  await client.until(() => client.stderr.includes('UDP datagrams are taken at 10.74.0.1:4500 now.'), 'a socket', 8)
+  await client.until(() => client.times('entrance-open') > 0, 'a socket', 8)
   await sleep(500)
   const source = await UdpSource.open(t, 4, '10.74.0.1')
   await knock(source, 'hello')
   t.match(source.from[0], /^10\.74\.0\.1 /)
-  t.equal(lines(client, '"level":40'), 1, 'one warning')
+  t.equal(client.logged().filter(({ level }) => level === 40).length, 1, 'one warning')
 })
 
 t.test('the address that a source has used is gone: answers leave from another one', async t => {

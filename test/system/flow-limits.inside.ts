@@ -11,8 +11,7 @@ t.teardown(() => network.close().finally(() => stopAll()))
 
 const openSources = (t: Parameters<typeof UdpSource.open>[0], n: number) =>
   Promise.all(Array.from({ length: n }, () => UdpSource.open(t)))
-const summary = (child: Child) =>
-  (JSON.parse(child.stderr.trim().split('\n').at(-1) ?? '') as { dropped: Record<string, number> }).dropped
+const summary = (child: Child) => (child.logged('stopped')[0]?.dropped ?? {}) as Record<string, number>
 
 /** A program that sends from sockets that it did not bind: how many it can have at once. */
 const unbound = `
@@ -66,7 +65,7 @@ t.test('--max-flows: whoever is silent for longest makes room', async t => {
   await server.stop()
   t.match(summary(server), { flowRefused: /^[1-9]/, flowEvicted: /^[1-9]/ })
   t.ok(summary(server).flowRefused <= 8, `${summary(server).flowRefused} attempts`)
-  const lines = server.stderr.split('All 20 flows of --max-flows are in use').length - 1
+  const lines = server.logged('flows-full').length
   t.ok(lines >= 1 && lines <= 5, `${lines} lines`)
   t.ok(client.running)
 })

@@ -60,7 +60,7 @@ const privileges = (pid: number): Set<string> =>
     }),
   )
 
-const ready = (client: Child) => client.until(() => client.stderr.includes('client is ready'), 'readiness', 20)
+const ready = (client: Child) => client.until(() => client.times('ready') > 0, 'readiness', 20)
 
 t.test('an ordinary user with CAP_NET_ADMIN and nothing else', { skip }, async t => {
   const source = await open(t)
@@ -121,8 +121,8 @@ t.test('an interface that root has opened, and a client without any privilege', 
     await ended
   })
   await knock(source, 'hello')
-  for (let i = 0; i < 100 && !said.includes('client is ready'); i++) await sleep(20)
-  t.match(said, /client is ready/)
+  for (let i = 0; i < 100 && !said.includes('"event":"ready"'); i++) await sleep(20)
+  t.match(said, /"event":"ready"/)
   t.same([...privileges(child.pid ?? 0)], [`${nobody} 0000000000000000 0000000000000000`])
 })
 

@@ -17,8 +17,6 @@ t.teardown(() => network.close().finally(() => stopAll()))
 const hex = (address: string): string =>
   Buffer.from(address.split('.').map(Number).reverse()).toString('hex').toUpperCase()
 
-const count = (child: Child, words: string): number => child.stderr.split(words).length - 1
-
 for (const role of ['client', 'server'] as const) {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     t.test(`${signal} to the ${role}`, async t => {
@@ -34,7 +32,7 @@ for (const role of ['client', 'server'] as const) {
       t.ok(ended.hasInterface(tun))
       const start = performance.now()
       ended.process.kill(signal)
-      await other.until(() => count(other, '"connection closed"') === connections, 'goodbyes', 2)
+      await other.until(() => other.times('connection-closed') === connections, 'goodbyes', 2)
       t.equal(await ended.ended, 0, 'exit code')
       const took = performance.now() - start
       t.ok(took < 2_000, `gone after ${took.toFixed()} ms`)
@@ -43,7 +41,7 @@ for (const role of ['client', 'server'] as const) {
       t.match(witness.stdout, 'lo:')
       t.notMatch(witness.stdout, tun, 'the interface is gone')
       t.ok(other.running, 'the other side lives on')
-      t.match(ended.stderr, /"traffic":\{.*"stopped"/u, 'what it did is told')
+      t.ok(ended.logged('stopped')[0]?.traffic, 'what it did is told')
     })
   }
 }

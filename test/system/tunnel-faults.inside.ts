@@ -1,15 +1,13 @@
 /** The tunnel in trouble: no UDP service, a wire that breaks, an interface that is taken away. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { type Child, stopAll } from '../../src/lab/child.js'
+import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { startClient, startServer, tuns } from '../support/programs.js'
 import { knock, recorded, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))
-
-const count = (child: Child, words: string): number => child.stderr.split(words).length - 1
 
 t.test('the UDP service comes late, and comes back', async t => {
   const server = await startServer(t, network.b)
@@ -28,8 +26,8 @@ t.test('the UDP service comes late, and comes back', async t => {
     for (let i = 0; i < 5; i++) source.send('gone?')
     await sleep(50)
   }
-  t.equal(count(client, '"new UDP client"'), 1, 'the connection lived through it')
-  t.equal(count(server, '"connection closed"'), 0)
+  t.equal(client.times('source-new'), 1, 'the connection lived through it')
+  t.equal(server.times('connection-closed'), 0)
 })
 
 t.test('the wire breaks for a while', async t => {
@@ -47,7 +45,7 @@ t.test('the wire breaks for a while', async t => {
   network.b.command(['ip', 'link', 'set', network.vethB, 'up'])
   network.b.command(['ip', 'route', 'replace', '192.168.200.0/24', 'via', '10.71.0.1'])
   await knock(source, 'back')
-  t.equal(count(client, '"new UDP client"'), 1, 'the same connection')
+  t.equal(client.times('source-new'), 1, 'the same connection')
 })
 
 for (const role of ['client', 'server'] as const) {
@@ -63,8 +61,8 @@ for (const role of ['client', 'server'] as const) {
     side.command(['ip', 'link', 'delete', tun])
     t.equal(await child.ended, 1, 'exit code')
     t.ok(performance.now() - start < 2_000, 'at once')
-    const errors = child.stderr.split('\n').filter(line => line.includes('"level":50'))
+    const errors = child.logged().filter(({ level }) => level === 50)
+    t.match(errors, [{ event: 'device-lost', msg: `The device ${tun} is gone: it was removed under the stack.` }])
     t.equal(errors.length, 1, 'one error')
-    t.match(errors[0], new RegExp(`The device ${tun} is gone: it was removed under the stack`, 'u'))
   })
 }

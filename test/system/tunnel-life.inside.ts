@@ -1,15 +1,13 @@
 /** The tunnel over time: idle connections, clients and servers that come and go. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { type Child, stopAll } from '../../src/lab/child.js'
+import { stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { startClient, startServer } from '../support/programs.js'
 import { startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
 t.teardown(() => network.close().finally(() => stopAll()))
-
-const count = (child: Child, words: string): number => child.stderr.split(words).length - 1
 
 t.test('idle connections are closed, busy ones are not', async t => {
   await startService(t, network.b, 4)
@@ -21,16 +19,16 @@ t.test('idle connections are closed, busy ones are not', async t => {
   const traffic = setInterval(() => busy.send('still here'), 100)
   t.teardown(() => clearInterval(traffic))
   const start = performance.now()
-  await client.until(() => count(client, '"idle connection closed"') > 0, 'end of the idle connection')
+  await client.until(() => client.times('connection-idle') > 0, 'end of the idle connection')
   t.ok(performance.now() - start > 1_800, `closed after ${(performance.now() - start).toFixed()} ms`)
-  await server.until(() => count(server, '"connection closed"') === 1, 'the news', 1)
-  t.equal(count(client, '"new UDP client"'), 2, 'the busy one lives on')
+  await server.until(() => server.times('connection-closed') === 1, 'the news', 1)
+  t.equal(client.times('source-new'), 2, 'the busy one lives on')
   await sleep(500)
-  t.equal(count(client, '"connection closed"'), 1)
+  t.equal(client.times('connection-closed'), 1)
   idle.send('again')
   await idle.until(2)
   t.equal(idle.texts[1], 'again', 'a new connection')
-  t.equal(count(server, '"connection accepted"'), 3)
+  t.equal(server.times('connection-accepted'), 3)
 })
 
 t.test('the server closes idle connections too', async t => {
@@ -40,8 +38,8 @@ t.test('the server closes idle connections too', async t => {
   const source = await UdpSource.open(t)
   source.send('hello')
   await source.until(1)
-  await client.until(() => count(client, '"connection closed"') === 1, 'end of the connection', 4)
-  t.equal(count(server, '"idle connection closed"'), 1)
+  await client.until(() => client.times('connection-closed') === 1, 'end of the connection', 4)
+  t.equal(server.times('connection-idle'), 1)
   source.send('again')
   await source.until(2)
   t.equal(source.texts[1], 'again')
@@ -62,14 +60,14 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await startServer(t, network.b)
       source.send('is anyone there?')
     }
-    await client.until(() => count(client, '"connection closed"') === 1, 'end of the connection')
+    await client.until(() => client.times('connection-closed') === 1, 'end of the connection')
     if (signal === 'SIGTERM') await startServer(t, network.b)
     source.send('back')
     // The client's own late ACK may have met the new server first: then the datagram before this one came through too.
     await source.until(2)
     if (source.texts[1] !== 'back') await source.until(3)
     t.equal(source.texts.at(-1), 'back')
-    t.equal(count(client, '"new UDP client"'), 2)
+    t.equal(client.times('source-new'), 2)
   })
 }
 
@@ -86,5 +84,5 @@ t.test('the client restarts while its server remembers', async t => {
   source.send('again')
   await source.until(2)
   t.same(source.texts, ['hello', 'again'])
-  t.equal(count(server, '"connection accepted"'), 2)
+  t.equal(server.times('connection-accepted'), 2)
 })

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { type Child, stopAll } from '../../src/lab/child.js'
 import { createNetwork } from '../../src/lab/network.js'
 import { needs } from '../support/inside.js'
-import { events, type Family, loopback, ports, startClient, startServer } from '../support/programs.js'
+import { type Family, loopback, ports, startClient, startServer } from '../support/programs.js'
 import { exchange, randomDatagrams, recorded, startService, UdpSource } from '../support/udp-source.js'
 
 const network = await createNetwork('plain')
@@ -37,10 +37,10 @@ t.test('new sources, all at once', async t => {
   )
   t.equal(new Set(recorded(service).map(({ from }) => from)).size, 200, 'from one port each')
   // What the log folds comes within seconds.
-  await client.until(() => events(client, 'new UDP client') >= 200, 'all sources in the log')
-  await server.until(() => events(server, 'connection accepted') >= 200, 'all connections in the log')
-  t.equal(events(client, 'new UDP client'), 200)
-  t.equal(events(server, 'connection accepted'), 200)
+  await client.until(() => client.times('source-new') >= 200, 'all sources in the log')
+  await server.until(() => server.times('connection-accepted') >= 200, 'all connections in the log')
+  t.equal(client.times('source-new'), 200)
+  t.equal(server.times('connection-accepted'), 200)
 })
 
 t.test('handshakes do not wait for each other', { skip: needs.nft() ?? false }, async t => {
@@ -153,6 +153,6 @@ t.test('datagrams that no segment can carry', async t => {
   t.same(first.received, [Buffer.from('one'), big(1_460), Buffer.from('two')])
   t.same(second.texts, ['three'])
   await client.stop()
-  const { dropped } = JSON.parse(client.stderr.trim().split('\n').at(-1) ?? '') as { dropped: unknown }
+  const dropped = client.logged('stopped')[0]?.dropped
   t.match(dropped, { oversizeDatagram: 4, emptyDatagram: 2 }, 'what was dropped is counted')
 })

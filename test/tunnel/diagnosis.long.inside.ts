@@ -8,12 +8,7 @@ import { knock, startService, UdpSource } from '../support/udp-source.js'
 t.teardown(() => stopAll())
 
 const warnings = (child: Child): string[] =>
-  child.stderr
-    .split('\n')
-    .filter(line => line.startsWith('{'))
-    .map(line => JSON.parse(line) as { level: number; msg: string })
-    .filter(({ level, msg }) => level >= 40 && /no handshake for|is asked for/u.test(msg))
-    .map(({ msg }) => msg)
+  [...child.logged('server-unanswered'), ...child.logged('nothing-arrives')].map(({ msg }) => msg)
 
 interface Case {
   readonly name: string

@@ -134,7 +134,12 @@ const causes: readonly Cause[] = [
   },
 ]
 
-const found = (child: Child, words: RegExp): string | undefined => complaints(child).find(text => words.test(text))
+/** What one of ours says of the cause. */
+const causesOf = (child: Child): string[] => [
+  ...complaints(child, 'server-unanswered'),
+  ...complaints(child, 'nothing-arrives'),
+]
+const found = (child: Child, words: RegExp): string | undefined => causesOf(child).find(text => words.test(text))
 
 /** Lines of phantun's log beyond those of every start. */
 const stockWords = (child: Child): string[] =>
@@ -170,7 +175,7 @@ export const missingRules: readonly Scenario[] = causes.map(({ name, what, lack,
           const text = found(ends[role], words)
           seen.add(`${role} after ${seconds(took)}: "${text}"`, took < 12_000)
         }
-        const causes = [client, server].flatMap(child => complaints(child).filter(isCause))
+        const causes = [client, server].flatMap(causesOf)
         seen.add(
           `said ${causes.length === 1 ? 'once' : `${causes.length} times`}`,
           causes.length === Object.keys(says).length,
@@ -182,5 +187,3 @@ export const missingRules: readonly Scenario[] = causes.map(({ name, what, lack,
       seen.add(`mended: echo after ${seconds(came)}`, came !== undefined)
     }),
 }))
-
-const isCause = (text: string): boolean => /^no handshake for |is asked for, but /u.test(text)

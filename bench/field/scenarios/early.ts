@@ -5,12 +5,17 @@ import { addresses } from '../../../src/lab/network.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
 import { Resolver, Service } from '../services.js'
-import { complaints, type Seen, Stage, seconds, times } from '../stage.js'
+import { complaints, type Seen, Stage, seconds } from '../stage.js'
 import { until } from '../wait.js'
 
-/** Waits until a program says this. */
-const says = async (seen: Seen, child: Child, words: string, patienceMs = 10_000): Promise<void> => {
-  if (!(await until(() => child.stderr.includes(words), patienceMs))) seen.add(`"${words}" is not said`, false)
+/** Waits until a program says this of a name. */
+const says = async (
+  seen: Seen,
+  child: Child,
+  event: 'name-unresolved' | 'name-resolved',
+  patienceMs = 10_000,
+): Promise<void> => {
+  if (!(await until(() => child.times(event) > 0, patienceMs))) seen.add(`${event} is not said`, false)
 }
 
 /**
@@ -45,8 +50,8 @@ const namesLate: Scenario = {
         Promise.all([stage.start('server', server), stage.start('client', client)])
       let [far, near] = await start()
       seen.add(`both run after ${seconds(performance.now() - began)}`)
-      await says(seen, near, 'tunnel.test of --remote does not resolve')
-      if (!short) await says(seen, far, 'service.test of --remote does not resolve')
+      await says(seen, near, 'name-unresolved')
+      if (!short) await says(seen, far, 'name-unresolved')
       if (!short && kind === 'ours') {
         await Promise.all([expectEnd(seen, 'meanwhile, to the client', near), expectEnd(seen, 'to the server', far)])
         ;[far, near] = await start()
@@ -57,7 +62,7 @@ const namesLate: Scenario = {
       if (!short) await sleep(3_000)
       move(addresses.a.veth)
       // Only the client holds datagrams that come too early.
-      if (kind === 'ours' && !short) await says(seen, far, 'service.test of --remote resolves now', 20_000)
+      if (kind === 'ours' && !short) await says(seen, far, 'name-resolved', 20_000)
       const words = ['one', 'two', 'three']
       for (const word of words) application.send(word)
       const late = resolver ?? (await Resolver.open(stage))
@@ -69,8 +74,8 @@ const namesLate: Scenario = {
       seen.add(`first datagrams after ${seconds(performance.now() - there)}: ${came}`, came === words.join(' '))
       if (kind === 'phantun') return
       for (const child of short ? [near] : [near, far]) {
-        await says(seen, child, 'of --remote resolves now')
-        const said = [times(child, 'does not resolve'), times(child, 'of --remote resolves now')]
+        await says(seen, child, 'name-resolved')
+        const said = [child.times('name-unresolved'), child.times('name-resolved')]
         seen.add(
           `said ${said.join(' and ')} times`,
           said.every(count => count === 1),
@@ -117,7 +122,7 @@ const entranceLate: Scenario = {
       // First the whole interface is missing, then only its address for a moment.
       const expectWarnings = (child: Child, atMost: number): void => {
         const said = complaints(child)
-        const missing = said.every(text => /names a network interface|has an address that/u.test(text))
+        const missing = said.length === complaints(child, 'entrance-waiting').length
         if (stage.kind === 'ours')
           seen.add(`${said.length} warnings`, missing && said.length >= 1 && said.length <= atMost)
       }

@@ -1,12 +1,13 @@
 /** Servers that refuse connections, and servers that start anew. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ErrorCode } from '../../../src/errors.js'
 import type { Child } from '../../../src/lab/child.js'
 import { addresses } from '../../../src/lab/network.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
 import { chatter, crowd, expectServed } from '../crowd.js'
 import { Service } from '../services.js'
-import { lost, Stage, times } from '../stage.js'
+import { lost, Stage } from '../stage.js'
 
 const toService = `${addresses.a.veth}:${ports.far}`
 const lines = (child: Child): number => child.stderr.trim().split('\n').length
@@ -46,7 +47,7 @@ const refusedAtOnce: Scenario = {
       const most = 8 * applications.length
       seen.add(`${connectFailed} attempts`, connectFailed >= applications.length && connectFailed <= most)
       seen.add(`${heldFull} datagrams over what is held`)
-      if (!short) seen.add('"The server answers." is said', times(client, 'The server answers.') >= 1)
+      if (!short) seen.add('says that the server answers', client.times('server-answers') >= 1)
     }),
 }
 
@@ -74,7 +75,9 @@ const serverRestart: Scenario = {
         await expectServed(seen, how, applications, 15_000)
       }
       if (kind === 'phantun') return
-      const refused = times(client, 'CONNECT_REFUSED')
+      const refused = client
+        .logged('server-unreachable')
+        .filter(({ code }) => code === ErrorCode.CONNECT_REFUSED).length
       seen.add(`${refused} lines about refusals`, refused === 0)
     }),
 }

@@ -4,7 +4,7 @@ import { addresses, type Side } from '../../../src/lab/network.js'
 import { missingTool } from '../../../src/lab/tools.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { ports, tuns } from '../../ends.js'
-import { complaints, Stage, seconds, times } from '../stage.js'
+import { complaints, Stage, seconds } from '../stage.js'
 
 /** The answer of `ip route get`: 'local 192.168.200.1 dev lo …'. */
 const routeTo = async (stage: Stage, side: Side, address: string): Promise<string> => {
@@ -45,17 +45,17 @@ const takenAway: Scenario = {
         const application = await stage.application()
         await application.knock()
         for (const { name, commands, silent } of takings.filter(taking => taking.family === family)) {
-          const before = times(server, 'put back')
+          const before = server.times('interface-repaired')
           for (const words of commands) stage.network.b.command(['ip', ...words.split(' ')])
           const healed = await application.knock(5_000)
-          const said = context.kind === 'phantun' || silent || times(server, 'put back') > before
+          const said = context.kind === 'phantun' || silent || server.times('interface-repaired') > before
           seen.add(
             `IPv${family}, ${name}: echo after ${seconds(healed)}${said ? '' : ', not said'}`,
             healed !== undefined && healed < 2_000 && said,
           )
         }
         if (context.kind === 'ours') {
-          const accepted = times(server, '"connection accepted"')
+          const accepted = server.times('connection-accepted')
           seen.add(`${accepted} connection`, accepted === 1)
         }
         await stage.stopPrograms()
@@ -74,7 +74,7 @@ const stranger: Scenario = {
       const { b } = stage.network
       b.command(['sh', '-c', `ip link delete ${tuns.b} && ip link add ${tuns.b} type veth peer name other`])
       const ended = await Promise.race([server.ended, sleep(5_000, 'runs on', { ref: false })])
-      const text = complaints(server).at(-1) ?? ''
+      const text = complaints(server, 'device-lost').at(-1) ?? ''
       seen.add(ended === 'runs on' ? ended : `exit ${ended}: "${text}"`, ended === 1 && text.includes(tuns.b))
       const left = stage.run(b, ['ip', '-brief', 'address', 'show', 'dev', tuns.b])
       await left.ended
@@ -110,7 +110,7 @@ const defaults: readonly Scenario[] = [
         const gateway = await routeTo(stage, stage.network.a, '192.168.200.1')
         seen.add(`gateway: ${gateway.split(' ').slice(0, 3).join(' ')}`, gateway.includes('dev lan0'))
         if (context.kind === 'phantun') return
-        const said = complaints(client).find(text => text.includes('addresses are taken')) ?? ''
+        const said = complaints(client, 'addresses-replaced')[0] ?? ''
         seen.add(`says "${said}"`, said !== '')
         const flags = ['--tun-local', '192.168.200.1', '--tun-peer', '192.168.200.2']
         const asked = stage.launch('client', { ...throughNat, tun: 'tunx', local: '127.0.0.1:4501', flags })

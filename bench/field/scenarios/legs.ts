@@ -6,7 +6,7 @@ import type { Scenario } from '../../checks/scenario.js'
 import { ports } from '../../ends.js'
 import { ask, crowd, expectServed } from '../crowd.js'
 import { Service } from '../services.js'
-import { type Seen, Stage, seconds, times } from '../stage.js'
+import { type Seen, Stage, seconds } from '../stage.js'
 import { until } from '../wait.js'
 
 const name = 'service.test'
@@ -29,7 +29,7 @@ const joinSecond = ({ network: { a, b, vethA, vethB } }: Stage): void => {
 /** The server has accepted one connection for each application, so none was replaced. */
 const expectSame = async ({ kind }: Stage, seen: Seen, server: Child, size: number): Promise<void> => {
   if (kind === 'phantun') return
-  const count = () => times(server, '"connection accepted"')
+  const count = () => server.times('connection-accepted')
   await until(() => count() >= size)
   const accepted = count()
   seen.add(accepted === size ? 'the same connections' : `${accepted} connections`, accepted === size)
@@ -154,7 +154,7 @@ const nobodyListens: Scenario = {
       const unheard = async (round: number): Promise<void> => {
         for (const end = performance.now() + (ours ? 10_000 : 1_000); performance.now() < end; await sleep(50)) {
           for (const application of applications) application.send('anyone?')
-          if (ours && times(server, 'Nobody listens at') >= round * length) return
+          if (ours && server.times('service-refuses') >= round * length) return
         }
       }
       await unheard(1)
@@ -168,8 +168,8 @@ const nobodyListens: Scenario = {
       }
       if (!ours) return
       const rounds = stage.short ? 1 : 2
-      await until(() => times(server, ' answers."') >= rounds * length)
-      const [warned, heard] = [times(server, 'Nobody listens at'), times(server, ' answers."')]
+      await until(() => server.times('service-answers') >= rounds * length)
+      const [warned, heard] = [server.times('service-refuses'), server.times('service-answers')]
       const right = warned === rounds * length && heard === rounds * length
       seen.add(`${warned} warnings and ${heard} all-clears for ${length} connections, ${rounds} times`, right)
       await expectSame(stage, seen, server, length)

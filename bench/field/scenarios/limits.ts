@@ -122,7 +122,7 @@ const serverFull: Scenario = {
         `${flowRefused} refused, ${flowEvicted} made room`,
         flowRefused <= 10 * others.length && flowEvicted >= 1,
       )
-      const lines = server.stderr.split('\n').filter(line => line.includes('of --max-flows are in use')).length
+      const lines = server.logged('flows-full').length
       seen.add(`${lines} lines`, lines >= 1 && lines <= 8)
     }),
 }

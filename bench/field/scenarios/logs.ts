@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Child } from '../../../src/lab/child.js'
 import { missingTool } from '../../../src/lab/tools.js'
+import type { EventName } from '../../../src/log/events.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { tuns } from '../../ends.js'
 import { answers, knocks, wayOut } from '../life.js'
@@ -71,6 +72,7 @@ const makePipe = (stage: Stage, name: string, keep: boolean): { path: string; fd
 }
 
 interface Line {
+  readonly event: EventName
   readonly msg: string
   readonly lines?: number
   readonly reason?: string
@@ -125,10 +127,10 @@ export const logs: readonly Scenario[] = [
         await knocks(stage, seen, 'later')
         rmSync(filler)
         if (ours) {
-          const gap = () => linesOf(log).find(({ msg }) => msg.includes('lines were dropped'))
+          const gap = () => linesOf(log).find(({ event }) => event === 'lines-dropped')
           const isWritten = () =>
             context.short
-              ? linesOf(log).filter(({ msg }) => msg === 'new UDP client').length === 3
+              ? linesOf(log).filter(({ event }) => event === 'source-new').length === 3
               : gap() !== undefined
           await client.until(isWritten, 'the rest of the log', 20)
           seen.add(

@@ -55,8 +55,7 @@ export const processes: readonly Scenario[] = [
           const what = [`${limit} GiB`, ...flags].join(' ')
           const before = ['prlimit', `--as=${limit * gib}`]
           const client = stage.launch('client', { before, flags, env: { NODE_OPTIONS: '' } })
-          const isReady = () =>
-            context.kind === 'phantun' ? client.hasInterface(tuns.a) : client.stderr.includes('client is ready')
+          const isReady = () => (context.kind === 'phantun' ? client.hasInterface(tuns.a) : client.times('ready') > 0)
           for (const end = performance.now() + 20_000; client.running && !isReady() && performance.now() < end; ) {
             await sleep(20)
           }

@@ -6,7 +6,7 @@ import type { Child } from '../../../src/lab/child.js'
 import { missingTool } from '../../../src/lab/tools.js'
 import type { Scenario } from '../../checks/scenario.js'
 import { wayOut } from '../life.js'
-import { type Role, type Seen, Stage, times } from '../stage.js'
+import { type Role, type Seen, Stage } from '../stage.js'
 
 /**
  * Whether a process handles SIGHUP, which is the first thing that our code sets up. Until then only Node.js itself
@@ -65,12 +65,12 @@ export const signals: readonly Scenario[] = [
         const again = await application.knock()
         seen.add(again === undefined ? 'after SIGHUP: nothing' : 'after SIGHUP: carries on', again !== undefined)
         if (context.kind === 'phantun') return
-        await client.until(() => client.stderr.includes('nothing to reload'), 'a word about it')
-        const connections = times(client, 'new UDP client')
+        await client.until(() => client.times('nothing-to-reload') > 0, 'a word about it')
+        const connections = client.times('source-new')
         seen.add(`by ${connections === 1 ? 'the same connection' : `${connections} connections`}`, connections === 1)
         seen.add('says: "there is nothing to reload"')
         await wayOut(stage, seen, client)
-        await server.until(() => server.stderr.includes('"connection closed"'), 'a word of its end')
+        await server.until(() => server.times('connection-closed') > 0, 'a word of its end')
         seen.add('the server is told')
       }),
   },
@@ -100,7 +100,7 @@ export const signals: readonly Scenario[] = [
           if (isThere()) process.kill(pid, 'SIGKILL')
         })
         await terminal.until(
-          () => context.kind === 'phantun' || readFileSync(log, 'utf8').includes('client is ready'),
+          () => context.kind === 'phantun' || readFileSync(log, 'utf8').includes('"event":"ready"'),
           'readiness',
         )
         const application = await stage.application()

@@ -13,7 +13,7 @@ import { type Application, complaints, type Seen, Stage } from '../stage.js'
 /** Bytes that WireGuard adds to a packet. */
 const wireGuardBytes = 32
 
-const warnings = (child: Child): string[] => complaints(child).filter(text => text.includes('bytes was dropped'))
+const warnings = (child: Child): string[] => complaints(child, 'datagram-oversize')
 
 /** Counts the echoes of `count` datagrams of WireGuard, each with a packet of `mtu` bytes. */
 const carried = async (application: Application, mtu: number, count = 5): Promise<string> =>
