@@ -55,7 +55,7 @@ export class FakeTcpError extends Error {
 }
 
 /** Whether the kernel refused something that a function of Node.js asked for. */
-export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
+export const isSystemError = (error: unknown): boolean =>
   error instanceof Error && 'errno' in error && typeof error.errno === 'number'
 
 export const invalid = (message: string): FakeTcpError => new FakeTcpError(ErrorCode.INVALID_ARGUMENT, message)

@@ -46,9 +46,9 @@ export class Accepting {
       return
     }
     if (!acceptor.admits()) {
-      witness.refused(tuple, 'in', 'backlog-full')
       counters[Counter.backlogFull] += 1
       post(queue, { kind: 'turnedDown', key, reset: false })
+      witness.refused(tuple, 'in', 'backlog-full')
       return
     }
     const numbers = { state: State.established, homeQueue: queue, nextSeq: ack, nextAck: seq }
@@ -58,9 +58,9 @@ export class Accepting {
       witness.refused(tuple, 'in', 'table-full')
       return
     }
-    witness.opened(flow, 'in')
     acceptor.accepted(flow)
     post(queue, { kind: 'opened', ...flow, key })
+    witness.opened(flow, 'in')
   }
 
   /** Undefined when every slot is in use. */

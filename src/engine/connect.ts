@@ -73,14 +73,13 @@ export class Connecting {
         done: error => {
           if (error === undefined) {
             counters[Counter.connectsDone] += 1
-            connections.witness.opened(flow, 'out')
             resolve(use(flow))
+            connections.witness.opened(flow, 'out')
           } else {
-            const tuple = { remote, remotePort: port, localPort }
-            connections.witness.refused(tuple, 'out', refusalOf(error.code))
             // Tell the peer that its SYN+ACK, should one be under way, came too late; a refusal needs no answer.
             connections.end(flow, End.local, error.code !== ErrorCode.CONNECT_REFUSED)
             reject(error)
+            connections.witness.refused({ remote, remotePort: port, localPort }, 'out', refusalOf(error.code))
           }
         },
       })

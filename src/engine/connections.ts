@@ -71,7 +71,7 @@ export class Connections {
     if (!flows.alive(flow)) return
     const now = native.clock()
     if (tell) this.#egress.reset(slot, now)
-    if (flows.load(slot, Field.state) === State.established) this.witness.closed(flow, end)
+    const wasOpen = flows.load(slot, Field.state) === State.established
     const ended = this.#ended[slot]
     this.#ended[slot] = undefined
     ended?.({ slot, generation }, end)
@@ -79,6 +79,7 @@ export class Connections {
     this.table.remove(slot, remoteAddress(tuple), tuple.ports >>> 16, tuple.ports & 0xffff, now)
     if (this.#gone.length === 0) setImmediate(() => this.#purge())
     this.#gone.push(slot, generation, end)
+    if (wasOpen) this.witness.closed({ slot, generation }, end)
   }
 
   /** Ends every connection, and tells the workers at once. */

@@ -65,7 +65,7 @@ export class Coordinator {
   readonly #used: UsedFeatures
   readonly #floods: Floods
   readonly #logger: ResolvedOptions['logger']
-  readonly #keepAlive: NodeJS.Timeout | undefined
+  readonly #stopKeepAlive: (() => void) | undefined
   #ending = false
   #closing = false
   #loseDevice!: () => void
@@ -120,7 +120,7 @@ export class Coordinator {
     this.#accepting = new Accepting(parts)
     const checkFamily = (remote: Address) => this.#checkFamily(remote)
     this.#connecting = new Connecting({ ...parts, egress, queues: workers.count, checkFamily })
-    if (options.keepalive !== undefined) this.#keepAlive = this.#startKeepAlive(options.keepalive)
+    if (options.keepalive !== undefined) this.#stopKeepAlive = this.#startKeepAlive(options.keepalive)
   }
 
   get connections(): number {
@@ -191,7 +191,7 @@ export class Coordinator {
   async close(): Promise<void> {
     this.fallSilent()
     this.#closing = true
-    clearInterval(this.#keepAlive)
+    this.#stopKeepAlive?.()
     this.#used.close()
     this.#floods.close()
     const closed = () => new FakeTcpError(ErrorCode.CLOSED, 'The stack was closed.')
@@ -205,7 +205,7 @@ export class Coordinator {
     for (const [thread, fd] of this.#memory.shared.bellFds.entries()) if (!stayed.has(thread)) native.close(fd)
   }
 
-  #startKeepAlive(options: ResolvedKeepalive): NodeJS.Timeout {
+  #startKeepAlive(options: ResolvedKeepalive): () => void {
     const connections = this.#connections
     const keepAlive = new KeepAlive(connections.flows, options, {
       probe: (slot, nth) => this.#egress.ack(slot, native.clock(), nth),
@@ -215,7 +215,7 @@ export class Coordinator {
         connections.end(flow, End.timeout, true)
       },
     })
-    return setInterval(() => keepAlive.tick(connections.table.highWater, native.clock()), keepAlive.period).unref()
+    return keepAlive.start(() => connections.table.highWater)
   }
 
   #reported(queue: number, report: WorkerReport): void {

@@ -3,7 +3,7 @@
  * published in the thread that opened the stack, about all stacks of that thread. Without a subscriber nothing is made and nothing
  * costs; with one, each connection costs a few objects at its begin and at its end, and datagrams cost nothing.
  *
- * A listener is called at the moment the thing happens: it must not throw, and must not close what it is told about before it returns.
+ * A listener is called at the moment the thing happens. What it throws ends the process.
  */
 import { channel } from 'node:diagnostics_channel'
 import type { CloseReason } from '../path/messages.js'
@@ -98,7 +98,7 @@ export interface PeerDead extends ConnectionEnds {
 
 /** Every channel, and what is published on it. */
 export interface DiagnosticsPayloads {
-  /** A handshake is complete, and the connection is about to reach its socket or service. */
+  /** A handshake is complete. The connection has its socket, or reaches its service in a moment. */
   'fake-tcp:connection:opened': ConnectionOpened
   /** A connection that was open is gone, whoever ended it. */
   'fake-tcp:connection:closed': ConnectionClosed

@@ -1,4 +1,5 @@
 import { Field, type FlowId, type FlowTable, State } from '../memory/flow-table.js'
+import { native } from '../native.js'
 import type { ResolvedKeepalive } from './options.js'
 
 export interface KeepAliveHooks {
@@ -27,9 +28,11 @@ export class KeepAlive {
     this.#probedAt = new Int32Array(flows.capacity)
   }
 
-  /** Milliseconds between two ticks. */
-  get period(): number {
-    return Math.min(1_000, this.#options.interval / 4)
+  /** Ticks from now on; answers how to stop that. `slots`: how many were ever used. */
+  start(slots: () => number): () => void {
+    const period = Math.min(1_000, this.#options.interval / 4)
+    const timer = setInterval(() => this.tick(slots(), native.clock()), period).unref()
+    return () => clearInterval(timer)
   }
 
   /** Looks at the first `slots` slots. */

@@ -12,7 +12,10 @@ export interface Asked {
   readonly localPort: number
 }
 
-/** Publishes on the diagnostics channels what becomes of one stack's connections. Call while the flow's slot holds its numbers. */
+/**
+ * Publishes on the diagnostics channels what becomes of one stack's connections. A slot that was freed keeps its numbers until it is given
+ * out again. Listeners may do whatever they like: call last.
+ */
 export class Witness {
   readonly #device: string
   readonly #memory: StackMemory

@@ -10,6 +10,7 @@ import type { Tuple } from './tuple.js'
  * Fields lie on separate cache lines by who writes them for each packet, the receiver or the sender. Both touch `sentAck`.
  * 64-bit counters are two words, added with `bump`, so that any thread may count exactly.
  */
+
 /**
  * What a slot is in. The coordinator alone moves it, and every thread sees that at its next look at the slot.
  *

@@ -31,11 +31,11 @@ class Counting implements Service<Visit> {
 
   closed(flow: ServiceFlow<Visit>, reason: CloseReason): void {
     const words = { local: 'by us', reset: 'by the peer', timeout: 'silent', stack: 'with its stack' } as const
-    this.#context.log('info', 'visit', { reason: words[reason], datagrams: flow.state?.datagrams })
+    this.#context.log('info', 'counting:visit', 'visit', { reason: words[reason], datagrams: flow.state?.datagrams })
   }
 
   connectFailed(token: number, error: { code: string; message: string }): void {
-    this.#context.log('warn', error.message, { token, code: error.code })
+    this.#context.log('warn', 'counting:unconnected', error.message, { token, code: error.code })
   }
 
   settle(): void {}
@@ -52,7 +52,7 @@ export const inferred: ServiceFactory<Visit, Settings> = ({ data, log }) => ({
     flow.state.datagrams += batch.count
   },
   closed(flow, reason) {
-    log('info', 'visit', { reason, datagrams: flow.state?.datagrams })
+    log('info', 'counting:visit', 'visit', { reason, datagrams: flow.state?.datagrams })
     // @ts-expect-error: no reason that a connection ends for.
     if (reason === 'lost') flow.close()
   },
@@ -61,7 +61,9 @@ export const inferred: ServiceFactory<Visit, Settings> = ({ data, log }) => ({
 
 const factory: ServiceFactory<Visit, Settings> = context => {
   context.every(1_000, () => context.count('serviceDropped'))
-  context.after(10, () => context.log('debug', 'started', { at: context.now(), queue: context.queue }))
+  context.after(10, () =>
+    context.log('debug', 'counting:started', 'started', { at: context.now(), queue: context.queue }),
+  )
   const refused: number = context.onReadable(0, () => false)
   if (refused === 0) context.offReadable(0)
   return new Counting(context)
