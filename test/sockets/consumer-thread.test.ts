@@ -1,5 +1,6 @@
 /** A thread that attaches sockets, with the coordinator's part played by hand (engine/transfers.test.ts has both, in real threads). */
 import { once } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
 import { BroadcastChannel } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { ErrorCode } from '../../src/errors.js'
@@ -25,8 +26,14 @@ const open = (t: Test, consumers = 2) => {
   const channel = new BroadcastChannel(shared.channel)
   const requests: Request[] = []
   const events = new EventTarget()
+  /** By thread: a copy of its lifeline, as the coordinator makes one. */
+  const lifelines = new Map<number, number>()
   channel.onmessage = message => {
-    requests.push((message as { data: Request }).data)
+    const request = (message as { data: Request }).data
+    if (request.kind === 'attach' && !lifelines.has(request.thread)) {
+      lifelines.set(request.thread, native.duplicate(request.lifeline))
+    }
+    requests.push(request)
     events.dispatchEvent(new Event('request'))
   }
   /** The thread's next request to the coordinator. */
@@ -35,9 +42,21 @@ const open = (t: Test, consumers = 2) => {
     return requests.shift()!
   }
   const tell = (notice: Notice) => channel.postMessage(notice)
+  /** Whether a thread has let go of the stack: its end of the lifeline is closed. */
+  const hasLeft = (thread: number): boolean => {
+    const length = native.read(lifelines.get(thread)!, new Uint8Array(1), 0, 1)
+    if (length !== 0 && length !== -Errno.EAGAIN) throw new Error(`lifeline: ${length}`)
+    return length === 0
+  }
+  const closeStack = async (): Promise<void> => {
+    for (const thread of lifelines.keys()) {
+      tell({ to: thread, kind: 'stackClosed' })
+      while (!hasLeft(thread)) await turn()
+    }
+  }
   t.teardown(async () => {
-    for (let thread = firstThread; thread < firstThread + consumers; thread++) tell({ to: thread, kind: 'stackClosed' })
-    await new Promise(resolve => setImmediate(resolve))
+    await closeStack()
+    for (const fd of lifelines.values()) native.close(fd)
     channel.close()
     stack.close()
   })
@@ -58,6 +77,8 @@ const open = (t: Test, consumers = 2) => {
     attach,
     request,
     tell,
+    hasLeft,
+    closeStack,
     flow: (): FlowId => stack.add({ ports: ports + (flows++ << 16) }),
     /** A socket that the thread has, and has nothing to do with the test. */
     async attached(flow: FlowId): Promise<NotingSocket> {
@@ -130,7 +151,7 @@ t.test('a refused connection is closed for whoever asked, and its datagrams are 
   const socket = await attached(other)
   put(refused, 10)
   tell({ to: firstThread, kind: 'ended', end: End.local, ...other })
-  while (socket.notes.length === 0) await new Promise(resolve => setImmediate(resolve))
+  while (socket.notes.length === 0) await turn()
   t.strictSame(stack.raised(firstThread), { flowGone: 1 })
 })
 
@@ -153,7 +174,7 @@ t.test('datagrams that came before the end of a connection are there before it e
   const socket = await attached(id)
   put(id, 30)
   tell({ to: firstThread, kind: 'ended', end: End.reset, ...id })
-  while (socket.notes.length < 2) await new Promise(resolve => setImmediate(resolve))
+  while (socket.notes.length < 2) await turn()
   t.strictSame(socket.noted(), ['got 30', `ended ${End.reset}`])
 })
 
@@ -180,21 +201,18 @@ t.test('what a socket asks goes to the coordinator', async t => {
 })
 
 t.test('a stack that closes: who waits hears of it, and the coordinator sees that the thread has let go', async t => {
-  const { attach, request, tell, flow } = open(t)
+  const { attach, request, hasLeft, closeStack, flow } = open(t)
   const promise = attach(flow())
-  const { lifeline } = (await request()) as Extract<Request, { kind: 'attach' }>
-  // As the coordinator does with the end that it is given.
-  const own = native.duplicate(lifeline)
-  t.teardown(() => native.close(own))
-  const byte = new Uint8Array(1)
-  t.equal(native.read(own, byte, 0, 1), -Errno.EAGAIN, 'it lives')
-  tell({ to: firstThread, kind: 'stackClosed' })
-  await t.rejects(promise, { code: ErrorCode.CLOSED })
-  t.equal(native.read(own, byte, 0, 1), 0, 'its end is closed')
+  await request()
+  t.notOk(hasLeft(firstThread))
+  const heard = t.rejects(promise, { code: ErrorCode.CLOSED })
+  await closeStack()
+  await heard
   const again = attach(flow())
-  t.match(await request(), { kind: 'attach', thread: firstThread + 1 }, 'a new beginning')
-  tell({ to: firstThread + 1, kind: 'stackClosed' })
-  await t.rejects(again, { code: ErrorCode.CLOSED })
+  t.match(await request(), { kind: 'attach', thread: firstThread + 1 }, 'a new beginning, with a number of its own')
+  const heardAgain = t.rejects(again, { code: ErrorCode.CLOSED })
+  await closeStack()
+  await heardAgain
 })
 
 t.test('without a number left', async t => {
