@@ -12,7 +12,7 @@ import { Watchdog } from './watchdog.js'
 /** A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy with much else. */
 const startPatienceMs = 30_000
 /** A worker that has lived this long did not die of its start. */
-const settledMs = 5_000
+const matureMs = 5_000
 /** Most time between the death of a worker and its successor's start. */
 const mostPatienceMs = 5_000
 /** One that has not stopped within this time is terminated. */
@@ -199,7 +199,7 @@ export class QueueWorkers {
 
   /** Milliseconds until a worker that lived for `lived` is replaced: none at first, more for one that keeps dying young. */
   #patience(queue: number, lived: number): number {
-    const deaths = lived < settledMs ? (this.#deaths[queue] ?? 0) + 1 : 1
+    const deaths = lived < matureMs ? (this.#deaths[queue] ?? 0) + 1 : 1
     this.#deaths[queue] = deaths
     return deaths === 1 ? 0 : Math.min(5 * 2 ** deaths, mostPatienceMs)
   }

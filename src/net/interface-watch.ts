@@ -4,7 +4,7 @@ import { changeGroups, type Netlink } from './netlink.js'
 import type { AddressPair } from './pair.js'
 
 /** Changes come in bursts, and the kernel adds the routes of an IPv6 address a moment after the address: one look at the end. */
-const settleMs = 100
+const pauseMs = 100
 /** Somebody who keeps undoing what is put back meets a growing pause, up to this one. */
 const longestPauseMs = 5_000
 /** An interface that was left alone for so long gets its first look as quickly as ever. */
@@ -34,7 +34,7 @@ export class InterfaceWatch {
   /** What could not be put back, as it was said: each sentence once until it is well again. */
   readonly #complaints = new Set<string>()
   #timer: NodeJS.Timeout | undefined
-  #pauseMs = settleMs
+  #pauseMs = pauseMs
   #repairedAt = Number.NEGATIVE_INFINITY
 
   /** `changed` is called when interfaces, addresses or routes of the machine have changed. */
@@ -142,10 +142,10 @@ export class InterfaceWatch {
     const now = native.clock()
     if (repaired) {
       const atWar = now - this.#repairedAt < calmMs
-      this.#pauseMs = atWar ? Math.min(this.#pauseMs * 2, longestPauseMs) : settleMs
+      this.#pauseMs = atWar ? Math.min(this.#pauseMs * 2, longestPauseMs) : pauseMs
       this.#repairedAt = now
     } else if (now - this.#repairedAt > calmMs) {
-      this.#pauseMs = settleMs
+      this.#pauseMs = pauseMs
     }
   }
 }

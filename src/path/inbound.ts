@@ -205,7 +205,7 @@ export class Inbound {
     const offset = distance(Atomics.load(words, base + Field.nextAck), s.seq)
     const end = (s.seq + payload.length) | 0
     if (offset > window || offset < -window) {
-      // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in sequence settle it.
+      // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in sequence decide it.
       const expected = Atomics.load(words, base + Field.resync)
       if (payload.length === 0 || expected === 0 || expected !== (s.seq | 0)) {
         if (payload.length > 0) Atomics.store(words, base + Field.resync, end)

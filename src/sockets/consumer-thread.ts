@@ -140,7 +140,7 @@ export class ConsumerThread<S extends HeldSocket> {
   #close(): void {
     for (const { reject } of this.#attaching.values()) reject(closed())
     ConsumerThread.#threads.delete(this.#stack)
-    this.#sockets.settle()
+    this.#sockets.leaveLanes()
     this.#inbox.close()
     this.#egress.close()
     this.#channel.close()

@@ -14,7 +14,8 @@ export interface HeldSocket extends FlowId {
   /** Bytes that it took of a delivery; the lane keeps them until it gives them back. */
   deliver(lane: LaneReader, span: Span): number
   flush(): void
-  settle(): void
+  /** Copies what it holds in a lane and was not read. */
+  leaveLane(): void
   ended(end: End): void
   /** What came before this thread had it, and was not read there. */
   receivedBefore(residue: readonly Residue[]): void
@@ -30,8 +31,8 @@ export interface SocketHome {
   readonly receiveBytes: number
   /** The socket has an open super-packet: flush it at the end of this turn. */
   flushLater(socket: HeldSocket): void
-  /** The socket got datagrams: settle it when its readers had their turn. */
-  settleLater(socket: HeldSocket): void
+  /** The socket got datagrams: it leaves its lane when its readers had their turn. */
+  leaveLaneLater(socket: HeldSocket): void
   readonly shared: SharedStack
   /** Ends the connection with RST. */
   end(flow: FlowId): void
@@ -133,14 +134,14 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     for (const socket of this.#dirty.splice(0)) socket.flush()
   }
 
-  settleLater(socket: HeldSocket): void {
-    if (this.#received.length === 0) setImmediate(() => this.settle())
+  leaveLaneLater(socket: HeldSocket): void {
+    if (this.#received.length === 0) setImmediate(() => this.leaveLanes())
     this.#received.push(socket)
   }
 
   /** Copies what lies unread in a lane: in each turn, and before the lanes are closed. */
-  settle(): void {
-    for (const socket of this.#received) socket.settle()
+  leaveLanes(): void {
+    for (const socket of this.#received) socket.leaveLane()
     this.#received.length = 0
   }
 }

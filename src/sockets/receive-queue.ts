@@ -27,7 +27,7 @@ interface Entry extends Place {
 
 /**
  * What one socket has received and not yet read: bounded in bytes, drop-newest. Datagrams stay in their lane while the reader keeps up;
- * `settle` copies what it left, so that a slow reader never keeps a lane's blocks. Equal datagrams that follow each other merge
+ * `leaveLane` copies what it left, so that a slow reader never keeps a lane's blocks. Equal datagrams that follow each other merge
  * into one batch then, so reading gets cheaper the more has piled up.
  */
 export class ReceiveQueue {
@@ -66,7 +66,7 @@ export class ReceiveQueue {
   }
 
   /** Copies what still lies in a lane. A batch that is lent out stays where it is, as far as `LaneReader.lend` allows. */
-  settle(): void {
+  leaveLane(): void {
     if (!this.#inLane) return
     this.#inLane = false
     const entries = this.#entries.slice(this.#first)

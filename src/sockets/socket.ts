@@ -245,7 +245,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   /** @internal Datagrams as they lie in a lane: bytes taken, which are released once they were read. */
   deliver(lane: LaneReader, span: Span): number {
     const taken = this.#queue.push(lane, span)
-    this.#home.settleLater(this)
+    this.#home.leaveLaneLater(this)
     this.#readers.resolveAll(undefined)
     return taken
   }
@@ -262,8 +262,8 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /** @internal What was not read by now must leave its lane. */
-  settle(): void {
-    this.#queue.settle()
+  leaveLane(): void {
+    this.#queue.leaveLane()
   }
 
   /** @internal The connection is gone. Call before its slot is freed. What was received can still be read. */

@@ -1,4 +1,5 @@
 /** The shared memory of a stack without its threads: the device is one end of a pair, the test holds the other. */
+import { randomUUID } from 'node:crypto'
 import { counterNames, counterPageBytes } from '../../src/memory/counters.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
 import { Field, type FlowId, FlowTable, State } from '../../src/memory/flow-table.js'
@@ -34,6 +35,8 @@ export interface MemoryStackOptions {
   capacity?: number
   laneCapacity?: number
   families?: readonly (4 | 6)[]
+  /** Threads that sockets may be transferred to. */
+  consumers?: number
 }
 
 /** Counts that nearly every packet raises. */
@@ -50,7 +53,8 @@ export class MemoryStack {
 
   constructor(options: MemoryStackOptions = {}) {
     const { virtioSize = 0, queues = 1, capacity = 16, laneCapacity = 512 * 1024, families = [4, 6] } = options
-    const threads = queues + 1
+    const { consumers = 0 } = options
+    const threads = queues + 1 + consumers
     const devices: number[] = []
     for (let i = 0; i < queues; i++) {
       const ends = new Int32Array(2)
@@ -70,8 +74,8 @@ export class MemoryStack {
       bellFds: Array.from({ length: threads }, () => native.eventOpen()),
       beats: new SharedArrayBuffer(queues * 4),
       switches: new SharedArrayBuffer(Switch.words * 4),
-      claims: new SharedArrayBuffer(0),
-      channel: 'none',
+      claims: new SharedArrayBuffer(consumers * 4),
+      channel: `memory stack ${randomUUID()}`,
       options: resolveNumbers(workerNumbers, {}),
       device: { queues: devices, virtioSize, mtu: 1500 },
       address4: Int32Array.of(local4, 0, 0, 0),
