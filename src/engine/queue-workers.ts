@@ -41,6 +41,8 @@ export class QueueWorkers {
   readonly #shared: SharedStack
   readonly #hooks: QueueWorkersHooks
   readonly #ports: MessagePort[] = []
+  /** Per queue: settles once everything that its worker reported has been heard. */
+  readonly #heard: Promise<void>[] = []
   readonly #tasks: Promise<void>[] = []
   /** Per queue: its worker's thread, and how to end that worker. */
   readonly #threads: (number | undefined)[] = []
@@ -121,7 +123,8 @@ export class QueueWorkers {
     const patience = new Promise(resolve => {
       timer = setTimeout(resolve, stopPatienceMs)
     })
-    await Promise.race([Promise.allSettled(this.#tasks), patience])
+    // A worker's last words come by its port, and may be later than the end of its task.
+    await Promise.race([Promise.allSettled([...this.#tasks, ...this.#heard]), patience])
     clearTimeout(timer)
     clearInterval(this.#watch)
     for (const port of this.#ports) port.close()
@@ -142,6 +145,7 @@ export class QueueWorkers {
     const { port1, port2 } = new MessageChannel()
     this.#ports[queue]?.close()
     this.#ports[queue] = port1
+    this.#heard[queue] = new Promise(resolve => port1.once('close', resolve))
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () =>
