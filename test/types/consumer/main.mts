@@ -7,6 +7,8 @@ import {
   createVirtualLink,
   type DatagramBatch,
   type Device,
+  type DiagnosticsChannel,
+  type DiagnosticsPayloads,
   ErrorCode,
   type EventLog,
   FakeTcpError,
@@ -80,6 +82,12 @@ const counters: readonly CounterRow<'greeted'>[] = [
 
 export const serve = (stack: Stack): Promise<void> =>
   stack.serve(4567, new URL('./service.mjs', import.meta.url), { workerData: { greeting: 'hello' }, counters })
+
+export const describe = <Name extends DiagnosticsChannel>(name: Name, payload: DiagnosticsPayloads[Name]): string =>
+  `${name} on ${payload.device}`
+
+export const closedBy = ({ reason, remotePort }: DiagnosticsPayloads['fake-tcp:connection:closed']): string =>
+  `${remotePort} ${reason satisfies CloseReason}`
 
 export const tunnels = async (): Promise<string> => {
   const tun = { hostAddress: '192.168.200.1', stackAddress: '192.168.200.2' }
