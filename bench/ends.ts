@@ -5,7 +5,8 @@ import type { Role } from './scenario.js'
 /**
  * The two ends of the tunnel, and which program plays each:
  *
- *     A: load → 127.0.0.1:client port  client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1:far port  sink, echo or load :B
+ *     A: load → 127.0.0.1:client port   client ─ TUN ═ veth
+ *     B: veth ═ TUN ─ server   → 127.0.0.1:far port   sink, echo or load
  */
 export const ports = { client: 4500, server: 4567, far: 4600 } as const
 export const tuns = { a: 'tuna', b: 'tunb' } as const

@@ -1,4 +1,7 @@
-/** One delivery on its way to another thread, and the bell beside it. Both ends are on this thread, so the cost is that of the work alone. */
+/**
+ * One delivery on its way to another thread, and the doorbell beside it. Both ends are on this thread, so the figure is
+ * the cost of the work alone.
+ */
 import { bench, do_not_optimize, group } from 'mitata'
 import { Delivery, DeliveryRing } from '../../src/memory/delivery-ring.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
@@ -6,7 +9,7 @@ import { LaneReader, LaneWriter, laneBytes } from '../../src/memory/lane.js'
 import { Span } from '../../src/memory/span.js'
 import { native } from '../../src/native.js'
 
-/** Records of a ring, and bytes of a lane: as many as a stack has by default. */
+/** Records of a ring and bytes of a lane, as many as a stack has by default. */
 const RECORDS = 8192
 const CAPACITY = 4 * 1024 * 1024
 

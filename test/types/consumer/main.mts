@@ -1,10 +1,14 @@
 /** A program in TypeScript that uses all of the package, as an ES module. It is compiled, never run. */
 import {
   type Closed,
+  type CloseReason,
   type ConnectOptions,
+  type CounterRow,
   createVirtualLink,
   type DatagramBatch,
   type Device,
+  type DiagnosticsChannel,
+  type DiagnosticsPayloads,
   ErrorCode,
   type EventLog,
   FakeTcpError,
@@ -39,7 +43,7 @@ const devices: [Device, Device] = createVirtualLink({ mtu: 9_000, queues: 2 })
 const options: StackOptions = { device: devices[0], keepalive: { interval: 1_000, probes: 3 }, logger: log }
 const ownConsole: StackOptions = { tun, logger: console }
 
-export const talk = async (port: number): Promise<Closed['reason']> => {
+export const talk = async (port: number): Promise<CloseReason> => {
   await using stack = await Stack.open(options)
   const listening: ListenOptions = { backlog: 1 }
   await using listener: Listener = stack.listen(port, listening)
@@ -63,13 +67,27 @@ export const talk = async (port: number): Promise<Closed['reason']> => {
   }
   const { dropped }: SocketStats = socket.stats()
   const { total, features }: StackStats = stack.stats()
-  console.log(dropped, total.traffic.datagramsIn, total.drops.unknownTuple, features.steering.reason)
+  const { traffic, drops, services } = total
+  console.log(dropped, traffic.datagramsIn, drops.unknownTuple, services.traffic.greeted, features.steering.reason)
+  // @ts-expect-error: no counter has this name.
+  console.log(drops.unknownTuples)
   const handle: SocketHandle = socket.transfer()
-  return (await (await Socket.attach(handle)).closed).reason
+  const closed: Closed = await (await Socket.attach(handle)).closed
+  return closed.reason
 }
 
+const counters: readonly CounterRow<'greeted'>[] = [
+  { name: 'greeted', kind: 'traffic', unit: 'connection', text: 'Connections that were greeted.' },
+]
+
 export const serve = (stack: Stack): Promise<void> =>
-  stack.serve(4567, new URL('./service.mjs', import.meta.url), { workerData: { greeting: 'hello' } })
+  stack.serve(4567, new URL('./service.mjs', import.meta.url), { workerData: { greeting: 'hello' }, counters })
+
+export const describe = <Name extends DiagnosticsChannel>(name: Name, payload: DiagnosticsPayloads[Name]): string =>
+  `${name} on ${payload.device}`
+
+export const closedBy = ({ reason, remotePort }: DiagnosticsPayloads['fake-tcp:connection:closed']): string =>
+  `${remotePort} ${reason satisfies CloseReason}`
 
 export const tunnels = async (): Promise<string> => {
   const tun = { hostAddress: '192.168.200.1', stackAddress: '192.168.200.2' }

@@ -9,10 +9,12 @@ interface Settings {
   readonly greeting: string
 }
 
-class Counting implements Service<Visit> {
-  readonly #context: ServiceContext<Settings>
+type Context = ServiceContext<Settings, 'greeted'>
 
-  constructor(context: ServiceContext<Settings>) {
+class Counting implements Service<Visit> {
+  readonly #context: Context
+
+  constructor(context: Context) {
     this.#context = context
   }
 
@@ -59,7 +61,9 @@ export const inferred: ServiceFactory<Visit, Settings> = ({ data, log }) => ({
   stop() {},
 })
 
-const factory: ServiceFactory<Visit, Settings> = context => {
+const factory: ServiceFactory<Visit, Settings, 'greeted'> = context => {
+  context.every(1_000, () => context.count('greeted', 2))
+  // @ts-expect-error: no counter that was declared.
   context.every(1_000, () => context.count('serviceDropped'))
   context.after(10, () =>
     context.log('debug', 'counting:started', 'started', { at: context.now(), queue: context.queue }),
