@@ -1,4 +1,7 @@
-/** Codes of the errors that the library throws on purpose. They are stable. What builds on the library has codes of its own besides. */
+/**
+ * Codes of the errors that the library throws on purpose. They are stable. What builds on the library has codes of its
+ * own besides.
+ */
 export const ErrorCode = {
   /** An argument is malformed or out of range. */
   INVALID_ARGUMENT: 'ERR_FAKE_TCP_INVALID_ARGUMENT',

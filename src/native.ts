@@ -4,20 +4,28 @@ import { ErrorCode, FakeTcpError } from './errors.js'
 import { loadAddon } from './load-addon.js'
 
 /**
- * The contract of the addon, and its only importer. A call is one system call, or a batch of the same one. It takes numbers and memory, and
- * answers a count, a descriptor or `-errno`. No policy lives in native/: whatever could be decided otherwise is an argument.
+ * The contract of the addon, and its only importer. A call is one system call, or a batch of the same one. It takes
+ * numbers and memory, and answers a count, a descriptor or `-errno`. No policy lives in native/: whatever could be
+ * decided otherwise is an argument.
  *
- * Memory is named in one of two ways. A number is an *arena*: bytes that the thread has registered with `arenaOpen`. It is cheap to pass,
- * while looking up a typed array takes about 45 ns. A `Uint8Array` is taken as it is. Every offset counts bytes from the start of that
- * memory. The addon checks every range, and answers `-EFAULT` for one that lies outside.
+ * Memory is named in one of two ways. A number is an *arena*: bytes that the thread has registered with `arenaOpen`. It
+ * is cheap to pass, while looking up a typed array takes about 45 ns. A `Uint8Array` is taken as it is. Every offset
+ * counts bytes from the start of that memory. The addon checks every range, and answers `-EFAULT` for one that lies
+ * outside.
  *
- * A vector (`vec`) is an arena that the addon reads as native-endian 32-bit words. `vecAt` and every index into a vector counts words.
+ * A vector (`vec`) is an arena that the addon reads as native-endian 32-bit words. `vecAt` and every index into a
+ * vector counts words.
  */
 export type Memory = number | Uint8Array
 
-/** Words of one record written by `udpReceive` and read by `udpSend`. Addresses are in network byte order as they lie in memory. */
+/**
+ * Words of one record written by `udpReceive` and read by `udpSend`. Addresses are in network byte order as they lie in
+ * memory.
+ */
 export const Message = {
-  /** udpReceive: byte offset of the datagram · udpSend: word index of its first piece (pairs of byte offset and length). */
+  /**
+   * udpReceive: byte offset of the datagram · udpSend: word index of its first piece (pairs of byte offset and length).
+   */
   at: 0,
   /** udpReceive: length in bytes · udpSend: number of pieces. */
   length: 1,
@@ -27,7 +35,9 @@ export const Message = {
   port: 3,
   /** Address of the other end, 16 bytes; IPv4 takes the first four, the rest is zero. */
   address: 4,
-  /** Our own address (IP_PKTINFO), in the same form. All zero: unknown (udpReceive), or left to the kernel (udpSend). */
+  /**
+   * Our own address (IP_PKTINFO), in the same form. All zero: unknown (udpReceive), or left to the kernel (udpSend).
+   */
   local: 8,
   /** Interface index, where the other end's address or our own is link-local; else 0. */
   scope: 12,
@@ -40,14 +50,14 @@ export const Message = {
 } as const
 
 /**
- * `segment` only asks whether the kernel has UDP_SEGMENT: a kernel without it refuses the socket (-ENOPROTOOPT), as one without UDP_GRO
- * does for `gro`.
+ * `segment` only asks whether the kernel has UDP_SEGMENT: a kernel without it refuses the socket (-ENOPROTOOPT), as one
+ * without UDP_GRO does for `gro`.
  */
 export const UdpFlag = { reusePort: 1, packetInfo: 2, gro: 4, v6Only: 8, segment: 16 } as const
 
 /**
- * Bits of a `Poller`'s interest and events: EPOLLIN, EPOLLOUT, and EPOLLERR | EPOLLHUP for `gone`. `write` and `gone` are here for
- * completeness.
+ * Bits of a `Poller`'s interest and events: EPOLLIN, EPOLLOUT, and EPOLLERR | EPOLLHUP for `gone`. `write` and `gone`
+ * are here for completeness.
  */
 export const Ready = { read: 1, write: 4, gone: 0x18 } as const
 
@@ -76,20 +86,23 @@ export interface Poller {
 }
 
 export interface Addon {
-  /** Registers memory for this thread and keeps it alive. The arena: a small number ≥ 0. The memory may be a SharedArrayBuffer's. */
+  /**
+   * Registers memory for this thread and keeps it alive. The arena: a small number ≥ 0. The memory may be a
+   * SharedArrayBuffer's.
+   */
   arenaOpen(bytes: Uint8Array): number
   arenaClose(arena: number): number
 
   /** memmove. Bytes copied. */
   copy(to: Memory, toAt: number, from: Memory, fromAt: number, length: number): number
   /**
-   * Does memmoves within one memory, in the order of their triples (to, from, length: bytes) in `vec`. 0, or -EFAULT with some of them
-   * done.
+   * Does memmoves within one memory, in the order of their triples (to, from, length: bytes) in `vec`. 0, or -EFAULT
+   * with some of them done.
    */
   moveBatch(memory: Memory, vec: number, vecAt: number, moves: number): number
   /**
-   * Ones' complement sum of 16-bit big-endian words (RFC 1071), folded to 16 bits and **not** inverted. An odd last byte counts as the high
-   * half of a word. `initial` is a sum of up to 32 bits to start from.
+   * Ones' complement sum of 16-bit big-endian words (RFC 1071), folded to 16 bits and **not** inverted. An odd last
+   * byte counts as the high half of a word. `initial` is a sum of up to 32 bits to start from.
    */
   checksum(memory: Memory, at: number, length: number, initial: number): number
   /** CLOCK_MONOTONIC in milliseconds, the same in every thread and process of the machine. Never steps back. */
@@ -98,8 +111,8 @@ export interface Addon {
   /** Opens /dev/net/tun and attaches one queue; an empty name lets the kernel choose. A descriptor or -errno. */
   tunOpen(name: string, flags: number): number
   /**
-   * Takes over a queue that somebody else has opened: makes it non-blocking, and closes it when this thread's environment ends. Its flags
-   * (IFF_TUN, IFF_NO_PI, IFF_VNET_HDR …), or -errno (-EBADFD, -ENOTTY: no TUN descriptor).
+   * Takes over a queue that somebody else has opened: makes it non-blocking, and closes it when this thread's
+   * environment ends. Its flags (IFF_TUN, IFF_NO_PI, IFF_VNET_HDR …), or -errno (-EBADFD, -ENOTTY: no TUN descriptor).
    */
   tunAdopt(fd: number): number
   /** Interface name of a TUN descriptor, or -errno. */
@@ -107,67 +120,77 @@ export interface Addon {
   tunHeaderSize(fd: number, bytes: number): number
   tunOffload(fd: number, offloads: number): number
   /**
-   * Has the kernel put every packet on the queue (source port XOR destination port) modulo the number of queues, by an eBPF program
-   * (TUNSETSTEERINGEBPF). `queueOf` in src/engine/ports.ts computes the same: the two must agree. Without a program the kernel puts a flow
-   * on the queue that wrote it last, and hashes every packet to find that. 0 or -errno: -EPERM without CAP_BPF.
+   * Has the kernel put every packet on the queue (source port XOR destination port) modulo the number of queues, by an
+   * eBPF program (TUNSETSTEERINGEBPF). `queueOf` in src/engine/ports.ts computes the same: the two must agree. Without
+   * a program the kernel puts a flow on the queue that wrote it last, and hashes every packet to find that. 0 or
+   * -errno: -EPERM without CAP_BPF.
    */
   tunSteer(fd: number): number
   /**
-   * A BPF map for the flood filter: 16 MiB of the kernel's memory, one byte for each place that a tuple may hash to. A descriptor or
-   * -errno: -EPERM without CAP_BPF.
+   * A BPF map for the flood filter: 16 MiB of the kernel's memory, one byte for each place that a tuple may hash to. A
+   * descriptor or -errno: -EPERM without CAP_BPF.
    */
   floodMapOpen(): number
   /**
-   * An eBPF program for `tunFilter`. It passes all packets of the tuples that `floodAdmit` was given. Of the others it passes, per span of
-   * 2^`spanBits` ns, up to `handshakes` packets that belong to a handshake, and up to `others` that do not. To a handshake belong a SYN,
-   * and any packet of a tuple whose SYN came in the current span of 2^`retryBits` ns or the one before. A descriptor or -errno: -EPERM
-   * without CAP_BPF.
+   * An eBPF program for `tunFilter`. It passes all packets of the tuples that `floodAdmit` was given. Of the others it
+   * passes, per span of 2^`spanBits` ns, up to `handshakes` packets that belong to a handshake, and up to `others` that
+   * do not. To a handshake belong a SYN, and any packet of a tuple whose SYN came in the current span of 2^`retryBits`
+   * ns or the one before. A descriptor or -errno: -EPERM without CAP_BPF.
    */
   floodFilterOpen(map: number, spanBits: number, handshakes: number, others: number, retryBits: number): number
   /**
-   * Attaches this program to the interface of a TUN descriptor: the kernel asks it about every packet before it puts the packet on a queue
-   * (TUNSETFILTEREBPF). `program` -1 detaches what is attached. 0 or -errno.
+   * Attaches this program to the interface of a TUN descriptor: the kernel asks it about every packet before it puts
+   * the packet on a queue (TUNSETFILTEREBPF). `program` -1 detaches what is attached. 0 or -errno.
    */
   tunFilter(fd: number, program: number): number
   /** Forgets all tuples, and changes the places that tuples hash to. 0 or -errno. */
   floodBegin(map: number): number
   /**
-   * With `twice` 1 a SYN passes only when a SYN of its tuple came in the current span of 2^`retryBits` ns or the one before. 0 or -errno.
+   * With `twice` 1 a SYN passes only when a SYN of its tuple came in the current span of 2^`retryBits` ns or the one
+   * before. 0 or -errno.
    */
   floodSyns(map: number, twice: number): number
   /**
-   * Adds tuples of live connections: six words each in this machine's byte order (family, remote port << 16 | local port, remote address).
-   * 0 or -errno.
+   * Adds tuples of live connections: six words each in this machine's byte order (family, remote port << 16 | local
+   * port, remote address). 0 or -errno.
    */
   floodAdmit(map: number, tuples: Uint8Array): number
   /** Packets that programs of this map have dropped so far, or -errno: with `syns` 1 the SYNs, with 0 the others. */
   floodDropped(map: number, syns: number): number
-  /** Writes to `out[0]` and `out[1]` two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each other. 0 or -errno. */
+  /**
+   * Writes to `out[0]` and `out[1]` two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each
+   * other. 0 or -errno.
+   */
   pairOpen(out: Int32Array): number
-  /** An AF_PACKET socket that gets every packet of an interface, both directions, without link-layer header (SOCK_DGRAM). */
+  /**
+   * An AF_PACKET socket that gets every packet of an interface, both directions, without link-layer header
+   * (SOCK_DGRAM).
+   */
   captureOpen(interfaceName: string, receiveBuffer: number): number
 
   /**
-   * An AF_PACKET socket that gets the packets of every interface, both directions, that a classic BPF program passes. `filter` is an array
-   * of `struct sock_filter`; its offsets count from the network header. A descriptor or -errno: -EPERM without CAP_NET_RAW.
+   * An AF_PACKET socket that gets the packets of every interface, both directions, that a classic BPF program passes.
+   * `filter` is an array of `struct sock_filter`; its offsets count from the network header. A descriptor or -errno:
+   * -EPERM without CAP_NET_RAW.
    */
   sniffOpen(filter: Uint8Array): number
   /**
-   * Reads its next packet, cut to `length`: bytes or -errno (-EAGAIN: none). Writes to `vec` the interface's index, and 1 for an outgoing
-   * packet.
+   * Reads its next packet, cut to `length`: bytes or -errno (-EAGAIN: none). Writes to `vec` the interface's index, and
+   * 1 for an outgoing packet.
    */
   sniffRead(fd: number, memory: Memory, at: number, length: number, vec: number, vecAt: number): number
 
   /** Sets MTU and transmit queue length (packets), each unless it is 0, and brings the interface up. 0 or -errno. */
   linkUp(name: string, mtu: number, txQueueLength: number): number
   /**
-   * Lets the interface take super-packets whose segments all carry the same IP id (`tx-tcp-mangleid-segmentation`). Stock peers always send
-   * id 0. Without it the kernel cuts up again what GRO has merged of their packets. 0 or -errno.
+   * Lets the interface take super-packets whose segments all carry the same IP id (`tx-tcp-mangleid-segmentation`).
+   * Stock peers always send id 0. Without it the kernel cuts up again what GRO has merged of their packets. 0 or
+   * -errno.
    */
   linkMangleId(name: string): number
   /**
-   * A non-blocking rtnetlink socket, for `read` and `write`. `groups` (RTMGRP_*): the changes that it gets messages of. A descriptor or
-   * -errno.
+   * A non-blocking rtnetlink socket, for `read` and `write`. `groups` (RTMGRP_*): the changes that it gets messages of.
+   * A descriptor or -errno.
    */
   netlinkOpen(groups: number): number
 
@@ -176,10 +199,11 @@ export interface Addon {
   /** One write. Bytes or -errno. */
   write(fd: number, memory: Memory, at: number, length: number): number
   /**
-   * Makes up to `max` reads of one packet each. The packets lie densely in [at, end): each begins at the next multiple of 64, and is read
-   * only while `room` bytes are left from there. Writes a pair (byte offset, length) per packet to `vec`, and with `sumsAt` ≥ 0 each
-   * packet's sum (`checksum` from 0) to the words from there on. The number of packets: 0 when there was none (EAGAIN) or no room. -errno
-   * when the first read fails (-EPIPE when the other end of a pair is gone).
+   * Makes up to `max` reads of one packet each. The packets lie densely in [at, end): each begins at the next multiple
+   * of 64, and is read only while `room` bytes are left from there. Writes a pair (byte offset, length) per packet to
+   * `vec`, and with `sumsAt` ≥ 0 each packet's sum (`checksum` from 0) to the words from there on. The number of
+   * packets: 0 when there was none (EAGAIN) or no room. -errno when the first read fails (-EPIPE when the other end of
+   * a pair is gone).
    */
   readBatch(
     fd: number,
@@ -192,7 +216,10 @@ export interface Addon {
     max: number,
     sumsAt: number,
   ): number
-  /** Makes one write of a header and `pieces` ranges of `body` (pairs of byte offset and length in `vec`). Bytes or -errno. */
+  /**
+   * Makes one write of a header and `pieces` ranges of `body` (pairs of byte offset and length in `vec`). Bytes or
+   * -errno.
+   */
   writeGather(
     fd: number,
     head: Memory,
@@ -204,11 +231,11 @@ export interface Addon {
     pieces: number,
   ): number
   /**
-   * Writes the same bytes as one packet per segment, for devices without offload. `head` is a template: `virtioLength` bytes that are
-   * written as zeros, a 20-byte IPv4 or 40-byte IPv6 header, and a TCP header of any valid length. It stays unchanged. Each piece is cut
-   * every `segmentSize` bytes, so its last segment may be shorter; 0 cuts nothing. In each segment the addon sets total or payload length,
-   * IPv4 id (+ 1 each) and header checksum, seq (+ the bytes before it), and the whole TCP checksum. The number of segments written, or
-   * -errno when the first one fails.
+   * Writes the same bytes as one packet per segment, for devices without offload. `head` is a template: `virtioLength`
+   * bytes that are written as zeros, a 20-byte IPv4 or 40-byte IPv6 header, and a TCP header of any valid length. It
+   * stays unchanged. Each piece is cut every `segmentSize` bytes, so its last segment may be shorter; 0 cuts nothing.
+   * In each segment the addon sets total or payload length, IPv4 id (+ 1 each) and header checksum, seq (+ the bytes
+   * before it), and the whole TCP checksum. The number of segments written, or -errno when the first one fails.
    */
   writeSegments(
     fd: number,
@@ -227,23 +254,29 @@ export interface Addon {
   udpOpen(family: 4 | 6, flags: number): number
   udpBind(fd: number, address: Uint8Array, port: number, scope: number): number
   udpConnect(fd: number, address: Uint8Array, port: number, scope: number): number
-  /** Undoes `udpConnect`. A port that was bound stays; the address and interface that the kernel chose do not. 0 or -errno. */
+  /**
+   * Undoes `udpConnect`. A port that was bound stays; the address and interface that the kernel chose do not. 0 or
+   * -errno.
+   */
   udpDisconnect(fd: number): number
   /** Writes the socket's own address to `out`, all zero when it has none yet. Its length (4 or 16) or -errno. */
   udpAddress(fd: number, out: Uint8Array): number
   /** Local port, or -errno. */
   udpPort(fd: number): number
-  /** Sets both buffers (bytes), each unless it is 0: beyond the system's maximum with CAP_NET_ADMIN, up to it without. 0 or -errno. */
+  /**
+   * Sets both buffers (bytes), each unless it is 0: beyond the system's maximum with CAP_NET_ADMIN, up to it without. 0
+   * or -errno.
+   */
   socketBuffers(fd: number, receive: number, send: number): number
   /**
-   * Reads up to `max` (≤ 256) messages by one recvmmsg, message i to the `stride` bytes at `at + i * stride`. Writes a record (`Message`)
-   * per message to `vec`. The number of messages (0: there was none) or -errno.
+   * Reads up to `max` (≤ 256) messages by one recvmmsg, message i to the `stride` bytes at `at + i * stride`. Writes a
+   * record (`Message`) per message to `vec`. The number of messages (0: there was none) or -errno.
    */
   udpReceive(fd: number, memory: Memory, at: number, stride: number, max: number, vec: number, vecAt: number): number
   /**
-   * Sends `messages` records, which begin at `vecAt`, by one sendmmsg. The pieces of a message are gathered from `memory`. The kernel cuts
-   * a message (UDP_SEGMENT) when its `segmentSize` is > 0 and smaller than the whole. The number of messages sent, or -errno when the first
-   * one fails.
+   * Sends `messages` records, which begin at `vecAt`, by one sendmmsg. The pieces of a message are gathered from
+   * `memory`. The kernel cuts a message (UDP_SEGMENT) when its `segmentSize` is > 0 and smaller than the whole. The
+   * number of messages sent, or -errno when the first one fails.
    */
   udpSend(fd: number, family: 4 | 6, memory: Memory, vec: number, vecAt: number, messages: number): number
 
@@ -264,25 +297,33 @@ export interface Addon {
   timerSet(fd: number, microseconds: number): number
 
   /**
-   * One write that never waits, and that changes nothing for others who have the same open file. A socket takes what it has room for.
-   * Anything else takes at most PIPE_BUF (4,096) bytes, and only when poll() finds it writable. A terminal may be writable and have room
-   * for less: it must be open with O_NONBLOCK. Bytes or -errno (-EAGAIN: no room).
+   * One write that never waits, and that changes nothing for others who have the same open file. A socket takes what it
+   * has room for. Anything else takes at most PIPE_BUF (4,096) bytes, and only when poll() finds it writable. A
+   * terminal may be writable and have room for less: it must be open with O_NONBLOCK. Bytes or -errno (-EAGAIN: no
+   * room).
    */
   writeNow(fd: number, memory: Memory, at: number, length: number): number
   /**
-   * Ends the process with this code after so many milliseconds, whatever its threads do: an orderly exit waits for name look-ups. 0 or
-   * -errno.
+   * Ends the process with this code after so many milliseconds, whatever its threads do: an orderly exit waits for name
+   * look-ups. 0 or -errno.
    */
   exitAfter(milliseconds: number, code: number): number
 
-  /** Another descriptor for the same open file, which belongs to this thread. `fd` may be another thread's. A descriptor or -errno. */
+  /**
+   * Another descriptor for the same open file, which belongs to this thread. `fd` may be another thread's. A descriptor
+   * or -errno.
+   */
   duplicate(fd: number): number
-  /** Closes a descriptor that this thread has opened. Those that it leaves open are closed when its environment ends. 0 or -errno. */
+  /**
+   * Closes a descriptor that this thread has opened. Those that it leaves open are closed when its environment ends. 0
+   * or -errno.
+   */
   close(fd: number): number
 
   /**
-   * One epoll set, whose descriptor libuv polls. `onReady(count)` is called when `count` pairs (token, events) lie at the start of `vec`,
-   * at most `capacity` of them. Descriptors for which there was no pair come in the next turn of the loop.
+   * One epoll set, whose descriptor libuv polls. `onReady(count)` is called when `count` pairs (token, events) lie at
+   * the start of `vec`, at most `capacity` of them. Descriptors for which there was no pair come in the next turn of
+   * the loop.
    */
   Poller: new (
     vec: number,
@@ -310,8 +351,8 @@ export const errnoName = (result: number): string => {
 }
 
 /**
- * Has a poller watch a descriptor that the caller cannot do without. Throws DEVICE when the kernel refuses: it has no memory or no watch
- * left.
+ * Has a poller watch a descriptor that the caller cannot do without. Throws DEVICE when the kernel refuses: it has no
+ * memory or no watch left.
  */
 export const watch = (poller: Poller, fd: number, token: number, interest: number): void => {
   const result = poller.add(fd, token, interest)

@@ -32,7 +32,10 @@ const udpFeatures = ({ gro, segment }: UdpFeatures): Finding[] => [
   ),
 ]
 
-/** Looks at what fake-tcp needs from this machine; a TUN interface is made, tried and removed, nothing leaves the machine. */
+/**
+ * Looks at what fake-tcp needs from this machine; a TUN interface is made, tried and removed, nothing leaves the
+ * machine.
+ */
 export const examine = async (): Promise<Finding[]> => {
   const isThere = existsSync('/dev/net/tun')
   const findings = [

@@ -3,8 +3,8 @@ import { FakeTcpError } from '../errors.js'
 import { parseAddress } from '../net/address.js'
 
 /**
- * Reads one value: text, as it was typed, or what a file says: text, a number, true or false, a list. Throws InvalidArgumentError with a
- * sentence that begins with 'It'.
+ * Reads one value: text, as it was typed, or what a file says: text, a number, true or false, a list. Throws
+ * InvalidArgumentError with a sentence that begins with 'It'.
  */
 export type Reader<T> = (value: unknown) => T
 

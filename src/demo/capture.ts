@@ -1,4 +1,7 @@
-/** Captures the TCP packets (IPv4) of an interface into a file, each once, beginnings only. SIGTERM ends it: it reads what is left, and answers. */
+/**
+ * Captures the TCP packets (IPv4) of an interface into a file, each once, beginnings only. SIGTERM ends it: it reads
+ * what is left, and answers.
+ */
 import { native, Ready } from '../native.js'
 import * as checksum from '../wire/checksum.js'
 import { Protocol } from '../wire/ip.js'
@@ -18,8 +21,9 @@ const budget = 16
 const receiveBuffer = 64 * 1024 * 1024
 
 /**
- * Completes the TCP checksum of a packet that was captured whole. Packets are captured before the interface would do that, so the
- * field holds the sum of the pseudo-header only. Larger ones stay as they are: an analyser cannot check them either.
+ * Completes the TCP checksum of a packet that was captured whole. Packets are captured before the interface would do
+ * that, so the field holds the sum of the pseudo-header only. Larger ones stay as they are: an analyser cannot check
+ * them either.
  */
 const completeChecksum = (b: Uint8Array, at: number, tcpAt: number, length: number): void => {
   const tcpLength = length - (tcpAt - at)

@@ -24,8 +24,9 @@ const graceMs = 4_000
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Runs the demo in private network namespaces and prints what came of it. Answers the exit code: 0, 1 when the files differ or
- * the demo failed (it has said why), 128 + the signal's number when it was interrupted. Throws FakeTcpError when it can't start.
+ * Runs the demo in private network namespaces and prints what came of it. Answers the exit code: 0, 1 when the files
+ * differ or the demo failed (it has said why), 128 + the signal's number when it was interrupted. Throws FakeTcpError
+ * when it can't start.
  */
 export const runDemo = async (options: DemoOptions): Promise<number> => {
   checkMachine()
@@ -123,8 +124,8 @@ const checkWritable = (capture: string): void => {
 }
 
 /**
- * Runs `inside.ts` in a private network namespace, and in a session of its own: so a Ctrl-C reaches this process only, and the
- * children end in order. A pipe to its stdin tells it when this process is gone, however that came.
+ * Runs `inside.ts` in a private network namespace, and in a session of its own: so a Ctrl-C reaches this process only,
+ * and the children end in order. A pipe to its stdin tells it when this process is gone, however that came.
  */
 const startInside = (job: DemoJob): ChildProcess => {
   const entry = enter()

@@ -22,9 +22,9 @@ const defaultPatienceMs = 8_000
 const tickMs = 100
 
 /**
- * Sends a file through the tunnel. The tunnel neither resends nor holds back, so this class does what every protocol over UDP
- * does: never more than `window` datagrams are beyond what the receiver has reported (that clocks it), and what is missing at
- * the end is sent again.
+ * Sends a file through the tunnel. The tunnel neither resends nor holds back, so this class does what every protocol
+ * over UDP does: never more than `window` datagrams are beyond what the receiver has reported (that clocks it), and
+ * what is missing at the end is sent again.
  */
 export class FileSender {
   readonly #port: UdpPort

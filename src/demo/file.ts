@@ -5,7 +5,10 @@ import { pipeline } from 'node:stream/promises'
 
 const chunkBytes = 1024 * 1024
 
-/** Makes a file of the same pseudo-random bytes every time: AES-128 in counter mode with a key of zeros. Nothing can compress it. */
+/**
+ * Makes a file of the same pseudo-random bytes every time: AES-128 in counter mode with a key of zeros. Nothing can
+ * compress it.
+ */
 export const makeFile = async (path: string, bytes: number): Promise<void> => {
   const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16))
   const zeros = Buffer.alloc(chunkBytes)

@@ -4,7 +4,8 @@
  *     A: send → 127.0.0.1 → client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1 → receive :B
  *                                           └ capture
  *
- * It ends its children, whatever happens: when it is done, on SIGTERM, and when `demo.ts` is gone (then its stdin ends).
+ * It ends its children, whatever happens: when it is done, on SIGTERM, and when `demo.ts` is gone (then its stdin
+ * ends).
  */
 import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,7 @@
-/** What the demo's processes are told (JSON, their only argument) and what they answer (JSON, the last line of their stdout). */
+/**
+ * What the demo's processes are told (JSON, their only argument) and what they answer (JSON, the last line of their
+ * stdout).
+ */
 
 export interface DemoJob {
   /** For both copies of the file and the capture; removed at the end. */

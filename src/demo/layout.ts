@@ -6,7 +6,10 @@ export const largest = 1_400
 
 /** Runs of equal datagrams, as a transfer or a call makes them … */
 const run = (size: number, count: number): number[] => Array.from({ length: count }, () => size)
-/** … and what comes in between: every size from `smallest` to `largest` has its turn (173 and 1,337 have no common divisor). */
+/**
+ * … and what comes in between: every size from `smallest` to `largest` has its turn (173 and 1,337 have no common
+ * divisor).
+ */
 const mixed = (from: number, count: number): number[] =>
   Array.from({ length: count }, (_, i) => smallest + (((from + i) * 173) % (largest - smallest + 1)))
 

@@ -21,7 +21,10 @@ export const asSentence = (error: unknown): FakeTcpError => {
   return demoError(message.trim().replace(/\s+/g, ' '), error)
 }
 
-/** The body of one of the demo's processes. Its job is the command line's only argument; a failure ends it with a sentence and a code. */
+/**
+ * The body of one of the demo's processes. Its job is the command line's only argument; a failure ends it with a
+ * sentence and a code.
+ */
 export const runPart = async <Job>(body: (job: Job) => void | Promise<void>): Promise<void> => {
   const fail = (error: unknown): never => process.exit(explain(asSentence(error)))
   process.on('uncaughtException', fail)

@@ -1,4 +1,7 @@
-/** The classic pcap file format (draft-ietf-opsawg-pcap): a file header, then a record per packet. Little-endian, microseconds. */
+/**
+ * The classic pcap file format (draft-ietf-opsawg-pcap): a file header, then a record per packet. Little-endian,
+ * microseconds.
+ */
 import { closeSync, openSync, writeSync } from 'node:fs'
 
 /** Packets start with their IP header (LINKTYPE_RAW). */
@@ -20,7 +23,10 @@ export const putFileHeader = (view: DataView, at: number, snapLength: number): n
   return fileHeaderLength
 }
 
-/** Writes a record header; its length in bytes. `timeMs` since 1970; `kept` bytes follow, of `length` that the packet had. */
+/**
+ * Writes a record header; its length in bytes. `timeMs` since 1970; `kept` bytes follow, of `length` that the packet
+ * had.
+ */
 export const putRecordHeader = (view: DataView, at: number, timeMs: number, kept: number, length: number): number => {
   const micros = Math.round(timeMs * 1000)
   view.setUint32(at, Math.floor(micros / 1e6), true)

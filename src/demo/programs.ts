@@ -89,7 +89,10 @@ const early = async (child: Child): Promise<Error> => {
 /** A mean of fewer says nothing. */
 const leastPackets = 100
 
-/** Datagrams per packet that a tunnel's end sent, from the last line of its log; `single` datagrams, sent one by one, don't count. */
+/**
+ * Datagrams per packet that a tunnel's end sent, from the last line of its log; `single` datagrams, sent one by one,
+ * don't count.
+ */
 export const datagramsPerPacket = (tunnel: Child, single: number): number | undefined => {
   const [stopped] = tunnel.logged('stopped')
   if (stopped === undefined) return undefined

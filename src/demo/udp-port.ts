@@ -70,7 +70,10 @@ export class UdpPort {
     this.#onIdle = onIdle
   }
 
-  /** Place in `outgoing` for a datagram of `length` bytes, to be written before `flush`; -1 when `flush` must come first. */
+  /**
+   * Place in `outgoing` for a datagram of `length` bytes, to be written before `flush`; -1 when `flush` must come
+   * first.
+   */
   add(length: number): number {
     const at = this.#end
     if (at + length > maxOutgoing) return -1

@@ -14,7 +14,9 @@ export interface AcceptingParts {
   post(queue: number, order: Order): void
 }
 
-/** Accepts connections: decides what becomes of a handshake that a worker has found complete, and answers that worker. */
+/**
+ * Accepts connections: decides what becomes of a handshake that a worker has found complete, and answers that worker.
+ */
 export class Accepting {
   readonly #parts: AcceptingParts
 

@@ -1,9 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { ErrorCode, FakeTcpError } from '../errors.js'
 
-/** MiB of addresses that V8 reserves for the machine code of a worker. Its own default, 512, would make eight queues larger than 6 GiB. */
+/**
+ * MiB of addresses that V8 reserves for the machine code of a worker. Its own default, 512, would make eight queues
+ * larger than 6 GiB.
+ */
 export const codeRangeMiB = 32
-/** MiB of addresses that a worker takes while it starts: V8's reservations, stacks, malloc's arenas. (Measured: 145 in the end, 250 on the way.) */
+/**
+ * MiB of addresses that a worker takes while it starts: V8's reservations, stacks, malloc's arenas. (Measured: 145 in
+ * the end, 250 on the way.)
+ */
 const workerMiB = 300
 const MiB = 1024 * 1024
 
@@ -29,8 +35,8 @@ const tooSmall = (what: string): FakeTcpError =>
   )
 
 /**
- * Where the addresses of this process are limited (`ulimit -v`), V8 ends it when it finds none for a worker: so that is asked before. Throws
- * MEMORY.
+ * Where the addresses of this process are limited (`ulimit -v`), V8 ends it when it finds none for a worker: so that is
+ * asked before. Throws MEMORY.
  */
 export const checkAddressSpace = (workers: number): void => {
   const space = addressSpace()

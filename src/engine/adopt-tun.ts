@@ -2,7 +2,10 @@ import { invalid } from '../errors.js'
 import { errnoName, native, TunFlag } from '../native.js'
 import type { TunQueues } from './tun-queues.js'
 
-/** Takes over queues of one interface. Fills `queues` as it goes, so that the caller can close them whatever happens. Throws INVALID_ARGUMENT. */
+/**
+ * Takes over queues of one interface. Fills `queues` as it goes, so that the caller can close them whatever happens.
+ * Throws INVALID_ARGUMENT.
+ */
 export const adoptQueues = (descriptors: readonly number[], queues: number[]): TunQueues => {
   const kinds = new Set<string>()
   for (const fd of descriptors) {

@@ -4,8 +4,8 @@ import { Switch } from '../memory/shared-stack.js'
 const quietMs = 5_000
 
 /**
- * Whether workers answer packets of no connection: not at the beginning, when who listens is still to come, and not at the end, when another
- * program may be about to listen here.
+ * Whether workers answer packets of no connection: not at the beginning, when who listens is still to come, and not at
+ * the end, when another program may be about to listen here.
  */
 export class Answering {
   readonly #switches: Int32Array

@@ -50,8 +50,9 @@ export class Connecting {
   }
 
   /**
-   * Resolves with what `use` makes of the flow. It is called at the moment the flow is established: nothing of the flow can be delivered
-   * and it cannot end before. Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS or CLOSED.
+   * Resolves with what `use` makes of the flow. It is called at the moment the flow is established: nothing of the flow
+   * can be delivered and it cannot end before. Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED,
+   * TABLE_FULL, NO_ADDRESS or CLOSED.
    */
   connect<T>(request: ConnectRequest, use: (flow: FlowId) => T): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -86,7 +87,10 @@ export class Connecting {
     })
   }
 
-  /** A service wants a connection to one of several addresses, on its worker's queue; that worker is told what became of it. */
+  /**
+   * A service wants a connection to one of several addresses, on its worker's queue; that worker is told what became of
+   * it.
+   */
   connectForService(queue: number, request: Extract<Report, { kind: 'connect' }>): void {
     const { connections, counters, post } = this.#parts
     const { service, token, port, targets } = request
@@ -118,7 +122,8 @@ export class Connecting {
     table.setNumbers(slot, 1, (seq + 1) | 0, now)
     flows.store(slot, Field.state, State.established)
     egress.ack(slot, now)
-    // A stock server's silence would keep its window at 64 KiB in conntrack's eyes (docs/architecture.md); ours speaks soon.
+    // A stock server's silence would keep its window at 64 KiB in conntrack's eyes (docs/architecture.md); ours speaks
+    // soon.
     if (seq === stockServerSeq) egress.ack(slot, now, 1)
     this.#handshakes.answered(report)
   }

@@ -40,8 +40,8 @@ export interface StackPlace {
 }
 
 /**
- * The main thread's part of a stack: makes what it consists of, hands what workers report to whoever decides about it, and closes all of
- * it. Each part knows only those that are made before it.
+ * The main thread's part of a stack: makes what it consists of, hands what workers report to whoever decides about it,
+ * and closes all of it. Each part knows only those that are made before it.
  */
 export class Coordinator {
   readonly device: Device
@@ -166,8 +166,8 @@ export class Coordinator {
   }
 
   /**
-   * Loads a service module, which counts by `counters`, into every worker; with a port it gets that port's connections. Rejects with the
-   * module's own error, PORT_TAKEN or INVALID_ARGUMENT.
+   * Loads a service module, which counts by `counters`, into every worker; with a port it gets that port's connections.
+   * Rejects with the module's own error, PORT_TAKEN or INVALID_ARGUMENT.
    */
   async serve(port: number | undefined, url: string, data: unknown, counters: readonly CounterRow[]): Promise<void> {
     if (port !== undefined) this.#ports.checkFree(port)

@@ -1,7 +1,8 @@
 /**
- * What a stack tells on channels of node:diagnostics_channel, by name: `subscribe('fake-tcp:connection:opened', listener)`. All of it is
- * published in the thread that opened the stack, about all stacks of that thread. Without a subscriber nothing is made and nothing
- * costs; with one, each connection costs a few objects at its begin and at its end, and datagrams cost nothing.
+ * What a stack tells on channels of node:diagnostics_channel, by name: `subscribe('fake-tcp:connection:opened',
+ * listener)`. All of it is published in the thread that opened the stack, about all stacks of that thread. Without a
+ * subscriber nothing is made and nothing costs; with one, each connection costs a few objects at its begin and at its
+ * end, and datagrams cost nothing.
  *
  * A listener is called at the moment the thing happens. What it throws ends the process.
  */
@@ -44,10 +45,10 @@ export interface ConnectionClosed extends ConnectionEnds {
 export interface ConnectionRefused extends ConnectionEnds {
   readonly direction: Direction
   /**
-   * In: 'not-listening' (the listener was closed during the handshake), 'quarantined' (the same addresses and ports were a connection two
-   * seconds ago), 'backlog-full' (nobody accepts them fast enough), 'table-full' (as many connections as `maxConnections`). Out: 'refused'
-   * (the peer sent RST), 'timeout' (it sent nothing), 'aborted' (by the caller's signal, or another address answered first),
-   * 'stack' (the stack was closed).
+   * In: 'not-listening' (the listener was closed during the handshake), 'quarantined' (the same addresses and ports
+   * were a connection two seconds ago), 'backlog-full' (nobody accepts them fast enough), 'table-full' (as many
+   * connections as `maxConnections`). Out: 'refused' (the peer sent RST), 'timeout' (it sent nothing), 'aborted' (by
+   * the caller's signal, or another address answered first), 'stack' (the stack was closed).
    */
   readonly reason:
     | 'not-listening'
@@ -70,7 +71,10 @@ export interface WorkerReplaced {
 
 export interface FloodBegun {
   readonly device: string
-  /** Whether the kernel drops the flood in front of the queues (an eBPF program, with CAP_BPF); else the workers refuse it packet by packet. */
+  /**
+   * Whether the kernel drops the flood in front of the queues (an eBPF program, with CAP_BPF); else the workers refuse
+   * it packet by packet.
+   */
   readonly filtered: boolean
 }
 
@@ -102,7 +106,10 @@ export interface DiagnosticsPayloads {
   'fake-tcp:connection:opened': ConnectionOpened
   /** A connection that was open is gone, whoever ended it. */
   'fake-tcp:connection:closed': ConnectionClosed
-  /** A handshake was begun and no connection came of it. What fails before the first packet is an error of `connect` alone. */
+  /**
+   * A handshake was begun and no connection came of it. What fails before the first packet is an error of `connect`
+   * alone.
+   */
   'fake-tcp:connection:refused': ConnectionRefused
   /** A queue worker died or was stuck, and another one reads its queue. Connections live on. */
   'fake-tcp:worker:replaced': WorkerReplaced

@@ -10,7 +10,10 @@ import type { StackOptions } from './options.js'
 /** Workers tell of a flood once a second while it lasts. */
 const quietMs = 3_000
 
-/** Floods as the stack knows them: from what workers refuse, and from what the kernel's filter drops where there is one. Says when one begins and ends. */
+/**
+ * Floods as the stack knows them: from what workers refuse, and from what the kernel's filter drops where there is one.
+ * Says when one begins and ends.
+ */
 export class Floods {
   readonly #device: Device
   readonly #memory: StackMemory
@@ -19,7 +22,10 @@ export class Floods {
   #filter: FloodFilter | undefined
   /** `native.clock()` when the flood began; undefined in peace. */
   #since: number | undefined
-  /** Runs out when no worker has told of the flood for a while; not used while the filter is in place, which sees its end. */
+  /**
+   * Runs out when no worker has told of the flood for a while; not used while the filter is in place, which sees its
+   * end.
+   */
   #quiet: NodeJS.Timeout | undefined
 
   constructor(device: Device, memory: StackMemory, counters: CounterPage, logger: StackOptions['logger']) {

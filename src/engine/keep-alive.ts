@@ -9,8 +9,9 @@ export interface KeepAliveHooks {
 }
 
 /**
- * Notices peers that are gone. A probe is a bare ACK just before what the peer has acknowledged: stock peers answer it at once, and so do
- * we. Whatever comes from a peer counts as life. A stack that itself stood still (SIGSTOP, a busy thread) asks before it gives up.
+ * Notices peers that are gone. A probe is a bare ACK just before what the peer has acknowledged: stock peers answer it
+ * at once, and so do we. Whatever comes from a peer counts as life. A stack that itself stood still (SIGSTOP, a busy
+ * thread) asks before it gives up.
  */
 export class KeepAlive {
   readonly #flows: FlowTable

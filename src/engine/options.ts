@@ -7,8 +7,8 @@ import { type Given, type Resolved, resolveNumbers } from '../numbers.js'
 import { type ResolvedTun, resolveTun, type TunOptions, tunNumbers } from './tun-options.js'
 
 /**
- * Every number among the options of a stack: what it means and its unit, its default, and what is allowed. Those that the workers read stand
- * in memory/worker-options.ts, those of a TUN interface in tun-options.ts.
+ * Every number among the options of a stack: what it means and its unit, its default, and what is allowed. Those that
+ * the workers read stand in memory/worker-options.ts, those of a TUN interface in tun-options.ts.
  */
 export const stackNumbers = {
   /** Most connections at once, 256 bytes of shared memory each. */
@@ -20,8 +20,8 @@ export const stackNumbers = {
   /** Most unread bytes of one socket before its newest datagrams are dropped and counted. */
   receiveBytes: { default: 4 * 1024 * 1024, min: 65_536, max: 2 ** 31 - 1 },
   /**
-   * Milliseconds that a worker may be busy, or asleep, in one callback of a service before another one takes its place; 0: for
-   * ever. Not while it loads a service, and not under a debugger.
+   * Milliseconds that a worker may be busy, or asleep, in one callback of a service before another one takes its place;
+   * 0: for ever. Not while it loads a service, and not under a debugger.
    */
   stuckAfter: { default: 500, min: 500, max: 2 ** 30, orZero: true },
   /** MiB of JavaScript heap at which a worker is ended, and another one takes its place. */
@@ -31,8 +31,8 @@ export const stackNumbers = {
 /** Numbers of `StackOptions.keepalive`: a peer that is gone is noticed within a minute. */
 export const keepaliveNumbers = {
   /**
-   * Milliseconds of silence after which a peer is asked for a sign of life, and between two such questions. A peer answers one question in
-   * 500 ms (RFC 5961 §7): asked more often, a live one would seem dead.
+   * Milliseconds of silence after which a peer is asked for a sign of life, and between two such questions. A peer
+   * answers one question in 500 ms (RFC 5961 §7): asked more often, a live one would seem dead.
    */
   interval: { default: 15_000, min: 500, max: 2 ** 30 },
   /** Questions without an answer until the connection is closed; the last one waits for half an interval. */
@@ -67,7 +67,10 @@ export interface StackOptions extends Given<typeof stackNumbers>, Given<typeof w
   /** Our address on `device`; default: what the device brings. */
   stackAddress?: string
   stackAddress6?: string
-  /** Ask silent peers for a sign of life, and close connections to those that give none; `{}`: with the defaults. Default: never. */
+  /**
+   * Ask silent peers for a sign of life, and close connections to those that give none; `{}`: with the defaults.
+   * Default: never.
+   */
   keepalive?: KeepaliveOptions
   /** Where the stack tells of its life; a pino logger or anything like it. Default: nowhere. */
   logger?: EventLog

@@ -7,8 +7,9 @@ interface Hold {
 }
 
 /**
- * Lets go of the event loop, or holds it again, while tasks run: piscina holds it for each of them, ours run as long as their stack is
- * open, and it has no option for that. (Read in piscina 5.3; without what is looked for here nothing happens.)
+ * Lets go of the event loop, or holds it again, while tasks run: piscina holds it for each of them, ours run as long as
+ * their stack is open, and it has no option for that. (Read in piscina 5.3; without what is looked for here nothing
+ * happens.)
  */
 export class PiscinaHold {
   readonly #holds = new Set<Hold>()

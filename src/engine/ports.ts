@@ -11,8 +11,8 @@ export const ephemeral = { first: 32_768, last: 60_999 } as const
 const count = ephemeral.last - ephemeral.first + 1
 
 /**
- * Queue on which a connection's packets arrive, on a steered device. native/steering.cc computes the same queue in the kernel: the two must agree
- * (test/native/tun.inside.ts compares them).
+ * Queue on which a connection's packets arrive, on a steered device. native/steering.cc computes the same queue in the
+ * kernel: the two must agree (test/native/tun.inside.ts compares them).
  */
 export const queueOf = (localPort: number, remotePort: number, queues: number): number =>
   (localPort ^ remotePort) % queues
@@ -69,8 +69,8 @@ export class Ports {
   }
 
   /**
-   * A local port for a connection to `port`, if there is one such that its packets arrive on the queue `wanted`, and the queue they
-   * do arrive on. Throws PORTS_EXHAUSTED.
+   * A local port for a connection to `port`, if there is one such that its packets arrive on the queue `wanted`, and
+   * the queue they do arrive on. Throws PORTS_EXHAUSTED.
    */
   choose(remote: Address, port: number, wanted: number, now: number): { localPort: number; queue: number } {
     const { steered, queues } = this.#device

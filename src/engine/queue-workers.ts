@@ -9,7 +9,10 @@ import { codeRangeMiB } from './address-space.js'
 import { PiscinaHold } from './piscina-hold.js'
 import { Watchdog } from './watchdog.js'
 
-/** A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy with much else. */
+/**
+ * A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy
+ * with much else.
+ */
 const startPatienceMs = 30_000
 /** A worker that has lived this long did not die of its start. */
 const matureMs = 5_000
@@ -62,12 +65,14 @@ export class QueueWorkers {
     this.#hooks = hooks
     this.#pool = new Piscina({
       filename: new URL('../workers/queue-worker.js', import.meta.url).href,
-      // Each task gets a thread of its own. With a minimum, piscina would replace a stuck worker that ends after `destroy`.
+      // Each task gets a thread of its own. With a minimum, piscina would replace a stuck worker that ends after
+      // `destroy`.
       minThreads: 0,
       maxThreads: count,
       concurrentTasksPerWorker: 1,
       execArgv: process.execArgv.filter(flag => !flag.startsWith('--input-type')),
-      // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to end.
+      // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to
+      // end.
       atomics: 'disabled',
       resourceLimits: { maxOldGenerationSizeMb: workerHeap, codeRangeSizeMb: codeRangeMiB },
     })
@@ -201,7 +206,9 @@ export class QueueWorkers {
     )
   }
 
-  /** Milliseconds until a worker that lived for `lived` is replaced: none at first, more for one that keeps dying young. */
+  /**
+   * Milliseconds until a worker that lived for `lived` is replaced: none at first, more for one that keeps dying young.
+   */
   #patience(queue: number, lived: number): number {
     const deaths = lived < matureMs ? (this.#deaths[queue] ?? 0) + 1 : 1
     this.#deaths[queue] = deaths

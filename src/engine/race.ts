@@ -1,7 +1,7 @@
 /**
- * Starts attempts one after the other, `delayMs` apart or as soon as one fails; the first that succeeds wins (RFC 8305, Happy Eyeballs). The
- * others' signal is aborted then, and what one of them still brings is given to `discard`. Rejects with the first attempt's error
- * when all fail.
+ * Starts attempts one after the other, `delayMs` apart or as soon as one fails; the first that succeeds wins (RFC 8305,
+ * Happy Eyeballs). The others' signal is aborted then, and what one of them still brings is given to `discard`. Rejects
+ * with the first attempt's error when all fail.
  */
 export const race = <T>(
   attempts: readonly ((signal: AbortSignal) => Promise<T>)[],

@@ -105,8 +105,8 @@ export class Stack implements AsyncDisposable {
   }
 
   /**
-   * Opens a connection. Throws FakeTcpError: CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS,
-   * INVALID_ARGUMENT or CLOSED.
+   * Opens a connection. Throws FakeTcpError: CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL,
+   * NO_ADDRESS, INVALID_ARGUMENT or CLOSED.
    */
   async connect(address: string, port: number, options: ConnectOptions = {}): Promise<Socket> {
     this.#checkOpen()
@@ -140,9 +140,9 @@ export class Stack implements AsyncDisposable {
   }
 
   /**
-   * Runs a module inside the queue workers, as `ServiceFactory` of workers/service.ts. With a port, that port's connections are
-   * its own. `counters` are those that the service may count with; the services of a stack may have 64 together. Rejects with what the module
-   * throws, PORT_TAKEN, INVALID_ARGUMENT or CLOSED.
+   * Runs a module inside the queue workers, as `ServiceFactory` of workers/service.ts. With a port, that port's
+   * connections are its own. `counters` are those that the service may count with; the services of a stack may have 64
+   * together. Rejects with what the module throws, PORT_TAKEN, INVALID_ARGUMENT or CLOSED.
    */
   async serve(
     port: number | undefined,
@@ -167,8 +167,8 @@ export class Stack implements AsyncDisposable {
   }
 
   /**
-   * From now on the open stack does not keep the process alive by itself: a program that has nothing else to do ends, and the kernel takes
-   * back what the stack had. A connection attempt that waits still does.
+   * From now on the open stack does not keep the process alive by itself: a program that has nothing else to do ends,
+   * and the kernel takes back what the stack had. A connection attempt that waits still does.
    */
   unref(): this {
     this.#coordinator.hold(false)

@@ -21,7 +21,8 @@ export interface TransferHooks {
 }
 
 /**
- * Where a connection is that was offered to other threads. Until then it is an ordinary socket of this thread, and not known here.
+ * Where a connection is that was offered to other threads. Until then it is an ordinary socket of this thread, and not
+ * known here.
  *
  *                    attach                    the fence has passed, and
  *                 (of thread `to`)             `from` has surrendered it
@@ -38,8 +39,8 @@ export interface TransferHooks {
  * - held: the socket of `holder` consumes it.
  * - ended: the connection is gone. Whoever it was moving to hears that once it has arrived there.
  *
- * Only the coordinator moves it. When the thread that an offered or held connection is with ends, the connection ends; one that is moving
- * arrives first.
+ * Only the coordinator moves it. When the thread that an offered or held connection is with ends, the connection ends;
+ * one that is moving arrives first.
  */
 type Phase =
   | { readonly kind: 'offered' | 'held'; readonly holder: number }
@@ -77,7 +78,10 @@ export class Transfers {
     this.#thread = shared.device.queues.length
   }
 
-  /** A socket of this thread may be attached elsewhere from now on. `ended` is called when its connection ends, wherever it is. */
+  /**
+   * A socket of this thread may be attached elsewhere from now on. `ended` is called when its connection ends, wherever
+   * it is.
+   */
   offer(id: FlowId, surrender: () => Residue[], ended: (end: End) => void): void {
     this.#open()
     const { slot, generation } = id
@@ -86,7 +90,10 @@ export class Transfers {
     this.#hooks.rehome(id, end => this.#ended(away, end))
   }
 
-  /** Every connection has ended. Resolves when the threads have let go of what is shared; with the numbers of those that have not. */
+  /**
+   * Every connection has ended. Resolves when the threads have let go of what is shared; with the numbers of those that
+   * have not.
+   */
   async close(): Promise<Set<number>> {
     for (const thread of this.#lifelines.keys()) this.#post({ to: thread, kind: 'stackClosed' })
     if (this.#lifelines.size > 0) {

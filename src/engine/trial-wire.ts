@@ -19,7 +19,10 @@ export interface Found {
   readonly payload: Buffer
 }
 
-/** One connection from our end of a TUN interface to a socket of the kernel's end, by hand: no window, no retransmission. */
+/**
+ * One connection from our end of a TUN interface to a socket of the kernel's end, by hand: no window, no
+ * retransmission.
+ */
 export class TrialWire {
   readonly #device: Device
   readonly #pair: AddressPair

@@ -18,18 +18,24 @@ export interface TrialResult {
 
 /** No step takes longer, on however busy a machine. */
 const stepMs = 200
-/** The kernel answers a SYN while it is being written, unless it is busy. Where a firewall lets nothing in, a start takes this much longer. */
+/**
+ * The kernel answers a SYN while it is being written, unless it is busy. Where a firewall lets nothing in, a start
+ * takes this much longer.
+ */
 const answerMs = 100
 /** Equal segments: with the headers no multiple of their size, as datagrams usually are. */
 const segmentSize = 500
 const outBytes = 3 * segmentSize
-/** Several segments of any size that the kernel may choose, and few enough to be sent before anything is acknowledged. */
+/**
+ * Several segments of any size that the kernel may choose, and few enough to be sent before anything is acknowledged.
+ */
 const inBytes = 4_000
 
 /**
- * Tries super-packets on the interface itself, both ways and in every family that it has: a connection to a socket of this process by way of
- * the kernel. Kernels are out there that take the settings and refuse the packets. Before the workers read the queues. What cannot be
- * tried (a firewall that lets nothing in) is believed to work, until a write is refused.
+ * Tries super-packets on the interface itself, both ways and in every family that it has: a connection to a socket of
+ * this process by way of the kernel. Kernels are out there that take the settings and refuse the packets. Before the
+ * workers read the queues. What cannot be tried (a firewall that lets nothing in) is believed to work, until a write is
+ * refused.
  */
 export const tryOffloads = async (device: TunDevice): Promise<TrialResult> => {
   const results: TrialResult[] = []

@@ -26,7 +26,9 @@ export class TunAddresses {
     this.#log = log
   }
 
-  /** The pair itself or, where the options allow it, the first free one like it. Changes nothing. Throws ADDRESS_TAKEN. */
+  /**
+   * The pair itself or, where the options allow it, the first free one like it. Changes nothing. Throws ADDRESS_TAKEN.
+   */
   choose(wanted: AddressPair): AddressPair {
     if (!this.#mayReplace(wanted)) {
       const conflict = conflictOf(this.#netlink, wanted)
@@ -48,8 +50,8 @@ export class TunAddresses {
   }
 
   /**
-   * Gives the pair, or another one if somebody was faster, to the interface; undefined for IPv6 where the machine has none and the options
-   * allow that. Throws ADDRESS_TAKEN, NO_IPV6, PERMISSION or DEVICE.
+   * Gives the pair, or another one if somebody was faster, to the interface; undefined for IPv6 where the machine has
+   * none and the options allow that. Throws ADDRESS_TAKEN, NO_IPV6, PERMISSION or DEVICE.
    */
   give(index: number, name: string, chosen: AddressPair): AddressPair | undefined {
     for (let pair = chosen; ; pair = this.choose(pair)) {

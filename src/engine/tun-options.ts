@@ -24,19 +24,23 @@ export interface TunOptions extends Given<typeof tunNumbers> {
   hostAddress6?: string
   stackAddress6?: string
   /**
-   * What happens when an IPv4 address is in use on this machine already: an error (default), or the next free pair like this one
-   * (192.168.202.1 and .2 for 192.168.200.1 and .2, and so on), and a warning that names it.
+   * What happens when an IPv4 address is in use on this machine already: an error (default), or the next free pair like
+   * this one (192.168.202.1 and .2 for 192.168.200.1 and .2, and so on), and a warning that names it.
    */
   ifAddressesTaken?: 'error' | 'others'
   /** The same for the IPv6 addresses (fcca::1 and ::2 for fcc8::1 and ::2). */
   ifAddressesTaken6?: 'error' | 'others'
-  /** What happens when IPv6 addresses are given and the machine has IPv6 switched off: an error (default), or IPv4 alone and a warning. */
+  /**
+   * What happens when IPv6 addresses are given and the machine has IPv6 switched off: an error (default), or IPv4 alone
+   * and a warning.
+   */
   ifNoIPv6?: 'error' | 'ipv4'
   /** Super-packets and checksum offload. Default true; a kernel that refuses them is used without. */
   offload?: boolean
   /**
-   * Queues of an interface that somebody else has opened, brought up and addressed, instead of making one: the descriptors become ours.
-   * IFF_TUN and IFF_NO_PI, and IFF_VNET_HDR for super-packets. Of the other options only `mtu`, `stackAddress` and `stackAddress6` apply. Needs no privileges.
+   * Queues of an interface that somebody else has opened, brought up and addressed, instead of making one: the
+   * descriptors become ours. IFF_TUN and IFF_NO_PI, and IFF_VNET_HDR for super-packets. Of the other options only
+   * `mtu`, `stackAddress` and `stackAddress6` apply. Needs no privileges.
    */
   descriptors?: readonly number[]
 }

@@ -28,8 +28,9 @@ const optional = [
 ] as const
 
 /**
- * Makes a TUN interface of up to `count` queues. A kernel or sandbox that refuses one of the flags is asked again without it. Fills
- * `queues` as it goes, so that the caller can close them whatever happens. Throws NO_TUN, PERMISSION, NAME_TAKEN, INVALID_ARGUMENT or DEVICE.
+ * Makes a TUN interface of up to `count` queues. A kernel or sandbox that refuses one of the flags is asked again
+ * without it. Fills `queues` as it goes, so that the caller can close them whatever happens. Throws NO_TUN, PERMISSION,
+ * NAME_TAKEN, INVALID_ARGUMENT or DEVICE.
  */
 export const openQueues = (netlink: Netlink, wanted: Wanted, queues: number[]): TunQueues => {
   checkName(wanted.name)

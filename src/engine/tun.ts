@@ -14,7 +14,10 @@ import { openQueues, type TunQueues } from './tun-queues.js'
 
 type Log = ResolvedOptions['logger']
 
-/** Makes a TUN interface with its queues, addresses and offloads, and brings it up; or adopts one. Leaves nothing behind when it throws. */
+/**
+ * Makes a TUN interface with its queues, addresses and offloads, and brings it up; or adopts one. Leaves nothing behind
+ * when it throws.
+ */
 export const openTun = (options: ResolvedTun, log?: Log): TunDevice =>
   options.adopted === undefined ? makeTun(options, log) : adoptTun(options, options.adopted)
 
@@ -60,7 +63,8 @@ const makeTun = (options: ResolvedTun, log: Log): TunDevice => {
     }
     if (made.headers) native.linkMangleId(name)
     const features = featuresOf(made, options)
-    // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for good.
+    // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for
+    // good.
     checkUp(bringUp(name, mtu, txQueueLength), name, mtu)
     const index = netlink.link(name)?.index ?? 0
     const pairs = chosen.map(pair => addresses.give(index, name, pair)).filter(pair => pair !== undefined)

@@ -14,7 +14,10 @@ export class UsedFeatures {
   readonly #switches: Int32Array
   readonly #look: NodeJS.Timeout | undefined
 
-  /** `switches`: words by `Switch`, of all threads. `lost` is called once, with the reason, when super-packets can be used no more. */
+  /**
+   * `switches`: words by `Switch`, of all threads. `lost` is called once, with the reason, when super-packets can be
+   * used no more.
+   */
   constructor(device: Device, switches: Int32Array, lost: (reason: string) => void) {
     this.#device = device
     this.#switches = switches

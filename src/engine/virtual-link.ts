@@ -12,8 +12,8 @@ export interface VirtualLinkOptions extends Given<typeof virtualLinkNumbers> {
 }
 
 /**
- * Two devices joined back to back, without privileges or a kernel interface. `a` has the addresses 192.168.200.2 and fcc8::2, `b`
- * 192.168.201.2 and fcc9::2, unless `Stack.open` is told otherwise.
+ * Two devices joined back to back, without privileges or a kernel interface. `a` has the addresses 192.168.200.2 and
+ * fcc8::2, `b` 192.168.201.2 and fcc9::2, unless `Stack.open` is told otherwise.
  */
 export const createVirtualLink = (options: VirtualLinkOptions = {}): [a: Device, b: Device] => {
   const { queues, mtu } = resolveNumbers(virtualLinkNumbers, options)

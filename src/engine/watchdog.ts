@@ -25,9 +25,9 @@ const threadStat = (thread: number): ProcessStat | undefined => {
 }
 
 /**
- * Notices workers that do not come back: from a loop without end, or from a call that sleeps. A worker leaves the time of each turn in shared
- * memory. An old one alone means nothing, as the machine may be busy with others: the worker must have had processor time and not ended its
- * turn, or have slept in it.
+ * Notices workers that do not come back: from a loop without end, or from a call that sleeps. A worker leaves the time
+ * of each turn in shared memory. An old one alone means nothing, as the machine may be busy with others: the worker
+ * must have had processor time and not ended its turn, or have slept in it.
  */
 export class Watchdog {
   readonly #beats: Int32Array
@@ -36,7 +36,10 @@ export class Watchdog {
   readonly #suspicions: (Suspicion | undefined)[] = []
   #tickedAt = native.clock()
 
-  /** `beats`: a word per queue, `native.clock()` of its worker's last turn; 0: not to be watched. `limit` in milliseconds. */
+  /**
+   * `beats`: a word per queue, `native.clock()` of its worker's last turn; 0: not to be watched. `limit` in
+   * milliseconds.
+   */
   constructor(beats: Int32Array, limit: number, hooks: WatchdogHooks) {
     this.#beats = beats
     this.#limit = limit

@@ -13,8 +13,8 @@ export interface Asked {
 }
 
 /**
- * Publishes on the diagnostics channels what becomes of one stack's connections. A slot that was freed keeps its numbers until it is given
- * out again. Listeners may do whatever they like: call last.
+ * Publishes on the diagnostics channels what becomes of one stack's connections. A slot that was freed keeps its
+ * numbers until it is given out again. Listeners may do whatever they like: call last.
  */
 export class Witness {
   readonly #device: string

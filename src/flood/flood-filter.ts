@@ -21,9 +21,9 @@ export interface FloodFilterHooks {
 }
 
 /**
- * The last resort in a flood: an eBPF program in front of the TUN's queues. It drops most packets that belong to no connection and no
- * handshake, so that they neither fill the queues nor keep the workers busy. The workers tell when a flood begins (`flood`). The program is
- * detached when it drops few packets any more.
+ * The last resort in a flood: an eBPF program in front of the TUN's queues. It drops most packets that belong to no
+ * connection and no handshake, so that they neither fill the queues nor keep the workers busy. The workers tell when a
+ * flood begins (`flood`). The program is detached when it drops few packets any more.
  */
 export class FloodFilter {
   readonly #queue: number
@@ -44,8 +44,8 @@ export class FloodFilter {
   }
 
   /**
-   * A filter for the interface of this queue and the connections of this table. Undefined when the queue is no TUN's, or when the kernel
-   * takes no programs from this process (no CAP_BPF).
+   * A filter for the interface of this queue and the connections of this table. Undefined when the queue is no TUN's,
+   * or when the kernel takes no programs from this process (no CAP_BPF).
    */
   static open(queue: number, flows: FlowTable, hooks: FloodFilterHooks): FloodFilter | undefined {
     // Detaches a filter that a process left when it died during a flood.
@@ -59,7 +59,10 @@ export class FloodFilter {
     return undefined
   }
 
-  /** Call when a worker refuses too many packets. `syns`: they are SYNs. False when the kernel does not take the program. */
+  /**
+   * Call when a worker refuses too many packets. `syns`: they are SYNs. False when the kernel does not take the
+   * program.
+   */
   flood(syns: boolean): boolean {
     if (this.#timer === undefined && !this.#begin()) return false
     if (syns) this.#takeSynsTwice(true)
@@ -116,7 +119,8 @@ export class FloodFilter {
     const others = this.#since('others')
     this.#hooks.dropped(syns, others)
     const floodOf = (filterOffRate * filterLookMs) / 1000
-    // A flood of SYNs may begin while the filter is there. Then no worker reports it: the filter passes no more SYNs than they answer.
+    // A flood of SYNs may begin while the filter is there. Then no worker reports it: the filter passes no more SYNs
+    // than they answer.
     this.#takeSynsTwice(syns >= floodOf)
     if (syns + others >= floodOf) return
     this.#remove()

@@ -1,6 +1,6 @@
 /**
- * HalfSipHash-2-4 with a 32-bit result (Aumasson & Bernstein; Linux's `hsiphash` is of the same family): a keyed hash that nobody predicts
- * without the key. The key is two words, the message any number of words. Nothing is allocated.
+ * HalfSipHash-2-4 with a 32-bit result (Aumasson & Bernstein; Linux's `hsiphash` is of the same family): a keyed hash
+ * that nobody predicts without the key. The key is two words, the message any number of words. Nothing is allocated.
  */
 export const halfSipHash = (k0: number, k1: number, message: Int32Array): number => {
   state[0] = k0
@@ -8,7 +8,8 @@ export const halfSipHash = (k0: number, k1: number, message: Int32Array): number
   state[2] = 0x6c796765 ^ k0
   state[3] = 0x74656462 ^ k1
   for (let i = 0; i < message.length; i++) absorb(message[i])
-  // The last word carries the number of bytes, modulo 256, in its highest byte. No byte is left over for the other three.
+  // The last word carries the number of bytes, modulo 256, in its highest byte. No byte is left over for the other
+  // three.
   absorb(message.length << 26)
   state[2] ^= 0xff
   round()

@@ -1,6 +1,7 @@
 /**
- * SYN cookies. The initial sequence number of our SYN+ACK is a keyed hash of the tuple and the time, so the stack keeps nothing for a SYN.
- * All 32 bits are hash: the client's own number is always 0 (docs/protocol.md), and its options carry nothing that we need.
+ * SYN cookies. The initial sequence number of our SYN+ACK is a keyed hash of the tuple and the time, so the stack keeps
+ * nothing for a SYN. All 32 bits are hash: the client's own number is always 0 (docs/protocol.md), and its options
+ * carry nothing that we need.
  */
 import type { Tuple } from '../memory/tuple.js'
 import { halfSipHash } from './half-sip-hash.js'
@@ -18,16 +19,17 @@ export class SynCookies {
   }
 
   /**
-   * The initial sequence number that answers a SYN of this tuple at `now` (milliseconds). Never 0xffffffff: a stock client cannot take
-   * that.
+   * The initial sequence number that answers a SYN of this tuple at `now` (milliseconds). Never 0xffffffff: a stock
+   * client cannot take that.
    */
   make(tuple: Tuple, now: number): number {
     return this.#hash(tuple, epochOf(now))
   }
 
   /**
-   * The cookie that `ack` answers, or -1 when it answers none of this tuple. The cookie must have been made in this epoch or the one
-   * before. `ack` is the cookie + 1. From a stock client that saw our SYN+ACK twice it is the cookie itself.
+   * The cookie that `ack` answers, or -1 when it answers none of this tuple. The cookie must have been made in this
+   * epoch or the one before. `ack` is the cookie + 1. From a stock client that saw our SYN+ACK twice it is the cookie
+   * itself.
    */
   check(tuple: Tuple, ack: number, now: number): number {
     const epoch = epochOf(now)

@@ -15,9 +15,9 @@ import {
 import { TokenBucket } from './token-bucket.js'
 
 /**
- * Decides which SYNs a worker answers. Below the worker's rate it answers all of them. Above it, it answers those that come a second time:
- * a real client tries again after a second, a flood of random sources hardly ever repeats itself. No source gets more answers than its own
- * rate allows, so nobody can make the stack answer a victim without end.
+ * Decides which SYNs a worker answers. Below the worker's rate it answers all of them. Above it, it answers those that
+ * come a second time: a real client tries again after a second, a flood of random sources hardly ever repeats itself.
+ * No source gets more answers than its own rate allows, so nobody can make the stack answer a victim without end.
  */
 export class SynGuard {
   readonly #k0: number
@@ -25,18 +25,25 @@ export class SynGuard {
   readonly #all = new TokenBucket(synRate, synBurst)
   readonly #again = new TokenBucket(synAgainRate)
   readonly #alarm: FloodAlarm
-  /** For each bucket of sources, the time (ms) until which its answers have used up its rate (the generic cell rate algorithm). */
+  /**
+   * For each bucket of sources, the time (ms) until which its answers have used up its rate (the generic cell rate
+   * algorithm).
+   */
   readonly #paidUntil = new Float64Array(synSourceBuckets)
   readonly #source = new Int32Array(3)
   readonly #syn = new Int32Array(6)
   /**
-   * Filter of the SYNs since the last turn, and of those between that turn and the one before. Both are made when they are first needed.
+   * Filter of the SYNs since the last turn, and of those between that turn and the one before. Both are made when they
+   * are first needed.
    */
   #recent: Uint32Array | undefined
   #older: Uint32Array | undefined
   #turnedAt = 0
 
-  /** `key` as for `SynCookies`; the hashes here use it otherwise. `onFlood` is called once a second while many SYNs are refused. */
+  /**
+   * `key` as for `SynCookies`; the hashes here use it otherwise. `onFlood` is called once a second while many SYNs are
+   * refused.
+   */
   constructor(key: Int32Array, onFlood: () => void) {
     this.#k0 = ~key[1]
     this.#k1 = ~key[0]
@@ -90,7 +97,10 @@ export class SynGuard {
     return seen
   }
 
-  /** The recent filter, after the turns that are due by `now`: in a turn the recent one becomes the older one, which is emptied. */
+  /**
+   * The recent filter, after the turns that are due by `now`: in a turn the recent one becomes the older one, which is
+   * emptied.
+   */
   #filterAt(now: number): Uint32Array {
     const age = now - this.#turnedAt
     if (this.#recent === undefined || age >= synFilterMs) {

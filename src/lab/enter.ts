@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { readlinkSync } from 'node:fs'
 
 /**
- * The lab's outer wall: a network namespace of our own, so that nothing in it can reach or change the machine's network. It has
- * no name, and is gone with its last process.
+ * The lab's outer wall: a network namespace of our own, so that nothing in it can reach or change the machine's
+ * network. It has no name, and is gone with its last process.
  */
 const variable = 'FAKE_TCP_LAB'
 

@@ -10,7 +10,8 @@ import { missingTool } from './tools.js'
  *     TUN 192.168.200.0/24, fcc8::/64                               TUN 192.168.201.0/24, fcc9::/64
  *     veth 10.71.0.1, fd71::1  ──────────────────────────────────  veth 10.71.0.2, fd71::2
  *
- * Both forward, and know the way to the other's TUN; with `nat` they don't, and translate instead. Nothing has a name outside, and nothing outlives the processes.
+ * Both forward, and know the way to the other's TUN; with `nat` they don't, and translate instead. Nothing has a name
+ * outside, and nothing outlives the processes.
  */
 export const addresses = {
   a: { veth: '10.71.0.1', veth6: 'fd71::1', tunLocal: '192.168.200.1', tunPeer: '192.168.200.2', tunPeer6: 'fcc8::2' },
@@ -89,7 +90,8 @@ const configure = (side: Side, veth: string, own: 'a' | 'b', routed: boolean): v
   const other = own === 'a' ? 'b' : 'a'
   const theirs =
     own === 'a' ? { tun: '192.168.201.0/24', tun6: 'fcc9::/64' } : { tun: '192.168.200.0/24', tun6: 'fcc8::/64' }
-  // Ours was made before `default` was set; without this its first IPv6 packets wait a second or two for its link-local address.
+  // Ours was made before `default` was set; without this its first IPv6 packets wait a second or two for its link-local
+  // address.
   side.command(['sysctl', '-qw', ...SYSCTLS, `net.ipv6.conf.${veth}.accept_dad=0`])
   side.command(['ip', 'link', 'set', 'lo', 'up'])
   side.command(['ip', 'address', 'add', `${addresses[own].veth}/24`, 'dev', veth])
@@ -101,8 +103,8 @@ const configure = (side: Side, veth: string, own: 'a' | 'b', routed: boolean): v
 }
 
 /**
- * As a home router and a hosting provider would: A's side masquerades, B's passes the port on to the TUN. conntrack is strict: what it
- * finds out of window is INVALID and dropped.
+ * As a home router and a hosting provider would: A's side masquerades, B's passes the port on to the TUN. conntrack is
+ * strict: what it finds out of window is INVALID and dropped.
  */
 const translate = (a: Side, b: Side, vethA: string, vethB: string, port: number): void => {
   const rules = (side: Side, text: string) => {

@@ -1,8 +1,8 @@
 export type Level = 'debug' | 'info' | 'warn' | 'error'
 
 /**
- * Everything that fake-tcp says to a log, by the name that stands in `event`. Names are stable and meant for programs; the sentences
- * beside them may change. docs/operations.md has the same table.
+ * Everything that fake-tcp says to a log, by the name that stands in `event`. Names are stable and meant for programs;
+ * the sentences beside them may change. docs/operations.md has the same table.
  */
 export const events = {
   // The stack: library and tunnel.
@@ -65,7 +65,10 @@ export type EventName = keyof typeof events
 /** A service of somebody else names its own events with a prefix, as in `echo:started`. */
 export type ServiceEvent = `${string}:${string}`
 
-/** What differs from one event to the next of the same name. `count`: how many events this one stands for; 1 when it is left out. */
+/**
+ * What differs from one event to the next of the same name. `count`: how many events this one stands for; 1 when it is
+ * left out.
+ */
 export interface EventFields {
   readonly event: EventName | ServiceEvent
   readonly [field: string]: unknown

@@ -2,8 +2,8 @@ import { TokenBucket } from '../flood/token-bucket.js'
 import type { LogEvent } from './events.js'
 
 /**
- * Events of one kind that pass one by one: at most so many at once, and so many a second in the long run. What is only told may tell of
- * each of some peers; a warning says the same every time.
+ * Events of one kind that pass one by one: at most so many at once, and so many a second in the long run. What is only
+ * told may tell of each of some peers; a warning says the same every time.
  */
 const limits = {
   debug: { burst: 20, rate: 2 },
@@ -11,7 +11,10 @@ const limits = {
   warn: { burst: 3, rate: 0.3 },
   error: { burst: 3, rate: 0.3 },
 } as const
-/** The others are counted, and the count follows after this time. While they go on none passes, and each count takes twice as long, up to the longest. */
+/**
+ * The others are counted, and the count follows after this time. While they go on none passes, and each count takes
+ * twice as long, up to the longest.
+ */
 const foldMs = 3_000
 const longestFoldMs = 60_000
 /** A kind that was silent for this long may have its burst again, and need not be remembered. */
@@ -54,8 +57,8 @@ const folded = ({ level, text }: LogEvent, count: number): LogEvent => ({
 
 /**
  * Makes one event of many equal ones. A few of a kind pass as they are. If more come they are counted, and a few
- * seconds later (a minute, when it goes on) the last of them passes with the count in its fields. So a peer or a flood that causes events causes
- * bounded work for those who write them down.
+ * seconds later (a minute, when it goes on) the last of them passes with the count in its fields. So a peer or a flood
+ * that causes events causes bounded work for those who write them down.
  */
 export class Repeats {
   readonly #pass: (event: LogEvent) => void

@@ -2,8 +2,9 @@ import { type Memory, native } from '../native.js'
 import { datagramsIn, mayFollow, type Place } from './span.js'
 
 /**
- * Datagrams of one flow, gathered in order, that may leave as one super-packet. All have `segmentSize` bytes but the last, which may be shorter.
- * They lie in pieces of one memory; no piece ends inside a datagram. Reused: what a service receives is valid until its `received` returns.
+ * Datagrams of one flow, gathered in order, that may leave as one super-packet. All have `segmentSize` bytes but the
+ * last, which may be shorter. They lie in pieces of one memory; no piece ends inside a datagram. Reused: what a service
+ * receives is valid until its `received` returns.
  */
 export class Batch implements Iterable<Uint8Array> {
   /** @internal The memory for the addon. */

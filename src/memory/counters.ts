@@ -1,9 +1,9 @@
 import { type DropCounter, stackCounters, type TrafficCounter } from './counter-table.js'
 
 /**
- * One page of 64-bit counters per thread, in shared memory. The thread adds with plain stores, anyone may read. Values are exact up to
- * 2^53. Every way in which a packet can vanish has a name in `counter-table.ts`. Behind the stack's own counters a page has room for those
- * of services.
+ * One page of 64-bit counters per thread, in shared memory. The thread adds with plain stores, anyone may read. Values
+ * are exact up to 2^53. Every way in which a packet can vanish has a name in `counter-table.ts`. Behind the stack's own
+ * counters a page has room for those of services.
  */
 export type CounterPage = Float64Array
 
@@ -13,8 +13,8 @@ export const serviceCounterRoom = 64
 export const counterNames: readonly (TrafficCounter | DropCounter)[] = stackCounters.map(({ name }) => name)
 
 /**
- * Index of each counter in a page. (`fromEntries` makes an object whose fields V8 reads as constants; one that is filled by key is a
- * dictionary.)
+ * Index of each counter in a page. (`fromEntries` makes an object whose fields V8 reads as constants; one that is
+ * filled by key is a dictionary.)
  */
 export const Counter = Object.fromEntries(counterNames.map((name, i) => [name, i])) as Readonly<
   Record<TrafficCounter | DropCounter, number>

@@ -1,8 +1,9 @@
 /**
- * Deliveries on their way from one thread to one other: a single-producer, single-consumer ring of fixed records in shared memory. A full ring
- * refuses the newest record: the producer never waits.
+ * Deliveries on their way from one thread to one other: a single-producer, single-consumer ring of fixed records in
+ * shared memory. A full ring refuses the newest record: the producer never waits.
  *
- * Memory: one header, then the records, a power of two of them. Positions count records; they run freely and wrap at 2^32.
+ * Memory: one header, then the records, a power of two of them. Positions count records; they run freely and wrap at
+ * 2^32.
  *
  *     header   word 0  head, written by the producer     (own pair of cache lines: 128 bytes, adjacent-line prefetch)
  *              word 32 tail, written by the consumer
@@ -37,7 +38,10 @@ export class DeliveryRing {
     return Header.bytes + capacity * Delivery.words * 4
   }
 
-  /** Attaches to a ring at `byteOffset`, a multiple of 4; fresh zeroed memory is an empty ring. Throws RangeError on a bad capacity. */
+  /**
+   * Attaches to a ring at `byteOffset`, a multiple of 4; fresh zeroed memory is an empty ring. Throws RangeError on a
+   * bad capacity.
+   */
   constructor(shared: SharedArrayBuffer, byteOffset: number, capacity: number) {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > 2 ** 24 || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(`the capacity of a ring must be a power of two from 1 to 2^24 records, not ${capacity}`)

@@ -1,9 +1,10 @@
 /**
  * Whether a consumer sleeps, and how to wake it: one `needWake` word in shared memory and one eventfd.
  *
- * The consumer arms the bell, **looks at its rings once more**, then sleeps; a producer commits its record, then rings only when
- * it is the one that takes the word from 1 to 0. Both sides use sequentially consistent operations, so either the consumer
- * sees the record or the producer sees the armed word: no wake-up is lost, and an idle-to-busy edge costs one system call.
+ * The consumer arms the bell, **looks at its rings once more**, then sleeps; a producer commits its record, then rings
+ * only when it is the one that takes the word from 1 to 0. Both sides use sequentially consistent operations, so either
+ * the consumer sees the record or the producer sees the armed word: no wake-up is lost, and an idle-to-busy edge costs
+ * one system call.
  */
 export class Doorbell {
   static readonly bytes = 128

@@ -3,12 +3,12 @@ import type { Tuple } from './tuple.js'
 /**
  * One fixed slot of shared memory per connection: who it is, where its numbers stand, and whether it still exists.
  *
- * The **generation** is the truth about identity. It is even while a slot holds one connection, odd while the slot is free or being
- * written, and different for every connection the slot ever held. Whoever remembers (slot, generation) and finds another number
- * there knows that the connection is gone, without being told.
+ * The **generation** is the truth about identity. It is even while a slot holds one connection, odd while the slot is
+ * free or being written, and different for every connection the slot ever held. Whoever remembers (slot, generation)
+ * and finds another number there knows that the connection is gone, without being told.
  *
- * Fields lie on separate cache lines by who writes them for each packet, the receiver or the sender. Both touch `sentAck`.
- * 64-bit counters are two words, added with `bump`, so that any thread may count exactly.
+ * Fields lie on separate cache lines by who writes them for each packet, the receiver or the sender. Both touch
+ * `sentAck`. 64-bit counters are two words, added with `bump`, so that any thread may count exactly.
  */
 
 /**
@@ -22,9 +22,9 @@ import type { Tuple } from './tuple.js'
  *      │                                  │ RST, timeout, aborted                   │ RST, `close`, dead peer
  *      └──────────────────────────────────┴─────────────────────────────────────────┘
  *
- * Leaving `free` publishes a new, even generation; coming back retires it, which makes it odd. A reader that remembers the slot goes by
- * the generation alone; it looks at the state to tell a handshake's packets from a connection's. The worker that answered a SYN with a cookie
- * keeps no state: an accepted connection has none before `established`.
+ * Leaving `free` publishes a new, even generation; coming back retires it, which makes it odd. A reader that remembers
+ * the slot goes by the generation alone; it looks at the state to tell a handshake's packets from a connection's. The
+ * worker that answered a SYN with a cookie keeps no state: an accepted connection has none before `established`.
  */
 export const State = {
   free: 0,
@@ -35,8 +35,9 @@ export const State = {
 
 /** Word offsets within a slot. Times are CLOCK_MONOTONIC milliseconds, wrapping at 2^32. */
 export const Field = {
-  // Identity, written by the coordinator while the generation is odd. Three of them change later: `state` when a handshake ends, `consumer`
-  // when the connection moves to another thread, `maxDatagram` when a router says that packets are too big.
+  // Identity, written by the coordinator while the generation is odd. Three of them change later: `state` when a
+  // handshake ends, `consumer` when the connection moves to another thread, `maxDatagram` when a router says that
+  // packets are too big.
   generation: 0,
   state: 1,
   family: 2,
@@ -56,7 +57,10 @@ export const Field = {
   // receiver: written by whichever worker read the packet
   nextAck: 16,
   lastSeen: 17,
-  /** A far-off segment ended here; the next one that starts here moves the window (resynchronisation). 0: there was none. */
+  /**
+   * A far-off segment ended here; the next one that starts here moves the window (resynchronisation). 0: there was
+   * none.
+   */
   resync: 18,
   lastChallenge: 19,
   datagramsIn: 20,
@@ -150,7 +154,10 @@ export class FlowTable {
     return Atomics.add(this.words, slot * slotWords + Field.nextSeq, length) >>> 0
   }
 
-  /** Gives sequence space back that was never written, unless somebody took more after it: then it stays a gap, as if lost. */
+  /**
+   * Gives sequence space back that was never written, unless somebody took more after it: then it stays a gap, as if
+   * lost.
+   */
   returnSeq(slot: number, seq: number, length: number): void {
     Atomics.compareExchange(this.words, slot * slotWords + Field.nextSeq, (seq + length) | 0, seq | 0)
   }

@@ -4,9 +4,10 @@ import type { FlowId } from './flow-table.js'
 import { mayFollow, type Span } from './span.js'
 
 /**
- * The way of datagrams from one queue worker to one consumer thread, without a copy. The worker reads packets from TUN straight
- * into one of the lane's blocks. A delivery, one record in a ring, names the range of a block that holds a flow's datagrams. The consumer
- * gives the range back when it needs it no longer, in any order. A block is used again once all of its deliveries came back.
+ * The way of datagrams from one queue worker to one consumer thread, without a copy. The worker reads packets from TUN
+ * straight into one of the lane's blocks. A delivery, one record in a ring, names the range of a block that holds a
+ * flow's datagrams. The consumer gives the range back when it needs it no longer, in any order. A block is used again
+ * once all of its deliveries came back.
  *
  *     deliveries   a `DeliveryRing`
  *     issued       one word per block: deliveries made, written by the worker
@@ -14,7 +15,10 @@ import { mayFollow, type Span } from './span.js'
  *     blocks       each with room for four super-packets
  */
 
-/** Bytes that must be free behind every read: a whole super-packet with its virtio-net header, or the kernel cuts it silently. */
+/**
+ * Bytes that must be free behind every read: a whole super-packet with its virtio-net header, or the kernel cuts it
+ * silently.
+ */
 export const readRoom = 65_535 + 12
 /** Packets are read to multiples of a cache line (`readBatch`). */
 const alignedRoom = readRoom + 63
@@ -23,7 +27,10 @@ const alignedRoom = readRoom + 63
 const blockBytes = 4 * 65_664
 /** A full ring of deliveries drops: room for a block of small packets of different flows. */
 const deliveriesPerBlock = 512
-/** Datagrams of packets up to this long move up behind those before them, so that a single delivery carries many; longer ones stay where they are. */
+/**
+ * Datagrams of packets up to this long move up behind those before them, so that a single delivery carries many; longer
+ * ones stay where they are.
+ */
 const mergeBytes = 8_192
 /** Packets that a batch of reads may bring. */
 const maxMoves = 64
@@ -99,7 +106,10 @@ export class LaneWriter extends Lane {
     this.#wakeBytes = Math.min(wakeBytes, this.bytes.length >> 2)
   }
 
-  /** Sees to it that `room` bytes, by default those for a read, are free at `at`. False when the consumer still holds every block. */
+  /**
+   * Sees to it that `room` bytes, by default those for a read, are free at `at`. False when the consumer still holds
+   * every block.
+   */
   makeRoom(room = alignedRoom): boolean {
     this.#moveNow()
     if (this.end - this.at >= room) return true
@@ -117,8 +127,9 @@ export class LaneWriter extends Lane {
   }
 
   /**
-   * Datagrams of a flow as they were read: behind `at` of this lane, where they stay or move down by the next `makeRoom` or `flush`, or in
-   * other memory, which they are copied from. False, and nothing kept, when the lane is full.
+   * Datagrams of a flow as they were read: behind `at` of this lane, where they stay or move down by the next
+   * `makeRoom` or `flush`, or in other memory, which they are copied from. False, and nothing kept, when the lane is
+   * full.
    */
   put(flow: FlowId, span: Span): boolean {
     const { length } = span
@@ -158,9 +169,9 @@ export class LaneWriter extends Lane {
   }
 
   /**
-   * Everything that was put goes off, and the consumer is woken; with `more`, which promises another call soon, only once there is much for it:
-   * a wake costs the worker several microseconds, and where both share a core two task switches. (Each wake by 1 MiB instead of by
-   * 256 KiB: 12 % more datagrams at saturation.)
+   * Everything that was put goes off, and the consumer is woken; with `more`, which promises another call soon, only
+   * once there is much for it: a wake costs the worker several microseconds, and where both share a core two task
+   * switches. (Each wake by 1 MiB instead of by 256 KiB: 12 % more datagrams at saturation.)
    */
   settle(more = false): void {
     this.flush()
@@ -201,8 +212,8 @@ export class LaneWriter extends Lane {
     words[record + Delivery.length] = this.#length
     this.#made += this.#length
     this.#length = 0
-    // `issued` is raised before the record is published. If the worker dies in between, the block is lost until the lane is reclaimed,
-    // but no datagram that a consumer still has is overwritten.
+    // `issued` is raised before the record is published. If the worker dies in between, the block is lost until the
+    // lane is reclaimed, but no datagram that a consumer still has is overwritten.
     Atomics.store(this.issued, this.#block, this.issued[this.#block] + 1)
     this.ring.commit()
   }
@@ -212,7 +223,10 @@ export class LaneWriter extends Lane {
 export class LaneReader extends Lane {
   #lent = 0
 
-  /** Takes the place of a consumer that is gone: what it had, and what waits, is given back. Only while no worker sends here. */
+  /**
+   * Takes the place of a consumer that is gone: what it had, and what waits, is given back. Only while no worker sends
+   * here.
+   */
   reclaim(): void {
     while (this.ring.peek() >= 0) this.ring.release()
     for (let block = 0; block < this.issued.length; block++) {
@@ -220,7 +234,10 @@ export class LaneReader extends Lane {
     }
   }
 
-  /** Asks to keep a delivery for longer than a turn of the event loop. Few may: a block is held by any one of its deliveries. */
+  /**
+   * Asks to keep a delivery for longer than a turn of the event loop. Few may: a block is held by any one of its
+   * deliveries.
+   */
   lend(): boolean {
     if (this.#lent >= this.issued.length >> 2) return false
     this.#lent++

@@ -12,16 +12,17 @@ export interface ServiceReading {
 export type ServiceWords = ReadonlyMap<string, number>
 
 /**
- * The counters that the services of a stack have declared. Each has one word of every page, behind the stack's own counters. A counter
- * keeps its word as long as the stack lives, so a worker that takes the place of a dead one goes on counting there.
+ * The counters that the services of a stack have declared. Each has one word of every page, behind the stack's own
+ * counters. A counter keeps its word as long as the stack lives, so a worker that takes the place of a dead one goes on
+ * counting there.
  */
 export class ServiceCounters {
   /** The n-th has the n-th of the words for services. */
   readonly #rows: CounterRow[] = []
 
   /**
-   * The words of a service's counters. Services that declare the same counter share its word. Throws INVALID_ARGUMENT, and declares nothing
-   * then.
+   * The words of a service's counters. Services that declare the same counter share its word. Throws INVALID_ARGUMENT,
+   * and declares nothing then.
    */
   declare(rows: readonly CounterRow[]): ServiceWords {
     const added: CounterRow[] = []

@@ -7,9 +7,9 @@ import { TupleIndex } from './tuple-index.js'
 import type { WorkerOptions } from './worker-options.js'
 
 /**
- * Everything that a thread needs to take part in a stack, in a form that `postMessage` carries: shared memory, descriptor
- * numbers and constants. Threads are numbered: queue workers 0 … queues - 1 (their queue's number), then the coordinator, then as
- * many others as the stack was told that sockets may be transferred to.
+ * Everything that a thread needs to take part in a stack, in a form that `postMessage` carries: shared memory,
+ * descriptor numbers and constants. Threads are numbered: queue workers 0 … queues - 1 (their queue's number), then the
+ * coordinator, then as many others as the stack was told that sockets may be transferred to.
  */
 export interface SharedStack {
   readonly flows: SharedArrayBuffer

@@ -5,9 +5,10 @@ import { hash } from './tuple-hash.js'
 /**
  * Tuple → slot, in shared memory: written by the coordinator alone, read by every worker without a lock.
  *
- * Open addressing with linear probing; an entry is slot + 1, 0 is empty; the tuple itself stands in the flow's slot. Removal moves
- * later entries back, so a reader can overtake a moving entry and miss it. A hit proves itself (same tuple, same even generation before and
- * after the comparison); a miss counts only when `version` was even and did not change meanwhile, else the reader looks again.
+ * Open addressing with linear probing; an entry is slot + 1, 0 is empty; the tuple itself stands in the flow's slot.
+ * Removal moves later entries back, so a reader can overtake a moving entry and miss it. A hit proves itself (same
+ * tuple, same even generation before and after the comparison); a miss counts only when `version` was even and did not
+ * change meanwhile, else the reader looks again.
  *
  * The hash is seeded per stack, so that no one outside can choose tuples that collide.
  */
@@ -24,7 +25,9 @@ export class TupleIndex {
   /** Generation of the slot that the last successful `find` named. */
   generation = 0
 
-  /** Bytes of shared memory: word 0 version, word 1 seed, entries from byte 64 on; at most half of them are ever used. */
+  /**
+   * Bytes of shared memory: word 0 version, word 1 seed, entries from byte 64 on; at most half of them are ever used.
+   */
   static allocate(flows: FlowTable, seed: number): TupleIndex {
     let entries = 64
     while (entries < flows.capacity * 2) entries *= 2

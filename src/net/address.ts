@@ -2,7 +2,10 @@ import ipaddr from 'ipaddr.js'
 import { invalid } from '../errors.js'
 import type { Remote } from '../memory/tuple.js'
 
-/** An IP address as it goes on the wire: 4 or 16 bytes, and as four signed big-endian-valued words (IPv4 uses the first). */
+/**
+ * An IP address as it goes on the wire: 4 or 16 bytes, and as four signed big-endian-valued words (IPv4 uses the
+ * first).
+ */
 export interface Address {
   readonly family: 4 | 6
   readonly bytes: Uint8Array
@@ -10,7 +13,9 @@ export interface Address {
   readonly text: string
 }
 
-/** Parses an address without a port; an IPv4-mapped IPv6 address becomes IPv4. Throws INVALID_ARGUMENT naming `what`. */
+/**
+ * Parses an address without a port; an IPv4-mapped IPv6 address becomes IPv4. Throws INVALID_ARGUMENT naming `what`.
+ */
 export const parseAddress = (text: string, what: string, family?: 4 | 6): Address => {
   const kind = family === undefined ? 'IPv4 or IPv6' : `IPv${family}`
   // `isValid` alone would let IPv4's historic forms (one number, octal) through.

@@ -22,7 +22,10 @@ export class FirstHopMtu {
     this.#smallest = Math.min(...this.#byLink.values())
   }
 
-  /** Bytes of the largest packet to `remote`, `most` at the most. Asks the kernel only where some interface carries less than `most`. */
+  /**
+   * Bytes of the largest packet to `remote`, `most` at the most. Asks the kernel only where some interface carries less
+   * than `most`.
+   */
   to(remote: Address, most: number): number {
     if (this.#smallest >= most) return most
     const route = this.#netlink.route(remote.bytes)

@@ -26,7 +26,9 @@ const Op = { byte: 0x30, half: 0x28, byteBehind: 0x50, halfBehind: 0x48, ipLengt
 const Jump = { equal: 0x15, anyBit: 0x45, atLeast: 0x35 } as const
 const answer = 0x06
 
-/** A step, or a decision: where it leads when it holds; the next step follows when it does not, or the other way round. */
+/**
+ * A step, or a decision: where it leads when it holds; the next step follows when it does not, or the other way round.
+ */
 type Line = readonly [code: number, value: number, ifTrue?: string | undefined, ifFalse?: string] | string
 
 /** Takes SYNs to `port` and RSTs from it; both families are looked at alike once X has the length of the IP header. */
@@ -78,7 +80,9 @@ const assemble = (program: readonly Line[]): Uint8Array => {
   return bytes
 }
 
-/** Sees handshakes with a TCP port pass the interfaces of this machine, whatever firewall and translation do to them. */
+/**
+ * Sees handshakes with a TCP port pass the interfaces of this machine, whatever firewall and translation do to them.
+ */
 export class HandshakeSniffer {
   readonly #fd: number
   readonly #bytes = new Uint8Array(headerBytes)

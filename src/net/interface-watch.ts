@@ -3,7 +3,10 @@ import { Errno, errnoName, native, type Poller, Ready, watch } from '../native.j
 import { changeGroups, type Netlink } from './netlink.js'
 import type { AddressPair } from './pair.js'
 
-/** Changes come in bursts, and the kernel adds the routes of an IPv6 address a moment after the address: one look at the end. */
+/**
+ * Changes come in bursts, and the kernel adds the routes of an IPv6 address a moment after the address: one look at the
+ * end.
+ */
 const pauseMs = 100
 /** Somebody who keeps undoing what is put back meets a growing pause, up to this one. */
 const longestPauseMs = 5_000
@@ -19,8 +22,9 @@ export interface WatchedInterface {
 }
 
 /**
- * Sees to it that a TUN interface stays up and keeps its addresses and the routes to its peers, whoever takes them away: a network
- * manager, a flush, a link that went down and up again. Hears of changes by rtnetlink, so that nothing is polled.
+ * Sees to it that a TUN interface stays up and keeps its addresses and the routes to its peers, whoever takes them
+ * away: a network manager, a flush, a link that went down and up again. Hears of changes by rtnetlink, so that nothing
+ * is polled.
  */
 export class InterfaceWatch {
   readonly #watched: WatchedInterface

@@ -3,8 +3,8 @@ import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName, native } from '../native.js'
 
 /**
- * rtnetlink(7): asks the kernel for interfaces, addresses and routes, and changes them. Numbers are in this machine's byte order,
- * addresses in network byte order, 4 or 16 bytes.
+ * rtnetlink(7): asks the kernel for interfaces, addresses and routes, and changes them. Numbers are in this machine's
+ * byte order, addresses in network byte order, 4 or 16 bytes.
  */
 
 const little = endianness() === 'LE'
@@ -48,7 +48,10 @@ const withoutDetection = 2
 /** What rtnetlink calls the kinds of routes (RTN_*). */
 export const RouteType = { unicast: 1, local: 2, broadcast: 3, blackhole: 6, unreachable: 7, prohibit: 8 } as const
 
-/** Groups whose changes a socket of `netlinkOpen` hears of (RTMGRP_*): interfaces, addresses and routes of both families. */
+/**
+ * Groups whose changes a socket of `netlinkOpen` hears of (RTMGRP_*): interfaces, addresses and routes of both
+ * families.
+ */
 export const changeGroups = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 
 export interface Link {
@@ -158,7 +161,10 @@ export class Netlink {
     })
   }
 
-  /** Gives an interface a point-to-point address; the kernel makes the route to `peer`. 0 or -errno (-EEXIST: it has it). */
+  /**
+   * Gives an interface a point-to-point address; the kernel makes the route to `peer`. 0 or -errno (-EEXIST: it has
+   * it).
+   */
   addAddress(index: number, local: Uint8Array, peer: Uint8Array): number {
     return this.#create(Type.newAddress, addressRequest(index, local, peer))
   }
@@ -200,7 +206,10 @@ export class Netlink {
     })
   }
 
-  /** Puts back the route to `peer` that the kernel made with a point-to-point address. 0 or -errno (-EEXIST: it is there). */
+  /**
+   * Puts back the route to `peer` that the kernel made with a point-to-point address. 0 or -errno (-EEXIST: it is
+   * there).
+   */
   addPeerRoute(index: number, local: Uint8Array, peer: Uint8Array): number {
     const scope = peer.length === 4 ? scopeLink : 0
     const kind = [mainTable, byKernel, scope, RouteType.unicast]
@@ -217,7 +226,10 @@ export class Netlink {
     return this.#ask(type, Flag.acknowledge | Flag.create | Flag.exclusive, body, 0).result
   }
 
-  /** Sends one request and takes the answer, which the kernel has ready when the request was sent. `result`: 0 or -errno. */
+  /**
+   * Sends one request and takes the answer, which the kernel has ready when the request was sent. `result`: 0 or
+   * -errno.
+   */
   #ask(type: number, flags: number, body: Uint8Array, fixedBytes: number): { result: number; messages: Reply[] } {
     const request = new Uint8Array(headerBytes + body.length)
     const header = viewOf(request)

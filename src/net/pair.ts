@@ -13,7 +13,10 @@ export interface Conflict {
   readonly text: string
 }
 
-/** Whether routes of this type carry packets away; the others only keep them from going astray (blackholes for private networks). */
+/**
+ * Whether routes of this type carry packets away; the others only keep them from going astray (blackholes for private
+ * networks).
+ */
 const carries = (type: number): boolean =>
   type === RouteType.unicast || type === RouteType.local || type === RouteType.broadcast
 
@@ -25,7 +28,10 @@ const holder = (netlink: Netlink, address: Address): { name: string; local: bool
   return { name, local: route.type === RouteType.local, routed: route.gateway }
 }
 
-/** What stands in the way of a pair that somebody asked for; an address of this machine may well be the kernel's end of one more interface. */
+/**
+ * What stands in the way of a pair that somebody asked for; an address of this machine may well be the kernel's end of
+ * one more interface.
+ */
 export const conflictOf = (netlink: Netlink, { host, stack }: AddressPair): Conflict | undefined => {
   const peer = holder(netlink, stack)
   // A single host behind a point-to-point interface is more special than any route to a network behind a router.

@@ -1,6 +1,7 @@
 /**
- * When this stack acknowledges (docs/protocol.md, "Acks"). Nothing is retransmitted, so acks serve others: a stock peer's window, conntrack on the
- * path, and a peer that asks whether we live. Each costs a packet, and one of its own wakes a thread at the other end.
+ * When this stack acknowledges (docs/protocol.md, "Acks"). Nothing is retransmitted, so acks serve others: a stock
+ * peer's window, conntrack on the path, and a peer that asks whether we live. Each costs a packet, and one of its own
+ * wakes a thread at the other end.
  *
  * | what leaves | its ack number |
  * |---|---|
@@ -15,9 +16,9 @@ const stepBytes = 32 * 1024
 const stepMs = 250
 
 /**
- * Until a server has sent a packet that is no SYN+ACK, conntrack takes its window for 64 KiB, without the scale, and drops what lies beyond.
- * So a flow that only receives acknowledges its first `everyBytes` in small steps. (Measured: else half of a one-way flow's first second
- * was lost behind a strict NAT.)
+ * Until a server has sent a packet that is no SYN+ACK, conntrack takes its window for 64 KiB, without the scale, and
+ * drops what lies beyond. So a flow that only receives acknowledges its first `everyBytes` in small steps. (Measured:
+ * else half of a one-way flow's first second was lost behind a strict NAT.)
  */
 const earlyBytes = 32 * 1024
 const everyBytes = 1024 * 1024
@@ -32,9 +33,15 @@ export const delayMs = 1_000
 /** Milliseconds between two challenge ACKs of one flow (RFC 5961 §7 asks for a limit). */
 export const challengeMs = 500
 
-/** Whether data may carry the ack number that was sent before, which is `behind` bytes old and was sent `waited` milliseconds ago. */
+/**
+ * Whether data may carry the ack number that was sent before, which is `behind` bytes old and was sent `waited`
+ * milliseconds ago.
+ */
 export const ackMayStay = (behind: number, waited: number): boolean => behind < stepBytes && waited < stepMs
 
-/** Whether a bare ACK leaves at once: for `owed` bytes of the `received` that the flow ever got, `waited` milliseconds after the last ACK. */
+/**
+ * Whether a bare ACK leaves at once: for `owed` bytes of the `received` that the flow ever got, `waited` milliseconds
+ * after the last ACK.
+ */
 export const ackIsDue = (owed: number, received: number, waited: number): boolean =>
   owed >= limitBytes || (owed >= everyBytes && waited >= pauseMs) || (owed >= earlyBytes && received <= everyBytes)

@@ -2,7 +2,10 @@ import { Field, type FlowTable } from '../memory/flow-table.js'
 import { delayMs } from './ack-policy.js'
 import type { Egress } from './egress.js'
 
-/** Flows with unacknowledged data: each is sent an ACK `delayMs` after its last one. An idle stack has none and the schedule costs nothing. */
+/**
+ * Flows with unacknowledged data: each is sent an ACK `delayMs` after its last one. An idle stack has none and the
+ * schedule costs nothing.
+ */
 export class AckSchedule {
   readonly #flows: FlowTable
   readonly #egress: Egress
@@ -21,7 +24,10 @@ export class AckSchedule {
     this.#slots.push(slot)
   }
 
-  /** Sends what is due; call every few hundred milliseconds. A slot that changed hands meanwhile owes nothing or sends one harmless ACK. */
+  /**
+   * Sends what is due; call every few hundred milliseconds. A slot that changed hands meanwhile owes nothing or sends
+   * one harmless ACK.
+   */
   tick(now: number): void {
     const { words } = this.#flows
     let kept = 0

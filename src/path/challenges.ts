@@ -3,9 +3,10 @@ import { challengeMs } from './ack-policy.js'
 import type { Egress } from './egress.js'
 
 /**
- * Bare ACKs that ask a peer, or tell it, where the connection stands (challenge ACKs, RFC 5961). Every RST with a sequence number outside of the
- * window gets one. Within `challengeMs` of the last one it is sent late, not dropped: a peer that really closed sends its RST only
- * once, and an attacker with forged ones must not be able to use up the limit in its place.
+ * Bare ACKs that ask a peer, or tell it, where the connection stands (challenge ACKs, RFC 5961). Every RST with a
+ * sequence number outside of the window gets one. Within `challengeMs` of the last one it is sent late, not dropped: a
+ * peer that really closed sends its RST only once, and an attacker with forged ones must not be able to use up the
+ * limit in its place.
  */
 export class Challenges {
   readonly #flows: FlowTable

@@ -107,8 +107,8 @@ export class Egress {
   }
 
   /**
-   * Sends a batch, which has at most `maxPayload` bytes, as one super-packet. Answers the datagrams written: fewer when the device refused, and
-   * that is counted.
+   * Sends a batch, which has at most `maxPayload` bytes, as one super-packet. Answers the datagrams written: fewer when
+   * the device refused, and that is counted.
    */
   data(flow: FlowId, batch: Batch, now: number): number {
     const { slot } = flow
@@ -161,7 +161,9 @@ export class Egress {
     return written
   }
 
-  /** A bare ACK with the newest ack number. `back` > 0 makes it a probe: seq lies that far before the last ack received. */
+  /**
+   * A bare ACK with the newest ack number. `back` > 0 makes it a probe: seq lies that far before the last ack received.
+   */
   ack(slot: number, now: number, back = 0): void {
     const { flows } = this.#memory
     const { words } = flows
@@ -181,8 +183,8 @@ export class Egress {
   }
 
   /**
-   * RST at the next sequence number. On an established connection an ACK goes first: conntrack frees an entry only on a RST that
-   * follows one.
+   * RST at the next sequence number. On an established connection an ACK goes first: conntrack frees an entry only on a
+   * RST that follows one.
    */
   reset(slot: number, now: number): void {
     const { flows } = this.#memory
@@ -218,7 +220,10 @@ export class Egress {
     this.#write(this.#memory.shared.device.queues[words[base + Field.homeQueue]], this.#build())
   }
 
-  /** Writes a batch behind the `headLength` bytes of the head: as a super-packet where the kernel takes it. Datagrams written. */
+  /**
+   * Writes a batch behind the `headLength` bytes of the head: as a super-packet where the kernel takes it. Datagrams
+   * written.
+   */
   #writeData(fd: number, headLength: number, { memory, vecArena, pieces, length, segmentSize }: Batch): number {
     const count = datagramsIn(length, segmentSize)
     const whole = this.#usesHeaders()
@@ -261,7 +266,9 @@ export class Egress {
     else this.#counters[Counter.packetsOut] += 1
   }
 
-  /** The packet in the head, which has no payload, asks the kernel for nothing any more: its checksum is completed here. */
+  /**
+   * The packet in the head, which has no payload, asks the kernel for nothing any more: its checksum is completed here.
+   */
   #makePlain(length: number): void {
     const ip = this.#virtioSize
     if (ip === 0) return
@@ -276,7 +283,10 @@ export class Egress {
     return this.#virtioSize !== 0 && this.#switches[Switch.headersRefused] === 0
   }
 
-  /** Whether a write may have failed because of what its virtio-net header asks for: then the same as a plain packet succeeds. */
+  /**
+   * Whether a write may have failed because of what its virtio-net header asks for: then the same as a plain packet
+   * succeeds.
+   */
   #maybeRefused(result: number): boolean {
     return result !== -Errno.EAGAIN && result !== -Errno.ENOBUFS && !gone.has(-result)
   }
@@ -308,9 +318,9 @@ export class Egress {
   }
 
   /**
-   * Writes virtio-net, IP and TCP headers into the head; their length. With `gsoSize` the kernel cuts the payload. Where there is
-   * a virtio-net header the TCP checksum is left to the kernel: the field holds the folded pseudo-header sum, not inverted (virtio 1.2
-   * §5.1.6.2). Without one, and without payload, it is complete.
+   * Writes virtio-net, IP and TCP headers into the head; their length. With `gsoSize` the kernel cuts the payload.
+   * Where there is a virtio-net header the TCP checksum is left to the kernel: the field holds the folded pseudo-header
+   * sum, not inverted (virtio 1.2 §5.1.6.2). Without one, and without payload, it is complete.
    */
   #build(): number {
     const header = this.#header

@@ -20,11 +20,15 @@ import { PathMtu } from './path-mtu.js'
 import { accepted, Classifier, type Segment } from './segment.js'
 import { TupleCache } from './tuple-cache.js'
 
-/** A segment may lie this far before or after the next expected byte; further off, a second one in sequence must vouch for it. */
+/**
+ * A segment may lie this far before or after the next expected byte; further off, a second one in sequence must vouch
+ * for it.
+ */
 const window = 64 * 1024 * 1024
 /**
- * What a peer acknowledges may lie this far back (RFC 5961 §5.2): stock peers acknowledge the last packet they saw, which is never
- * older than what is on its way. Together with the window above, a blind segment is believed once in 500 times.
+ * What a peer acknowledges may lie this far back (RFC 5961 §5.2): stock peers acknowledge the last packet they saw,
+ * which is never older than what is on its way. Together with the window above, a blind segment is believed once in 500
+ * times.
  */
 const ackWindow = 256 * 1024 * 1024
 
@@ -51,8 +55,8 @@ export interface InboundParts {
 }
 
 /**
- * The inbound path of one queue (docs/architecture.md, steps 2 – 5): check, find the flow, move its numbers, deliver. What belongs to
- * no flow is answered here or reported to the coordinator, never both.
+ * The inbound path of one queue (docs/architecture.md, steps 2 – 5): check, find the flow, move its numbers, deliver.
+ * What belongs to no flow is answered here or reported to the coordinator, never both.
  */
 export class Inbound {
   readonly #openings = new Openings()
@@ -119,8 +123,8 @@ export class Inbound {
   }
 
   /**
-   * The coordinator has answered an `open`: what was held while the flow was opening is taken as if it came now, in its order. Nothing when the
-   * opening is not known (any more).
+   * The coordinator has answered an `open`: what was held while the flow was opening is taken as if it came now, in its
+   * order. Nothing when the opening is not known (any more).
    */
   opened(key: string, flow: FlowId, now: number): void {
     const opening = this.#openings.finish(key)
@@ -142,7 +146,10 @@ export class Inbound {
     if (opening !== undefined && reset) this.#egress.refuse(this.#queue, opening.tuple, opening.ack, opening.seq)
   }
 
-  /** No answer of the coordinator comes any more: these peers take their connection for open, and must hear that it isn't. */
+  /**
+   * No answer of the coordinator comes any more: these peers take their connection for open, and must hear that it
+   * isn't.
+   */
   close(): void {
     for (const { tuple, seq, ack } of this.#openings.finishAll()) this.#egress.refuse(this.#queue, tuple, ack, seq)
   }
@@ -205,7 +212,8 @@ export class Inbound {
     const offset = distance(Atomics.load(words, base + Field.nextAck), s.seq)
     const end = (s.seq + payload.length) | 0
     if (offset > window || offset < -window) {
-      // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in sequence decide it.
+      // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in
+      // sequence decide it.
       const expected = Atomics.load(words, base + Field.resync)
       if (payload.length === 0 || expected === 0 || expected !== (s.seq | 0)) {
         if (payload.length > 0) Atomics.store(words, base + Field.resync, end)
@@ -255,7 +263,8 @@ export class Inbound {
   #unusual(s: Segment, { slot, generation }: FlowId, now: number): void {
     const { flows } = this.#memory
     if ((s.flags & Flag.rst) !== 0) {
-      // RFC 5961 §3.2: only the exact number resets. Otherwise ask: a peer that is gone answers the challenge with the right one.
+      // RFC 5961 §3.2: only the exact number resets. Otherwise ask: a peer that is gone answers the challenge with the
+      // right one.
       const offset = distance(flows.load(slot, Field.nextAck), s.seq)
       if (offset === 0) {
         this.#hooks.report({ kind: 'reset', slot, generation })
@@ -266,7 +275,8 @@ export class Inbound {
       return
     }
     this.#counters[Counter.unexpectedFlags] += 1
-    // A repeated SYN+ACK lost our ACK; a SYN may come from a peer that started anew (RFC 5961 §4.2). Both get the true numbers.
+    // A repeated SYN+ACK lost our ACK; a SYN may come from a peer that started anew (RFC 5961 §4.2). Both get the true
+    // numbers.
     if ((s.flags & Flag.syn) !== 0) this.#challenges.send(slot, now, (s.flags & Flag.ack) !== 0 ? 0 : 1)
   }
 
@@ -339,8 +349,8 @@ export class Inbound {
 
   /** RST|ACK that a real TCP would understand too: it acknowledges the payload, and one for SYN or FIN. */
   #refuse(s: Segment, now: number, seq: number): void {
-    // The listener that this packet is for may be there in a moment, here or, when we end, in the program after us: its peer must not
-    // hear that there is none.
+    // The listener that this packet is for may be there in a moment, here or, when we end, in the program after us: its
+    // peer must not hear that there is none.
     if (Atomics.load(this.#memory.switches, Switch.answering) === 0) {
       this.#counters[Counter.notYetListening] += 1
       return

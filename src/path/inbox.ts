@@ -5,10 +5,15 @@ import type { LaneReader } from '../memory/lane.js'
 import { Span } from '../memory/span.js'
 import { native } from '../native.js'
 
-/** Takes one delivery: datagrams of a flow in a block of `lane`, which are its own until it calls `lane.release(span.at)`. */
+/**
+ * Takes one delivery: datagrams of a flow in a block of `lane`, which are its own until it calls
+ * `lane.release(span.at)`.
+ */
 export type Deliver = (lane: LaneReader, flow: FlowId, span: Span) => void
 
-/** Bytes taken from each lane in one wake: they must fit a socket's queue, since its reader gets a turn only afterwards. */
+/**
+ * Bytes taken from each lane in one wake: they must fit a socket's queue, since its reader gets a turn only afterwards.
+ */
 const wakeBudget = 1024 * 1024
 
 /** Everything that the queue workers have for one consumer thread: its lanes and its doorbell. */
@@ -28,7 +33,10 @@ export class Inbox {
     if (this.#waiting()) bell.ring()
   }
 
-  /** Call when the doorbell's descriptor is readable: takes about `budget` bytes from each lane, and comes again if there are more. */
+  /**
+   * Call when the doorbell's descriptor is readable: takes about `budget` bytes from each lane, and comes again if
+   * there are more.
+   */
   wake(budget = wakeBudget): void {
     native.eventDrain(this.bell.fd)
     if (this.drain(budget)) {

@@ -32,8 +32,8 @@ const maxHeldInAll = 16 * 1024 * 1024
 const patienceMs = 5_000
 
 /**
- * Connections between a valid cookie and the coordinator's answer. Everything that arrives on such a tuple waits here, so that
- * order is kept whoever consumes the flow. Bounded in number and bytes.
+ * Connections between a valid cookie and the coordinator's answer. Everything that arrives on such a tuple waits here,
+ * so that order is kept whoever consumes the flow. Bounded in number and bytes.
  */
 export class Openings {
   readonly #waiting = new Map<string, Opening>()

@@ -10,25 +10,35 @@ import { distance } from '../wire/serial.js'
 import { headersLength } from '../wire/sizes.js'
 import type { Report } from './messages.js'
 
-/** No path that carries IP has less (RFC 791: every host takes 576 bytes; RFC 8200 §5); an ICMP message that says so is wrong or hostile. */
+/**
+ * No path that carries IP has less (RFC 791: every host takes 576 bytes; RFC 8200 §5); an ICMP message that says so is
+ * wrong or hostile.
+ */
 const least = { 4: 576, 6: 1_280 } as const
 /** The quoted packet must be one that may be on its way: this many bytes back at the most. */
 const inFlight = 16 * 1024 * 1024
-/** If the quote has no ACK (RFC 792 guarantees 8 bytes of TCP), the quoted packet must lie within this many bytes after the first message. */
+/**
+ * If the quote has no ACK (RFC 792 guarantees 8 bytes of TCP), the quoted packet must lie within this many bytes after
+ * the first message.
+ */
 const inFlightUnvouched = 4 * 1024 * 1024
-/** Messages looked at per second and worker: routers send one a second and host (Linux: icmp_ratelimit), somebody who guesses sends thousands. */
+/**
+ * Messages looked at per second and worker: routers send one a second and host (Linux: icmp_ratelimit), somebody who
+ * guesses sends thousands.
+ */
 const lookRate = 20
 /** A second message later than this is a first one. */
 const patienceMs = 10_000
 
 /**
- * Lowers a connection's largest datagram when a router says that a packet was too big (RFC 1191, RFC 8201), in two steps:
+ * Lowers a connection's largest datagram when a router says that a packet was too big (RFC 1191, RFC 8201), in two
+ * steps:
  *
  * 1. A message counts when it quotes a sequence number that may be on its way, and our ACK.
  * 2. A second message must do the same for a packet that was sent after the first message came.
  *
- * An attacker off the path does not know which sequence numbers are on their way, and has to guess both (RFC 5927 §7). A real router sends
- * a message for every large packet.
+ * An attacker off the path does not know which sequence numbers are on their way, and has to guess both (RFC 5927 §7).
+ * A real router sends a message for every large packet.
  */
 export class PathMtu {
   readonly #memory: StackMemory

@@ -133,6 +133,8 @@ export class Classifier {
   }
 }
 
-/** What takes an IP header out of a sum over the whole packet. A valid IPv4 header sums up to 0xffff, which is nothing. */
+/**
+ * What takes an IP header out of a sum over the whole packet. A valid IPv4 header sums up to 0xffff, which is nothing.
+ */
 const headerComplement = (bytes: Uint8Array, ip: number, segmentAt: number): number =>
   bytes[ip] >>> 4 === 4 ? 0 : ~checksum.fold(checksum.sum(bytes, ip, segmentAt - ip, 0)) & 0xffff

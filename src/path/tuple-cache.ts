@@ -5,8 +5,8 @@ import { hash } from '../memory/tuple-hash.js'
 const Entry = { slot: 0, generation: 1, ports: 2, r0: 3, r1: 4, r2: 5, r3: 6, family: 7, words: 8 } as const
 
 /**
- * One worker's own memory of tuples it met: direct-mapped, private, no atomics but the generation check that makes an entry valid.
- * A stale entry is a miss in the same pass, so nothing depends on a purge arriving in time.
+ * One worker's own memory of tuples it met: direct-mapped, private, no atomics but the generation check that makes an
+ * entry valid. A stale entry is a miss in the same pass, so nothing depends on a purge arriving in time.
  */
 export class TupleCache {
   readonly #words: Int32Array

@@ -31,7 +31,10 @@ export class ConsumerThread<S extends HeldSocket> {
   readonly #lifeline: Int32Array
   readonly #attaching = new Map<number, Attaching<S>>()
 
-  /** Takes over the connection of a handle. Rejects with CLOSED, or CONSUMERS_EXHAUSTED when too many threads hold sockets of its stack. */
+  /**
+   * Takes over the connection of a handle. Rejects with CLOSED, or CONSUMERS_EXHAUSTED when too many threads hold
+   * sockets of its stack.
+   */
   static attach<S extends HeldSocket>(handle: SocketHandle, make: MakeSocket<S>): Promise<S> {
     const { shared, receiveBytes, slot, generation } = handle
     // All sockets of a thread are made alike.

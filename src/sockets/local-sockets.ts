@@ -47,7 +47,10 @@ export interface LocalSocketsHooks<S> extends Pick<SocketHome, 'end' | 'offered'
   make: MakeSocket<S>
 }
 
-/** The sockets that one thread consumes: hands them what its lanes bring, and gives them their turn to write and to tidy up. */
+/**
+ * The sockets that one thread consumes: hands them what its lanes bring, and gives them their turn to write and to tidy
+ * up.
+ */
 export class LocalSockets<S extends HeldSocket> implements SocketHome {
   readonly shared: SharedStack
   readonly flows: FlowTable

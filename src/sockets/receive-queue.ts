@@ -26,9 +26,9 @@ interface Entry extends Place {
 }
 
 /**
- * What one socket has received and not yet read: bounded in bytes, drop-newest. Datagrams stay in their lane while the reader keeps up;
- * `leaveLane` copies what it left, so that a slow reader never keeps a lane's blocks. Equal datagrams that follow each other merge
- * into one batch then, so reading gets cheaper the more has piled up.
+ * What one socket has received and not yet read: bounded in bytes, drop-newest. Datagrams stay in their lane while the
+ * reader keeps up; `leaveLane` copies what it left, so that a slow reader never keeps a lane's blocks. Equal datagrams
+ * that follow each other merge into one batch then, so reading gets cheaper the more has piled up.
  */
 export class ReceiveQueue {
   readonly #pool: ChunkPool
@@ -54,7 +54,10 @@ export class ReceiveQueue {
     return this.#copy === undefined && this.#first === this.#entries.length
   }
 
-  /** Takes datagrams as they lie in `lane`, as many of them as there is room for: bytes taken. None taken: they stay the caller's. */
+  /**
+   * Takes datagrams as they lie in `lane`, as many of them as there is room for: bytes taken. None taken: they stay the
+   * caller's.
+   */
   push(lane: LaneReader, { at, length, segmentSize }: Span): number {
     const room = this.#limit - this.#bytes
     const taken = length <= room ? length : room - (room % segmentSize)
@@ -65,7 +68,9 @@ export class ReceiveQueue {
     return taken
   }
 
-  /** Copies what still lies in a lane. A batch that is lent out stays where it is, as far as `LaneReader.lend` allows. */
+  /**
+   * Copies what still lies in a lane. A batch that is lent out stays where it is, as far as `LaneReader.lend` allows.
+   */
   leaveLane(): void {
     if (!this.#inLane) return
     this.#inLane = false
@@ -129,7 +134,9 @@ export class ReceiveQueue {
     this.#release(lent)
   }
 
-  /** One datagram, its bytes never used again by us. Datagrams of a batch share one allocation: copying each costs more. */
+  /**
+   * One datagram, its bytes never used again by us. Datagrams of a batch share one allocation: copying each costs more.
+   */
   takeDatagram(): Uint8Array | undefined {
     this.endLoan()
     if (this.#copy === undefined) {
@@ -157,7 +164,10 @@ export class ReceiveQueue {
     return entry === undefined ? 0 : Math.min(entry.segmentSize, entry.length)
   }
 
-  /** Copies the oldest datagram to the start of `target`, which must have room for `nextLength` bytes. Allocates nothing. Its length. */
+  /**
+   * Copies the oldest datagram to the start of `target`, which must have room for `nextLength` bytes. Allocates
+   * nothing. Its length.
+   */
   takeInto(target: Uint8Array): number {
     this.endLoan()
     const length = this.nextLength

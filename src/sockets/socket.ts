@@ -84,23 +84,27 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     })
   }
 
-  /** Largest datagram, in bytes: the MTU less the IP and TCP headers. It shrinks when a router on the path says that packets are too big. */
+  /**
+   * Largest datagram, in bytes: the MTU less the IP and TCP headers. It shrinks when a router on the path says that
+   * packets are too big.
+   */
   get maxDatagram(): number {
     return this.#end === undefined ? this.#home.flows.load(this.slot, Field.maxDatagram) : this.#firstMaxDatagram
   }
 
   /**
-   * Takes over a connection that another thread of this process gave away with `transfer`: what it had not read comes first, then
-   * datagrams come to this thread directly. Rejects with CLOSED when the connection is gone or somebody else has attached it, with
-   * CONSUMERS_EXHAUSTED when too many threads hold sockets of its stack.
+   * Takes over a connection that another thread of this process gave away with `transfer`: what it had not read comes
+   * first, then datagrams come to this thread directly. Rejects with CLOSED when the connection is gone or somebody
+   * else has attached it, with CONSUMERS_EXHAUSTED when too many threads hold sockets of its stack.
    */
   static async attach(handle: SocketHandle): Promise<Socket> {
     return ConsumerThread.attach(handle, (home, flow, local) => new Socket(home, flow, local))
   }
 
   /**
-   * Gives the connection to another thread: post the handle to a worker of this process, and call `Socket.attach` there. Here
-   * nothing but `close`, `closed` and `stats` works from now on; what was received and not read goes along. Throws CLOSED or TRANSFERRED.
+   * Gives the connection to another thread: post the handle to a worker of this process, and call `Socket.attach`
+   * there. Here nothing but `close`, `closed` and `stats` works from now on; what was received and not read goes along.
+   * Throws CLOSED or TRANSFERRED.
    */
   transfer(): SocketHandle {
     this.#checkOpen()
@@ -113,8 +117,9 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Queues one datagram (1 … `maxDatagram` bytes, copied) for this turn's super-packet, which leaves when it is full, when a
-   * datagram of another size follows, at `flush`, or when the turn of the event loop ends. Throws DATAGRAM_SIZE or CLOSED.
+   * Queues one datagram (1 … `maxDatagram` bytes, copied) for this turn's super-packet, which leaves when it is full,
+   * when a datagram of another size follows, at `flush`, or when the turn of the event loop ends. Throws DATAGRAM_SIZE
+   * or CLOSED.
    */
   send(datagram: Uint8Array): void {
     this.#checkOpen()
@@ -150,8 +155,9 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Writes equal datagrams at once, without a copy: `bytes` holds them back to back, `segmentSize` bytes each, the last one possibly
-   * shorter. Answers the number written; fewer than given when the device was full, and `stats()` counts them. Throws DATAGRAM_SIZE or CLOSED.
+   * Writes equal datagrams at once, without a copy: `bytes` holds them back to back, `segmentSize` bytes each, the last
+   * one possibly shorter. Answers the number written; fewer than given when the device was full, and `stats()` counts
+   * them. Throws DATAGRAM_SIZE or CLOSED.
    */
   sendBatch(bytes: Uint8Array, segmentSize: number): number {
     this.#checkOpen()
@@ -174,8 +180,8 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Copies the next datagram into `buffer`; its length, or undefined once the connection is closed and everything was read. Throws
-   * DATAGRAM_SIZE when it does not fit; it can still be read then.
+   * Copies the next datagram into `buffer`; its length, or undefined once the connection is closed and everything was
+   * read. Throws DATAGRAM_SIZE when it does not fit; it can still be read then.
    */
   async recvInto(buffer: Uint8Array, options?: { signal?: AbortSignal }): Promise<number | undefined> {
     for (;;) {

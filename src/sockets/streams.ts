@@ -8,7 +8,10 @@ interface Datagrams {
 /** Datagrams written before the event loop gets a turn: a writer that never waits would starve everything else. */
 const writesPerTurn = 256
 
-/** The socket's datagrams, one per chunk, taken only when the reader asks: what it leaves waits in the socket's bounded queue. Cancelling closes the socket. */
+/**
+ * The socket's datagrams, one per chunk, taken only when the reader asks: what it leaves waits in the socket's bounded
+ * queue. Cancelling closes the socket.
+ */
 export const readableOf = (socket: Datagrams): ReadableStream<Uint8Array> =>
   new ReadableStream<Uint8Array>(
     {

@@ -4,8 +4,8 @@ import type { Reword } from './flag-names.js'
 import { say } from './output.js'
 
 /**
- * Says one sentence for an error, reworded for who reads it, and answers the exit code: 2 for what the user typed, 1 for everything else.
- * Unexpected errors keep their stack.
+ * Says one sentence for an error, reworded for who reads it, and answers the exit code: 2 for what the user typed, 1
+ * for everything else. Unexpected errors keep their stack.
  */
 export const explain = (error: unknown, reword: Reword = sentence => sentence): number => {
   if (!(error instanceof FakeTcpError)) {

@@ -2,8 +2,9 @@
 export type Reword = (sentence: string) => string
 
 /**
- * The library marks the names of options by backticks (`tun.mtu`). For whoever typed a command they become flags: by `phrases`, which are
- * replaced as a whole, or by `names`, where what belongs to an option (`keepalive.interval`) counts as that option. Others stay.
+ * The library marks the names of options by backticks (`tun.mtu`). For whoever typed a command they become flags: by
+ * `phrases`, which are replaced as a whole, or by `names`, where what belongs to an option (`keepalive.interval`)
+ * counts as that option. Others stay.
  */
 export const flagReword = (names: ReadonlyMap<string, string>, phrases: Readonly<Record<string, string>>): Reword => {
   const longestFirst = Object.entries(phrases).sort(([a], [b]) => b.length - a.length)

@@ -1,9 +1,15 @@
-/** A flow of at most one datagram each way, like a question and its answer, may go after so many milliseconds of silence. */
+/**
+ * A flow of at most one datagram each way, like a question and its answer, may go after so many milliseconds of
+ * silence.
+ */
 const briefIdleMs = 15_000
 /** Several datagrams out, none ever back: after so many milliseconds somebody should know. */
 const unheardMs = 10_000
 
-/** When datagrams of one flow went by. `out`: away from whoever began the flow; `in`: back. Milliseconds of `ServiceContext.now`. */
+/**
+ * When datagrams of one flow went by. `out`: away from whoever began the flow; `in`: back. Milliseconds of
+ * `ServiceContext.now`.
+ */
 export class Activity {
   outAt: number
   /** 0: never. */

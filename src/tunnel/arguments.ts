@@ -27,7 +27,10 @@ export const parseUdpAddress = (text: string, what: string): UdpAddress => {
 export const literalAddress = (host: string, what: string): UdpAddress | undefined =>
   /[:%/]|^[\d.]+$/u.test(host) ? parseUdpAddress(host, what) : undefined
 
-/** Throws INVALID_ARGUMENT unless a client's connections can reach this address, as its `remote`, through its TUN interface. */
+/**
+ * Throws INVALID_ARGUMENT unless a client's connections can reach this address, as its `remote`, through its TUN
+ * interface.
+ */
 export const checkReachable = ({ bytes }: UdpAddress, ipv4Only: boolean): void => {
   if (isLinkLocal(bytes)) {
     throw invalid(

@@ -16,7 +16,10 @@ const sniffMs = 60_000
 
 type Log = NonNullable<StackOptions['logger']>
 
-/** Looks at what happens, and says once in one sentence why nothing does. Ends with `stop`, or when there is nothing to find any more. */
+/**
+ * Looks at what happens, and says once in one sentence why nothing does. Ends with `stop`, or when there is nothing to
+ * find any more.
+ */
 class Diagnosis {
   protected readonly stack: Stack
   protected readonly log: Log

@@ -18,7 +18,10 @@ export interface EntranceOptions {
   readonly gro: boolean
 }
 
-/** Where a client's worker takes UDP datagrams: at an address that may come late, on an interface that may be another one later. */
+/**
+ * Where a client's worker takes UDP datagrams: at an address that may come late, on an interface that may be another
+ * one later.
+ */
 export class Entrance {
   readonly #context: ServiceContext
   readonly #options: EntranceOptions
@@ -49,7 +52,10 @@ export class Entrance {
     return this.#socket
   }
 
-  /** Call once in a while: an interface that was made anew has another index, and a socket bound to the old one hears nothing. */
+  /**
+   * Call once in a while: an interface that was made anew has another index, and a socket bound to the old one hears
+   * nothing.
+   */
   check(): void {
     const scope = this.#options.local.zone === '' ? 0 : scopeOf(this.#options.local.zone)
     if (this.#socket === undefined || scope === this.#scope) return

@@ -2,7 +2,10 @@ import type { ServiceContext } from '../workers/service.js'
 import { NameReader } from './name-reader.js'
 import type { RemoteData } from './service-data.js'
 
-/** The tunnel's server as one of the client's workers knows it: where it is, and whether it answers. What it does is said once, not per attempt. */
+/**
+ * The tunnel's server as one of the client's workers knows it: where it is, and whether it answers. What it does is
+ * said once, not per attempt.
+ */
 export class FarEnd {
   readonly port: number
   readonly #context: ServiceContext

@@ -31,8 +31,8 @@ const Word = {
 } as const
 
 /**
- * The flows of one worker, and the limit for all workers together. When it is reached the flow that was silent for longest makes room,
- * or the new one is refused.
+ * The flows of one worker, and the limit for all workers together. When it is reached the flow that was silent for
+ * longest makes room, or the new one is refused.
  */
 export class FlowSet<Flow extends LimitedFlow> {
   readonly #context: TunnelContext

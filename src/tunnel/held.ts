@@ -7,12 +7,17 @@ const maxHeldTogether = 32 * 1024 * 1024
 /** What a datagram costs besides its bytes. */
 const overhead = 256
 
-/** Room for what the sources of one worker hold: each one is bounded, but there may be thousands while a server is away. */
+/**
+ * Room for what the sources of one worker hold: each one is bounded, but there may be thousands while a server is away.
+ */
 export class HeldRoom {
   left = maxHeldTogether
 }
 
-/** Datagrams of one UDP source that wait for its connection, in order and bounded: what comes when there is no room is lost, and what is too old. */
+/**
+ * Datagrams of one UDP source that wait for its connection, in order and bounded: what comes when there is no room is
+ * lost, and what is too old.
+ */
 export class Held {
   readonly #room: HeldRoom
   #datagrams: { bytes: Uint8Array; at: number }[] = []

@@ -26,7 +26,9 @@ export interface Taker {
   failed(result: number): void
 }
 
-/** UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order. */
+/**
+ * UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order.
+ */
 export class UdpIntake extends UdpReceiver {
   readonly #context: TunnelContext
   readonly #batch = new Batch(maxReceived)

@@ -22,7 +22,10 @@ export const isLoopback = ({ bytes }: UdpAddress): boolean =>
 /** Needs a source on 127.0.0.0/8, of which there are many. */
 const hasManySources = (address: UdpAddress): boolean => familyOf(address) === 4 && isLoopback(address)
 
-/** A UDP socket with a source port of its own choice, connected to a service: again and again, if need be, and the port stays. */
+/**
+ * A UDP socket with a source port of its own choice, connected to a service: again and again, if need be, and the port
+ * stays.
+ */
 export class LegSocket implements UdpSocket {
   readonly fd: number
   readonly family: 4 | 6
@@ -51,7 +54,9 @@ export class LegSocket implements UdpSocket {
     return familyOf(to) === this.family && (this.#source?.address !== undefined) === hasManySources(to)
   }
 
-  /** From now on `handler` is called when something has come from there. 0 or -errno: it is connected to nobody then. */
+  /**
+   * From now on `handler` is called when something has come from there. 0 or -errno: it is connected to nobody then.
+   */
   connect(to: UdpAddress, port: number, handler: () => boolean): number {
     this.#unwatch()
     native.udpDisconnect(this.fd)
@@ -106,7 +111,10 @@ export class LegSocket implements UdpSocket {
   }
 }
 
-/** Whether addresses are this machine's, by trying to use them; known for a moment, since many flows ask for the same ones. */
+/**
+ * Whether addresses are this machine's, by trying to use them; known for a moment, since many flows ask for the same
+ * ones.
+ */
 export class OwnAddresses {
   readonly #now: () => number
   #known = new Map<string, boolean>()

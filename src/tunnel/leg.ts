@@ -22,7 +22,10 @@ export interface Legs extends LegSockets {
 const renewalPause = [500, 5_000] as const
 /** Without refusals for so long, the pauses are short again. */
 const calmMs = 10_000
-/** A service that is asked and stays silent for so many milliseconds makes a leg look for a reason, then again after these pauses. */
+/**
+ * A service that is asked and stays silent for so many milliseconds makes a leg look for a reason, then again after
+ * these pauses.
+ */
 const silenceMs = 5_000
 const silencePause = [5_000, 60_000] as const
 
@@ -30,8 +33,8 @@ const silencePause = [5_000, 60_000] as const
 const Said = { 'service-refuses': 1, 'service-unreachable': 2, 'service-unanswered': 4 } as const
 
 /**
- * One accepted connection on its way to the UDP service: a socket of its own, so that the service sees one source port per connection.
- * Whatever befalls the way, the connection stays:
+ * One accepted connection on its way to the UDP service: a socket of its own, so that the service sees one source port
+ * per connection. Whatever befalls the way, the connection stays:
  *
  * | what | sign | then |
  * |---|---|---|
@@ -88,7 +91,9 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     return this.#place === undefined ? 'no address' : target.describe(this.#place)
   }
 
-  /** Takes a socket and connects it, if the service has an address. Throws UdpError when there is no socket to be had. */
+  /**
+   * Takes a socket and connects it, if the service has an address. Throws UdpError when there is no socket to be had.
+   */
   open(): void {
     const { current } = this.#legs.target
     if (current !== undefined) this.#connectToAny(current)
@@ -254,7 +259,10 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     }
   }
 
-  /** Connects to the first address that lets us, from this one on: without IPv6 that is none of the IPv6 ones. Throws UdpError without a socket. */
+  /**
+   * Connects to the first address that lets us, from this one on: without IPv6 that is none of the IPv6 ones. Throws
+   * UdpError without a socket.
+   */
   #connectToAny(first: UdpAddress): boolean {
     for (let to: UdpAddress | undefined = first; to !== undefined; to = this.#legs.target.refused(to)) {
       if (this.#connect(to)) return true

@@ -7,7 +7,9 @@ import type { UdpAddress } from '../udp/socket.js'
 import { Pause } from './pause.js'
 import { addressesOf, type Resolve } from './resolve.js'
 
-/** From a worker: what it has may be wrong or old. `hello` wants an answer at once, `doubt` that the resolver is asked. */
+/**
+ * From a worker: what it has may be wrong or old. `hello` wants an answer at once, `doubt` that the resolver is asked.
+ */
 export type NameRequest = 'hello' | 'doubt'
 /** To the workers. */
 export interface NameNotice {
@@ -38,8 +40,9 @@ export interface NamePauses {
 const pauses: NamePauses = { start: 2_000, waiting: [1_000, 60_000], doubting: [1_000, 30_000], calm: 60_000 }
 
 /**
- * Knows what the name of `remote` stands for, in the main thread: the only one who asks the resolver. Asks in the background until
- * there is a first answer, and again whenever a worker doubts the last one. An answer without addresses never takes away those that are known.
+ * Knows what the name of `remote` stands for, in the main thread: the only one who asks the resolver. Asks in the
+ * background until there is a first answer, and again whenever a worker doubts the last one. An answer without
+ * addresses never takes away those that are known.
  */
 export class NameKeeper {
   /** Name of the BroadcastChannel to the workers. */

@@ -38,8 +38,9 @@ export const tunAddresses = {
 export type Role = keyof typeof tunAddresses
 
 /**
- * What both sides can be told. Of the options of a stack those that are left out here follow from the others. Without `tun` and `device` a
- * TUN interface is made; its default addresses give way when somebody has them, or IPv6 is switched off.
+ * What both sides can be told. Of the options of a stack those that are left out here follow from the others. Without
+ * `tun` and `device` a TUN interface is made; its default addresses give way when somebody has them, or IPv6 is
+ * switched off.
  */
 export interface TunnelOptions
   extends Omit<StackOptions, 'keepalive' | 'maxConnections' | 'stackAddress' | 'stackAddress6'>,
@@ -53,7 +54,9 @@ export interface TunnelOptions
   handshakePacket?: string
   /** Dead peers: see `StackOptions.keepalive`; null: never ask. Default `{}`. */
   keepalive?: KeepaliveOptions | null
-  /** Become this user, this process with every thread, once the TUN interface is there: every privilege is gone then. */
+  /**
+   * Become this user, this process with every thread, once the TUN interface is there: every privilege is gone then.
+   */
   user?: string
 }
 

@@ -10,7 +10,9 @@ interface Limited {
   saidOversize: boolean
 }
 
-/** The first time that a flow has a datagram of `size` bytes, which is too large for it: what is, and which MTU helps. */
+/**
+ * The first time that a flow has a datagram of `size` bytes, which is too large for it: what is, and which MTU helps.
+ */
 export const sayOversize = (context: ServiceContext, intake: Limited, size: number): void => {
   if (intake.saidOversize) return
   intake.saidOversize = true

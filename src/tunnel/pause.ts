@@ -1,4 +1,7 @@
-/** A pause between two tries of the same thing: each one is twice as long as the one before, up to a maximum. Milliseconds. */
+/**
+ * A pause between two tries of the same thing: each one is twice as long as the one before, up to a maximum.
+ * Milliseconds.
+ */
 export class Pause {
   readonly #first: number
   readonly #max: number

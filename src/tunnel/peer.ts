@@ -50,7 +50,8 @@ interface Open extends Intake {
 }
 
 /**
- * One UDP source and its connection. Until that is open the source's first datagrams are held, and attempts are made with growing pauses.
+ * One UDP source and its connection. Until that is open the source's first datagrams are held, and attempts are made
+ * with growing pauses.
  *
  *     waiting ─ has datagrams, pause is over ─> connecting ─ opened ─> open ─ closed ─> forgotten
  *        ^──────────── failed ───────────────────────┘                   │
@@ -61,7 +62,10 @@ export class Peer implements Route, LimitedFlow {
   readonly key: string
   readonly port: number
   readonly address: Int32Array
-  /** Answers leave from the address that the source used last: it would not recognise another one. All zero: the kernel chooses. */
+  /**
+   * Answers leave from the address that the source used last: it would not recognise another one. All zero: the kernel
+   * chooses.
+   */
   readonly local: Int32Array
   readonly scope: number
   readonly activity: Activity

@@ -6,8 +6,8 @@ import type { UdpAddress } from '../udp/socket.js'
 export type Resolve = (host: string, families: readonly (4 | 6)[]) => Promise<readonly UdpAddress[]>
 
 /**
- * Addresses of a name, of these families only, in the order of the system's resolver but with the families taking turns (RFC 8305 §4).
- * None that is link-local: a name does not say which link. Rejects as `lookup` of node:dns.
+ * Addresses of a name, of these families only, in the order of the system's resolver but with the families taking turns
+ * (RFC 8305 §4). None that is link-local: a name does not say which link. Rejects as `lookup` of node:dns.
  */
 export const addressesOf: Resolve = async (host, families) => {
   const found = (await lookup(host, { all: true, verbatim: true }))

@@ -8,7 +8,9 @@ export interface SourcePort {
   readonly port: number
 }
 
-/** A port rests for so many milliseconds while there are others: late answers to its last flow must not meet a new one. */
+/**
+ * A port rests for so many milliseconds while there are others: late answers to its last flow must not meet a new one.
+ */
 const restMs = 60_000
 
 /** Ports of one kind. A port is known by its place: number of the loopback address << 16 | port. */
@@ -77,7 +79,10 @@ export class SourcePorts {
     this.#elsewhere = new Pool(() => (tier < plan.elsewhere.length ? share(plan.elsewhere[tier++], 0) : undefined))
   }
 
-  /** A port that is ours until it is released, or undefined when all are in use. `isLoopback`: for a service on 127.0.0.0/8. */
+  /**
+   * A port that is ours until it is released, or undefined when all are in use. `isLoopback`: for a service on
+   * 127.0.0.0/8.
+   */
   take(isLoopback: boolean, now: number): SourcePort | undefined {
     const place = (isLoopback ? this.#loopback : this.#elsewhere).take(now)
     if (place === undefined) return undefined

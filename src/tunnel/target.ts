@@ -8,7 +8,8 @@ import type { RemoteData } from './service-data.js'
 const roundPause = [250, 2_000] as const
 
 /**
- * The UDP service as one worker knows it: the addresses of its name, and which one is in use. An address that refuses leads to the next one.
+ * The UDP service as one worker knows it: the addresses of its name, and which one is in use. An address that refuses
+ * leads to the next one.
  */
 export class Target {
   readonly port: number

@@ -1,7 +1,9 @@
 import { type Addon, errnoName, Message, native, UdpFlag } from '../native.js'
 import { uncut } from './refusals.js'
 
-/** What the kernel can do with many UDP datagrams at once. Each has a path without it, which costs more processor time. */
+/**
+ * What the kernel can do with many UDP datagrams at once. Each has a path without it, which costs more processor time.
+ */
 export interface UdpFeatures {
   /** Arriving datagrams of one source come merged (UDP_GRO, Linux 5.0). */
   readonly gro: boolean
@@ -24,8 +26,9 @@ const waits = 20
 const waitMs = 1
 
 /**
- * Tries both features on loopback sockets. That the kernel knows an option is not believed where it can be tried: one that ignores the
- * request to cut sends a single long datagram. Where nothing arrives (no loopback interface, a firewall) the options' being known must do.
+ * Tries both features on loopback sockets. That the kernel knows an option is not believed where it can be tried: one
+ * that ignores the request to cut sends a single long datagram. Where nothing arrives (no loopback interface, a
+ * firewall) the options' being known must do.
  */
 export const probeUdp = (calls: ProbeCalls = native): UdpFeatures => {
   const known = (flag: number): boolean => {

@@ -15,7 +15,10 @@ export class UdpReceiver {
   readonly arena = native.arenaOpen(this.bytes)
   readonly #recordsArena = native.arenaOpen(new Uint8Array(this.records.buffer))
 
-  /** Messages that came, 0 when there were none, or -errno: the report of an earlier datagram's fate (ICMP), which is gone then. */
+  /**
+   * Messages that came, 0 when there were none, or -errno: the report of an earlier datagram's fate (ICMP), which is
+   * gone then.
+   */
   receive(fd: number): number {
     return native.udpReceive(fd, this.arena, 0, stride, maxReceived, this.#recordsArena, 0)
   }

@@ -4,8 +4,8 @@ import { Errno } from '../native.js'
 export const full: ReadonlySet<number> = new Set([Errno.EAGAIN, Errno.ENOBUFS, Errno.ENOMEM])
 
 /**
- * Ways to say that a message cannot be cut: a datagram is larger than the device's MTU less the headers (EMSGSIZE, before Linux 6.2
- * EINVAL), the device does not checksum (EIO), the kernel or a driver does not know how (EOPNOTSUPP).
+ * Ways to say that a message cannot be cut: a datagram is larger than the device's MTU less the headers (EMSGSIZE,
+ * before Linux 6.2 EINVAL), the device does not checksum (EIO), the kernel or a driver does not know how (EOPNOTSUPP).
  */
 export const uncut: ReadonlySet<number> = new Set([Errno.EMSGSIZE, Errno.EINVAL, Errno.EIO, Errno.EOPNOTSUPP])
 

@@ -10,14 +10,20 @@ export interface Route {
   /** Address to send from, same form; all zero leaves it to the kernel. */
   readonly local: Int32Array
   readonly scope: number
-  /** The kernel has refused to cut messages into datagrams of this many bytes or more: they go one by one. 0: none are cut. */
+  /**
+   * The kernel has refused to cut messages into datagrams of this many bytes or more: they go one by one. 0: none are
+   * cut.
+   */
   singleFrom: number
   /**
-   * The kernel said what had become of an earlier datagram (ICMP). Nothing is wrong with the one that is about to leave, or has left at
-   * the second try. The route may lead elsewhere from now on.
+   * The kernel said what had become of an earlier datagram (ICMP). Nothing is wrong with the one that is about to
+   * leave, or has left at the second try. The route may lead elsewhere from now on.
    */
   reported(errno: number): void
-  /** A message was refused, twice. Whether another try is worth it: the socket is a new one, or the address to send from was dropped. */
+  /**
+   * A message was refused, twice. Whether another try is worth it: the socket is a new one, or the address to send from
+   * was dropped.
+   */
   refused(errno: number): boolean
 }
 

@@ -20,8 +20,8 @@ export interface UdpSenderOptions {
 }
 
 /**
- * Sends runs of equal datagrams from where they lie: whole super-packets leave as one message each (UDP_SEGMENT), several messages
- * per system call. A message that cannot be cut goes as single datagrams, still many per call.
+ * Sends runs of equal datagrams from where they lie: whole super-packets leave as one message each (UDP_SEGMENT),
+ * several messages per system call. A message that cannot be cut goes as single datagrams, still many per call.
  */
 export class UdpSender {
   readonly #segment: boolean
@@ -109,7 +109,8 @@ export class UdpSender {
     if (!full.has(errno)) {
       const route = messages.route(message)
       if (tries === 0) {
-        // It may be the report of an earlier datagram's fate: then nothing was sent, and nothing is wrong with this one.
+        // It may be the report of an earlier datagram's fate: then nothing was sent, and nothing is wrong with this
+        // one.
         if (errno === Errno.ECONNREFUSED) route.reported(errno)
         return true
       }

@@ -53,7 +53,10 @@ export const openUdp = (family: 4 | 6, flags: number): UdpSocket => {
   return { fd, family }
 }
 
-/** A socket that takes datagrams from anyone; several share a port, and the kernel gives each source to one of them. Throws UdpError. */
+/**
+ * A socket that takes datagrams from anyone; several share a port, and the kernel gives each source to one of them.
+ * Throws UdpError.
+ */
 export const bindUdp = (address: UdpAddress, port: number, flags: number): UdpSocket => {
   const socket = openUdp(familyOf(address), flags)
   const scope = scopeOf(address.zone)

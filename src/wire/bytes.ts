@@ -1,6 +1,7 @@
 /**
- * Reads and writes big-endian fields. V8 inlines this plain arithmetic into the accessors. A DataView would be one more object per buffer,
- * and slower on the typed arrays of a shared arena. Nothing here checks bounds: the `check` of each protocol does.
+ * Reads and writes big-endian fields. V8 inlines this plain arithmetic into the accessors. A DataView would be one more
+ * object per buffer, and slower on the typed arrays of a shared arena. Nothing here checks bounds: the `check` of each
+ * protocol does.
  */
 
 /** 16-bit field at byte offset `at`, 0 … 0xffff. */

@@ -1,6 +1,6 @@
 /**
- * The Internet checksum (RFC 1071). A "sum" is the folded 16-bit ones' complement sum, not inverted. A "checksum" is its inverse, as it
- * stands in a header. Data that includes its correct checksum has the sum 0xffff.
+ * The Internet checksum (RFC 1071). A "sum" is the folded 16-bit ones' complement sum, not inverted. A "checksum" is
+ * its inverse, as it stands in a header. Data that includes its correct checksum has the sum 0xffff.
  */
 import { u16 } from './bytes.js'
 
@@ -14,10 +14,11 @@ export const fold = (n: number): number => {
 export const finish = (sum: number): number => ~fold(sum) & 0xffff
 
 /**
- * Folded sum of `length` bytes (at most 131,072) from byte offset `at`, plus `initial` (a folded sum). An odd last byte counts as the high
- * half of a word. `at` may have any alignment.
+ * Folded sum of `length` bytes (at most 131,072) from byte offset `at`, plus `initial` (a folded sum). An odd last byte
+ * counts as the high half of a word. `at` may have any alignment.
  *
- * The loop adds even and odd bytes apart. So it needs no shifts, the two sums do not wait for each other, and both stay small integers.
+ * The loop adds even and odd bytes apart. So it needs no shifts, the two sums do not wait for each other, and both stay
+ * small integers.
  */
 export const sum = (b: Uint8Array, at: number, length: number, initial = 0): number => {
   let high = 0
@@ -33,17 +34,21 @@ export const sum = (b: Uint8Array, at: number, length: number, initial = 0): num
     low = (low + b[i + 1]) | 0
   }
   if (i < end) high = (high + b[i]) | 0
-  // The bytes alone stay below 2³² (65,536 words of 0xffff). With `initial` they might not, so it is added after a fold.
+  // The bytes alone stay below 2³² (65,536 words of 0xffff). With `initial` they might not, so it is added after a
+  // fold.
   return fold(fold(high * 256 + low) + initial)
 }
 
-/** Folded sum of the IPv4 pseudo-header (RFC 9293 §3.1) of `l4Length` bytes of TCP. `srcAt`, `dstAt`: byte offsets of the addresses. */
+/**
+ * Folded sum of the IPv4 pseudo-header (RFC 9293 §3.1) of `l4Length` bytes of TCP. `srcAt`, `dstAt`: byte offsets of
+ * the addresses.
+ */
 export const pseudo4 = (b: Uint8Array, srcAt: number, dstAt: number, l4Length: number): number =>
   fold(u16(b, srcAt) + u16(b, srcAt + 2) + u16(b, dstAt) + u16(b, dstAt + 2) + 6 + l4Length)
 
 /**
- * Folded sum of the IPv6 pseudo-header (RFC 8200 §8.1). `l4Length` counts from the upper-layer header on, without extension headers.
- * `protocol` is 6 (TCP) or 58 (ICMPv6).
+ * Folded sum of the IPv6 pseudo-header (RFC 8200 §8.1). `l4Length` counts from the upper-layer header on, without
+ * extension headers. `protocol` is 6 (TCP) or 58 (ICMPv6).
  */
 export const pseudo6 = (b: Uint8Array, srcAt: number, dstAt: number, l4Length: number, protocol = 6): number => {
   let total = protocol + (l4Length & 0xffff) + (l4Length >>> 16)

@@ -1,6 +1,6 @@
 /**
- * Every reason for which the checks of this folder refuse an inbound packet, as the end of a sentence. Whoever asked drops the packet. To
- * its sender that is a loss like any other.
+ * Every reason for which the checks of this folder refuse an inbound packet, as the end of a sentence. Whoever asked
+ * drops the packet. To its sender that is a loss like any other.
  */
 export const faultTexts = {
   frameTooShort: 'it is empty, shorter than an IP header, or its virtio-net header is cut.',
@@ -36,7 +36,7 @@ export type FaultName = keyof typeof faultTexts
 export const faultNames = Object.keys(faultTexts) as readonly FaultName[]
 
 /**
- * A `check` returns a length (≥ 0) or one of these numbers (-1, -2 …), so the test is `< 0` and the value is at once the counter to raise:
- * `faultNames[~fault]`.
+ * A `check` returns a length (≥ 0) or one of these numbers (-1, -2 …), so the test is `< 0` and the value is at once
+ * the counter to raise: `faultNames[~fault]`.
  */
 export const Fault = Object.fromEntries(faultNames.map((name, i) => [name, ~i])) as Readonly<Record<FaultName, number>>

@@ -1,6 +1,7 @@
 /**
- * The two messages that report a path MTU: ICMPv4 "fragmentation needed" (RFC 1191 §4) and ICMPv6 "packet too big" (RFC 8201, RFC 4443
- * §3.2). Both quote the packet that was too big. The caller decides whether that packet was ours, and in flight.
+ * The two messages that report a path MTU: ICMPv4 "fragmentation needed" (RFC 1191 §4) and ICMPv6 "packet too big" (RFC
+ * 8201, RFC 4443 §3.2). Both quote the packet that was too big. The caller decides whether that packet was ours, and in
+ * flight.
  */
 import { u16, u32 } from './bytes.js'
 import { pseudo6, sum } from './checksum.js'
@@ -23,8 +24,9 @@ const packetTooBig = 2
 const quotedSegment = 8
 
 /**
- * 0, or a Fault. Call before any accessor. `at`: offset of the ICMP header. `end`: where the IP packet ends. `version`: 4 or 6. The sum of
- * ICMPv6 includes a pseudo-header. `ipAt`: offset of the outer IPv6 header, needed when extension headers stand before ICMPv6.
+ * 0, or a Fault. Call before any accessor. `at`: offset of the ICMP header. `end`: where the IP packet ends. `version`:
+ * 4 or 6. The sum of ICMPv6 includes a pseudo-header. `ipAt`: offset of the outer IPv6 header, needed when extension
+ * headers stand before ICMPv6.
  */
 export const check = (b: Uint8Array, at: number, end: number, version: number, ipAt: number = at - 40): number => {
   const length = end - at
@@ -41,7 +43,8 @@ export const check = (b: Uint8Array, at: number, end: number, version: number, i
   return quoteAcceptable6(b, at + Offset.quote, end) ? 0 : Fault.icmpQuote
 }
 
-// These are not the checks of ipv4.ts and ipv6.ts: a router cuts what it quotes, and may have changed the header checksum.
+// These are not the checks of ipv4.ts and ipv6.ts: a router cuts what it quotes, and may have changed the header
+// checksum.
 const quoteAcceptable4 = (b: Uint8Array, at: number, end: number): boolean => {
   if (end - at < ipv4.minimumHeaderLength || ipv4.version(b, at) !== 4) return false
   const length = ipv4.headerLength(b, at)
@@ -58,7 +61,10 @@ const quoteAcceptable6 = (b: Uint8Array, at: number, end: number): boolean =>
 export const mtu = (b: Uint8Array, at: number): number =>
   b[at] === unreachable ? u16(b, at + Offset.mtu4) : u32(b, at + Offset.mtu6)
 
-/** Byte offset of the quoted IP header, to be read with `ipv4.source`, `ipv6.word` … Its source sent the packet that was too big. */
+/**
+ * Byte offset of the quoted IP header, to be read with `ipv4.source`, `ipv6.word` … Its source sent the packet that was
+ * too big.
+ */
 export const quote = (at: number): number => at + Offset.quote
 
 /** Byte offset of the quoted TCP header. Only its first 8 bytes are sure to be there. */

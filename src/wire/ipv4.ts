@@ -26,9 +26,9 @@ const dontFragment = 0x4000
 const fragmented = 0x3fff
 
 /**
- * Header length in bytes (20 … 60), or a Fault. Call before any accessor. The packet ends at `at + totalLength`; what lies between there
- * and `end` is link-layer padding. The protocol is checked last: with `Fault.ipv4Protocol` all other rules hold. The source address is left
- * to `usableSource`.
+ * Header length in bytes (20 … 60), or a Fault. Call before any accessor. The packet ends at `at + totalLength`; what
+ * lies between there and `end` is link-layer padding. The protocol is checked last: with `Fault.ipv4Protocol` all other
+ * rules hold. The source address is left to `usableSource`.
  */
 export const check = (b: Uint8Array, at: number, end: number, protocolNumber: number = Protocol.tcp): number => {
   const available = end - at
@@ -63,8 +63,9 @@ export const source = (b: Uint8Array, at: number): number => u32(b, at + Offset.
 export const destination = (b: Uint8Array, at: number): number => u32(b, at + Offset.destination)
 
 /**
- * Whether a packet may come from this address (signed or unsigned word). It may not come from 0/8, 127/8, multicast or broadcast: RFC 1122
- * §3.2.1.3 and the kernel (ip_route_input_slow) call these martians. The caller checks for the stack's own address.
+ * Whether a packet may come from this address (signed or unsigned word). It may not come from 0/8, 127/8, multicast or
+ * broadcast: RFC 1122 §3.2.1.3 and the kernel (ip_route_input_slow) call these martians. The caller checks for the
+ * stack's own address.
  */
 export const usableSource = (word: number): boolean => {
   const top = word >>> 24

@@ -20,7 +20,10 @@ const Extension = { hopByHop: 0, routing: 43, fragment: 44, authentication: 51, 
 /** No real sender chains more of them. The limit bounds the work that one packet can cause. */
 const maxExtensions = 8
 
-/** RFC 8200 §4.2: an unknown option whose two top bits are not 00 demands that the packet be discarded. Only padding is known here. */
+/**
+ * RFC 8200 §4.2: an unknown option whose two top bits are not 00 demands that the packet be discarded. Only padding is
+ * known here.
+ */
 const optionsAcceptable = (b: Uint8Array, from: number, to: number): boolean => {
   let i = from
   while (i < to) {
@@ -42,16 +45,17 @@ const extension = (b: Uint8Array, at: number, end: number, next: number): number
   const length = (b[at + 1] + 1) << 3
   if (length > end - at) return Fault.ipv6ExtensionHeader
   if (next === Extension.routing) {
-    // Type 0 is forbidden (RFC 5095). With segments left the stack is not the final destination, and it forwards nothing.
+    // Type 0 is forbidden (RFC 5095). With segments left the stack is not the final destination, and it forwards
+    // nothing.
     return b[at + 2] === 0 || b[at + 3] !== 0 ? Fault.ipv6ExtensionHeader : length
   }
   return optionsAcceptable(b, at + 2, at + length) ? length : Fault.ipv6ExtensionHeader
 }
 
 /**
- * Bytes from `at` to the TCP header (40 without extension headers), or a Fault. Call before any accessor. The packet ends at
- * `at + 40 + payloadLength`, not at `end`. The protocol is checked last: with `Fault.ipv6Protocol` all other rules hold. The source address
- * is left to `usableSource`.
+ * Bytes from `at` to the TCP header (40 without extension headers), or a Fault. Call before any accessor. The packet
+ * ends at `at + 40 + payloadLength`, not at `end`. The protocol is checked last: with `Fault.ipv6Protocol` all other
+ * rules hold. The source address is left to `usableSource`.
  */
 export const check = (b: Uint8Array, at: number, end: number, protocolNumber: number = Protocol.tcp): number => {
   const available = end - at
@@ -91,13 +95,16 @@ export const payloadLength = (b: Uint8Array, at: number): number => u16(b, at + 
 /** What follows the fixed header: TCP (6), or a kind of extension header. */
 export const nextHeader = (b: Uint8Array, at: number): number => b[at + Offset.nextHeader]
 export const hopLimit = (b: Uint8Array, at: number): number => b[at + Offset.hopLimit]
-/** 32-bit word `i` of the two addresses, unsigned: 0 … 3 are the source, 4 … 7 the destination. `at`: the header's offset. */
+/**
+ * 32-bit word `i` of the two addresses, unsigned: 0 … 3 are the source, 4 … 7 the destination. `at`: the header's
+ * offset.
+ */
 export const word = (b: Uint8Array, at: number, i: number): number => u32(b, at + Offset.source + (i << 2))
 
 /**
- * Whether a packet may come from its source address. `at`: the header's offset. It may not come from multicast, ::, ::1 (RFC 4291 §2.5,
- * §2.7), nor from ::ffff:0:0/96. The kernel (ip6_rcv) drops these mapped addresses too: they stand for IPv4 hosts, and do not belong on a
- * wire.
+ * Whether a packet may come from its source address. `at`: the header's offset. It may not come from multicast, ::, ::1
+ * (RFC 4291 §2.5, §2.7), nor from ::ffff:0:0/96. The kernel (ip6_rcv) drops these mapped addresses too: they stand for
+ * IPv4 hosts, and do not belong on a wire.
  */
 export const usableSource = (b: Uint8Array, at: number): boolean => {
   if (b[at + Offset.source] === 0xff) return false

@@ -1,6 +1,6 @@
 /**
- * Arithmetic of sequence numbers, modulo 2³² (RFC 1982, RFC 9293 §3.4). Arguments may be signed or unsigned, so words of an Int32Array can
- * be passed as they are.
+ * Arithmetic of sequence numbers, modulo 2³² (RFC 1982, RFC 9293 §3.4). Arguments may be signed or unsigned, so words
+ * of an Int32Array can be passed as they are.
  */
 
 /** Bytes from `from` forward to `to`: −2³¹ … 2³¹ − 1. Negative when `to` lies behind. */

@@ -34,7 +34,8 @@ const flagsAcceptable = (flags: number): boolean => {
   const control = flags & (Flag.fin | Flag.syn | Flag.rst | Flag.ack)
   // The common case first: ACK, with or without FIN.
   if (control === Flag.ack || control === (Flag.ack | Flag.fin)) return true
-  // SYN or RST, with or without ACK, but not both and not with FIN. Without any of them a segment means nothing (port scans send such).
+  // SYN or RST, with or without ACK, but not both and not with FIN. Without any of them a segment means nothing (port
+  // scans send such).
   const kind = control & ~Flag.ack
   return kind === Flag.syn || kind === Flag.rst
 }
@@ -58,8 +59,9 @@ const optionsWellFormed = (b: Uint8Array, from: number, to: number): boolean => 
 }
 
 /**
- * Header length in bytes (20 … 60), or a Fault. Call before any accessor. `end`: where the IP packet ends. The checksum is left to the
- * caller, since the kernel may vouch for it. The urgent pointer is ignored, and payload on SYN, RST or FIN is not a fault.
+ * Header length in bytes (20 … 60), or a Fault. Call before any accessor. `end`: where the IP packet ends. The checksum
+ * is left to the caller, since the kernel may vouch for it. The urgent pointer is ignored, and payload on SYN, RST or
+ * FIN is not a fault.
  */
 export const check = (b: Uint8Array, at: number, end: number): number => {
   const available = end - at
@@ -73,8 +75,8 @@ export const check = (b: Uint8Array, at: number, end: number): number => {
 }
 
 /**
- * Whether the checksum of the segment `at` … `end` holds. `pseudo`: the sum of `pseudo4` or `pseudo6` for `end - at` bytes. It completes
- * the module, and tests use it. The inbound path has the addon sum instead.
+ * Whether the checksum of the segment `at` … `end` holds. `pseudo`: the sum of `pseudo4` or `pseudo6` for `end - at`
+ * bytes. It completes the module, and tests use it. The inbound path has the addon sum instead.
  */
 export const checksumValid = (b: Uint8Array, at: number, end: number, pseudo: number): boolean =>
   sum(b, at, end - at, pseudo) === 0xffff
@@ -106,8 +108,8 @@ export interface Header {
 }
 
 /**
- * Writes the header, with window 65535 and urgent pointer 0. Returns its length in bytes: 24 with SYN (options `01 03 03 0e`), else 20. The
- * checksum field is 0, so that the caller can sum the segment and then call `setChecksum`.
+ * Writes the header, with window 65535 and urgent pointer 0. Returns its length in bytes: 24 with SYN (options `01 03
+ * 03 0e`), else 20. The checksum field is 0, so that the caller can sum the segment and then call `setChecksum`.
  */
 export const emit = (b: Uint8Array, at: number, { sourcePort, destinationPort, seq, ack, flags }: Header): number => {
   setU16(b, at + Offset.sourcePort, sourcePort)
@@ -127,5 +129,8 @@ export const emit = (b: Uint8Array, at: number, { sourcePort, destinationPort, s
   return synHeaderLength
 }
 
-/** Writes the checksum field: the checksum, or the folded sum of the pseudo-header when the kernel is to complete it (NEEDS_CSUM). */
+/**
+ * Writes the checksum field: the checksum, or the folded sum of the pseudo-header when the kernel is to complete it
+ * (NEEDS_CSUM).
+ */
 export const setChecksum = (b: Uint8Array, at: number, value: number): void => setU16(b, at + Offset.checksum, value)

@@ -1,6 +1,6 @@
 /**
- * `struct virtio_net_hdr`: the header in front of every packet of a TUN queue with IFF_VNET_HDR. It has 10 bytes, or 12 with num_buffers.
- * Its byte order is the host's, little-endian on every platform that this project supports.
+ * `struct virtio_net_hdr`: the header in front of every packet of a TUN queue with IFF_VNET_HDR. It has 10 bytes, or 12
+ * with num_buffers. Its byte order is the host's, little-endian on every platform that this project supports.
  */
 import { Fault } from './fault.js'
 
@@ -31,8 +31,8 @@ const setU16le = (b: Uint8Array, at: number, value: number): void => {
 }
 
 /**
- * `size`, which is the number of bytes before the IP header, or a Fault. `size`: 10 or 12, as TUNSETVNETHDRSZ has set it. hdr_len does not
- * count: it is an estimate of the kernel, and the headers themselves decide.
+ * `size`, which is the number of bytes before the IP header, or a Fault. `size`: 10 or 12, as TUNSETVNETHDRSZ has set
+ * it. hdr_len does not count: it is an estimate of the kernel, and the headers themselves decide.
  */
 export const check = (b: Uint8Array, at: number, end: number, size: number): number => {
   if (end - at < size) return Fault.frameTooShort

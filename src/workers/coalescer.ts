@@ -2,9 +2,9 @@ import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName, native, type Poller, Ready } from '../native.js'
 
 /**
- * Lets packets wait a little, when asked, so that one wake takes many: a descriptor that has brought something is not polled but read at
- * every tick of a timer, until a tick finds it empty. (The kernel does the same with network cards: NAPI.) Costs up to one
- * tick of latency.
+ * Lets packets wait a little, when asked, so that one wake takes many: a descriptor that has brought something is not
+ * polled but read at every tick of a timer, until a tick finds it empty. (The kernel does the same with network cards:
+ * NAPI.) Costs up to one tick of latency.
  */
 export class Coalescer {
   readonly timer: number
@@ -12,7 +12,9 @@ export class Coalescer {
   readonly #microseconds: number
   readonly #busy = new Map<number, { token: number; read: () => boolean }>()
 
-  /** `poller` watches `timer`, with whichever token: call `tick` then. Throws DEVICE when there is no descriptor for it. */
+  /**
+   * `poller` watches `timer`, with whichever token: call `tick` then. Throws DEVICE when there is no descriptor for it.
+   */
   constructor(poller: Poller, microseconds: number) {
     this.#poller = poller
     this.#microseconds = microseconds

@@ -14,8 +14,8 @@ interface Watched {
 const maxReady = 64
 
 /**
- * What a queue worker waits for: descriptors, timers, messages. Each of its callbacks begins a turn, which takes the time once and tells the
- * coordinator's watchdog that the worker lives.
+ * What a queue worker waits for: descriptors, timers, messages. Each of its callbacks begins a turn, which takes the
+ * time once and tells the coordinator's watchdog that the worker lives.
  */
 export class EventLoop {
   readonly heartbeat: Heartbeat
@@ -30,7 +30,10 @@ export class EventLoop {
   #nextToken = 0
   #now = native.clock()
 
-  /** `coalesceUs`: microseconds that data may wait for company; 0: none. Throws DEVICE when the kernel refuses a descriptor. */
+  /**
+   * `coalesceUs`: microseconds that data may wait for company; 0: none. Throws DEVICE when the kernel refuses a
+   * descriptor.
+   */
   constructor(heartbeat: Heartbeat, coalesceUs: number) {
     this.heartbeat = heartbeat
     const events = native.arenaOpen(new Uint8Array(this.#events.buffer))

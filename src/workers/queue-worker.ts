@@ -41,12 +41,14 @@ export default function run(task: QueueTask): Promise<void> {
  *
  *  1. `EventLoop` hears from the kernel that the queue is readable, and begins a turn.
  *  2. `Reader` reads a batch of packets, straight into the lane of the consumer that the last ones went to.
- *  3. `Inbound` takes them one by one: `Classifier` checks each against the rules of the wire, `TupleCache` and `TupleIndex` find its flow.
- *  4. The flow's numbers move, and an ACK leaves by `Egress` if one is due. What belongs to no flow is answered or counted, and a handshake that
- *     earned it is reported to the coordinator.
- *  5. `Reader` hands the datagrams on: to `ServiceHost` when the flow is a service's here, else to `LaneWriter`, whose lane ends at another
- *     worker's or a socket's thread (`Inbox`).
- *  6. At the end of the batch services get what was gathered for them (`received`, then `settle`), and the consumers' doorbells ring.
+ *  3. `Inbound` takes them one by one: `Classifier` checks each against the rules of the wire, `TupleCache` and
+ *     `TupleIndex` find its flow.
+ *  4. The flow's numbers move, and an ACK leaves by `Egress` if one is due. What belongs to no flow is answered or
+ *     counted, and a handshake that earned it is reported to the coordinator.
+ *  5. `Reader` hands the datagrams on: to `ServiceHost` when the flow is a service's here, else to `LaneWriter`, whose
+ *     lane ends at another worker's or a socket's thread (`Inbox`).
+ *  6. At the end of the batch services get what was gathered for them (`received`, then `settle`), and the consumers'
+ *     doorbells ring.
  *
  * The way out begins wherever somebody sends, in any thread: `Egress`, docs/architecture.md.
  */

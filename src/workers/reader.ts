@@ -11,7 +11,10 @@ import { Packet } from '../path/packet.js'
 const readBudget = 64
 /** Bytes of the worker's own memory: room for a batch of plain packets, or for several super-packets. */
 const ownBytes = 1024 * 1024
-/** Less room than this behind the last packet of a batch, and the batch may have ended for want of it (`readBatch` aligns to 64 bytes). */
+/**
+ * Less room than this behind the last packet of a batch, and the batch may have ended for want of it (`readBatch`
+ * aligns to 64 bytes).
+ */
 const alignedRoom = readRoom + 64
 
 export interface ReaderHooks extends Pick<InboundHooks, 'report' | 'owesAck' | 'after'> {
@@ -32,8 +35,9 @@ interface ReadMemory {
 }
 
 /**
- * Reads one queue, takes its packets through `Inbound`, and hands what they carry to whoever consumes it: to the worker's own services, or by a
- * lane to another thread. A lane's packets are read straight into it, so that nobody copies them.
+ * Reads one queue, takes its packets through `Inbound`, and hands what they carry to whoever consumes it: to the
+ * worker's own services, or by a lane to another thread. A lane's packets are read straight into it, so that nobody
+ * copies them.
  */
 export class Reader {
   readonly #queue: number
@@ -45,7 +49,10 @@ export class Reader {
   readonly #own: ReadMemory
   /** By consumer, as they are needed; none to ourselves. */
   readonly #lanes: (LaneWriter | undefined)[] = []
-  /** Lane of the last packet's consumer. The next packets probably have the same one, so they are read straight into this lane. */
+  /**
+   * Lane of the last packet's consumer. The next packets probably have the same one, so they are read straight into
+   * this lane.
+   */
   #last: LaneWriter | undefined
   /** The lane that packets are being read into; none: our own memory. */
   #reading: LaneWriter | undefined
@@ -152,7 +159,10 @@ export class Reader {
     memory.flows.bump(flow.slot, Field.overflow, span.count)
   }
 
-  /** What was gathered goes off: the memory that it lies in is about to be used again. `more`: the next packets are read at once. */
+  /**
+   * What was gathered goes off: the memory that it lies in is about to be used again. `more`: the next packets are read
+   * at once.
+   */
   #settle(more = false): void {
     this.#hooks.settle()
     for (const lane of this.#lanes) lane?.settle(more)

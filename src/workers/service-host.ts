@@ -116,7 +116,10 @@ export class ServiceHost {
     else this.#services[order.id] = service
   }
 
-  /** A flow of this worker exists. Harmless when it is known already: its first datagrams may overtake the coordinator's word. */
+  /**
+   * A flow of this worker exists. Harmless when it is known already: its first datagrams may overtake the coordinator's
+   * word.
+   */
   opened(id: FlowId): Flow | undefined {
     const { slot, generation } = id
     const known = this.#flows[slot]
