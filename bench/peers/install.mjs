@@ -4,7 +4,7 @@
  *     .peers/bin/pump                            bench/peers/pump/pump.c: the kernel's limit
  *     .peers/bin/udp-plain, udp-latency,
  *                udp-duplex, tcp-flood           bench/load: load tools
- *     .peers/shim.so                             bench/field/shim.c: makes a kernel behave like an older or a broken one
+ *     .peers/shim.so                             bench/field/shim.c: a kernel behaves like an older or a broken one
  *     .peers/phantun/bin/client, server          `phantun` 0.8.1 (cargo)
  *     .peers/crate/release/fake-tcp-crate-peer   bench/peers/crate on `fake-tcp` 0.7.1 (cargo)
  *     .peers/bin/tcpraw-peer                     bench/peers/tcpraw on `github.com/xtaci/tcpraw` (the Go module proxy)
