@@ -70,7 +70,7 @@ export class QueueWorkers {
       minThreads: 0,
       maxThreads: count,
       concurrentTasksPerWorker: 1,
-      execArgv: process.execArgv.filter(flag => !flag.startsWith('--input-type')),
+      ...workerArguments(process.execArgv),
       // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to
       // end.
       atomics: 'disabled',
@@ -227,4 +227,22 @@ export class QueueWorkers {
   #passAll(queue: number): void {
     for (const id of [...this.#fences.keys()]) this.#pass(id, queue)
   }
+}
+
+/** Options of Node.js that a worker may need to load a service as the program itself would. */
+const loading = /^(--(import|require|loader|experimental-loader|conditions)$|-[rC]$)/u
+
+/**
+ * How the workers' threads are started. They inherit the program's options, but for `--input-type`, which belongs to its
+ * standard input. Node.js takes no inherited option back, and refuses V8's where they are listed: so only those by which
+ * modules are loaded are.
+ */
+const workerArguments = (inherited: readonly string[]): { execArgv?: string[] } => {
+  if (!inherited.some(option => option.startsWith('--input-type'))) return {}
+  const execArgv = inherited.flatMap((option, i) => {
+    const [name] = option.split('=')
+    if (!loading.test(name)) return []
+    return option.includes('=') ? [option] : [option, inherited[i + 1]]
+  })
+  return { execArgv }
 }

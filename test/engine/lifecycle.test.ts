@@ -75,10 +75,13 @@ t.test('a stack ends with its device', async t => {
   t.same(logged, ['The device virtual-a is gone: it was removed under the stack.'])
 })
 
-const run = (scenario: string) =>
+const run = (scenario: string, options: readonly string[] = []) =>
   new Promise<{ code: number | null; signal: string | null; out: string }>(resolve => {
     const file = fileURLToPath(new URL('lifecycle.scenarios.js', import.meta.url))
-    const child = spawn(process.execPath, [file, scenario], { timeout: 60_000, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [...options, file, scenario], {
+      timeout: 60_000,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let out = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (out += chunk))
     child.on('close', (code, signal) => resolve({ code, signal, out }))
@@ -100,3 +103,7 @@ for (const [scenario, expected] of [
     t.match(await run(scenario), expected)
   })
 }
+
+t.test('a process with options of V8, which Node.js refuses where a worker lists them', async t => {
+  t.match(await run('closed', ['--max-old-space-size=512', '--expose-gc']), { ...done, out: 'done\n' })
+})
