@@ -1,5 +1,4 @@
 import t from 'tap'
-import { choosePort, ephemeral } from '../../src/engine/ports.js'
 import { type NewFlow, TupleTable } from '../../src/engine/tuple-table.js'
 import { ErrorCode } from '../../src/errors.js'
 import type { FlowId } from '../../src/memory/flow-table.js'
@@ -122,24 +121,4 @@ t.test('quarantine', async t => {
   close(3, 6_000)
   t.ok(quarantined(3, 7_999), 'it counts from the last close')
   t.notOk(quarantined(3, 8_000))
-})
-
-t.test('local ports', async t => {
-  const { first, last } = ephemeral
-  t.same([first, last], [32_768, 60_999])
-  const starts = new Set(Array.from({ length: 50 }, () => choosePort(() => true)))
-  t.ok(starts.size > 40, 'they start anywhere')
-  for (const only of [first, first + 1, 50_000, last])
-    t.equal(
-      choosePort(port => port === only),
-      only,
-    )
-  const asked: number[] = []
-  t.equal(
-    choosePort(port => asked.push(port) < 0),
-    -1,
-  )
-  t.equal(asked.length, last - first + 1)
-  t.equal(new Set(asked).size, asked.length, 'each is asked about once')
-  t.ok(asked.every(port => port >= first && port <= last))
 })

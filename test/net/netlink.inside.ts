@@ -1,23 +1,13 @@
 /** rtnetlink against what `ip` has made. Runs in a private network namespace. */
-import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Errno } from '../../src/native.js'
-import { parseAddress } from '../../src/net/address.js'
-import { FirstHopMtu } from '../../src/net/first-hop-mtu.js'
 import { Netlink, RouteType } from '../../src/net/netlink.js'
+import { bytesOf as bytes, ip, layWire } from '../support/ip.js'
 
-const ip = (...args: string[]): void => {
-  const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${stderr}`)
-}
-const bytes = (text: string): Uint8Array => parseAddress(text, 'an address').bytes
-
-ip('link', 'set', 'lo', 'up')
-ip('link', 'add', 'left', 'type', 'veth', 'peer', 'name', 'right')
-ip('link', 'set', 'left', 'up', 'mtu', '1400')
-ip('link', 'set', 'right', 'up')
+layWire()
+ip('link', 'set', 'left', 'mtu', '1400')
 
 const netlink = new Netlink()
 t.teardown(() => netlink.close())
@@ -93,18 +83,4 @@ t.test('the next hop, and whether it answers', async t => {
   t.notOk(netlink.isUnanswered(left + 1, bytes('10.4.0.7')), 'on that interface')
   t.notOk(netlink.isUnanswered(left, bytes('10.4.0.8')), 'that one')
   ip('address', 'delete', '10.4.0.1/24', 'dev', 'left')
-})
-
-t.test('what the first hop takes', async t => {
-  const mtus = new FirstHopMtu(netlink, 0)
-  const to = (text: string, most = 1500) => mtus.to(parseAddress(text, 'an address'), most)
-  t.equal(to('10.1.0.77'), 1500, 'as much as its interface')
-  t.equal(to('10.2.3.4'), 1300, "the route's own")
-  ip('link', 'set', 'right', 'mtu', '1450')
-  t.equal(to('10.1.0.77'), 1500, 'not noticed yet')
-  mtus.refresh()
-  t.equal(to('10.1.0.77'), 1450)
-  t.equal(to('10.1.0.77', 1200), 1200)
-  t.equal(to('203.0.113.9'), 1450, 'by the default route')
-  t.equal(to('127.0.0.1', 9000), 9000, 'this machine itself')
 })

@@ -26,7 +26,7 @@ interface Message {
 const [nextAck, ipId] = [7_000_000, 65_530]
 
 /** As a router sends it, quoting the first bytes of a packet of ours. */
-const message4 = (message: Message = {}): number[] => {
+const message4 = (message: Message = {}): Uint8Array => {
   const { mtu = 1_300, seq = nextSeq - 100, sourcePort = 4567, destination = remote, source = local } = message
   const { ack = nextAck, id = ipId - 1, checksumError = 0, code = 4, cut = 40 } = message
   const quote = packet4({ source, destination, id }, { sourcePort, destinationPort: 40_000, seq, ack })
@@ -34,7 +34,7 @@ const message4 = (message: Message = {}): number[] => {
   return ip4({ source: 0x0a000009, destination: local, protocol: 1 }, icmp)
 }
 
-const message6 = ({ mtu = 1_300, seq = nextSeq - 100, ack = nextAck, cut = 60 }: Message = {}): number[] => {
+const message6 = ({ mtu = 1_300, seq = nextSeq - 100, ack = nextAck, cut = 60 }: Message = {}): Uint8Array => {
   const quote = packet6(
     { source: destination6, destination: source6 },
     { sourcePort: 4567, destinationPort: 40_000, seq, ack },
@@ -54,7 +54,7 @@ const open = (t: Test, virtioSize: 0 | 10 = 0, family: 4 | 6 = 4, state: number 
       flows.takeSeq(slot, bytes)
       flows.takeIpId(slot, packets)
     },
-    receive: (packet: number[]) => {
+    receive: (packet: Uint8Array) => {
       under.packet(Uint8Array.from([...virtioHeader(virtioSize), ...packet]))
       const { raised = {}, reports = [] } = under.outcome()
       const { packetsIn: _, ...others } = raised

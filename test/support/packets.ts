@@ -1,19 +1,33 @@
 /**
- * Packets built from plain arrays and without any code of src/: what a test compares with has to be independent of what it tests.
+ * Packets built byte by byte and without any code of src/: what a test compares with has to be independent of what it tests.
  * Every field can be set to nonsense; checksums are right unless set. `frame` builds a whole frame as it crosses a TUN queue.
  */
 
 export const word = (n: number): number[] => [(n >>> 8) & 0xff, n & 0xff]
 export const long = (n: number): number[] => [...word(n >>> 16), ...word(n & 0xffff)]
 
+/** Any bytes: numbers in an array, or a typed one. */
+type Bytes = ArrayLike<number>
+
+/** Parts one after the other. A list of 64 KiB is slow to spread or to concatenate, a typed array is not. */
+const joined = (...parts: Bytes[]): Uint8Array => {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
 /** RFC 1071 as it is written there. */
-export const naiveSum = (bytes: ArrayLike<number>, initial = 0): number => {
+export const naiveSum = (bytes: Bytes, initial = 0): number => {
   let total = initial
   for (let i = 0; i < bytes.length; i += 2) total += bytes[i] * 256 + (i + 1 < bytes.length ? bytes[i + 1] : 0)
   while (total > 0xffff) total = (total % 0x10000) + Math.floor(total / 0x10000)
   return total
 }
-export const naiveChecksum = (bytes: ArrayLike<number>): number => 0xffff - naiveSum(bytes)
+export const naiveChecksum = (bytes: Bytes): number => 0xffff - naiveSum(bytes)
 
 export interface TcpFields {
   sourcePort?: number
@@ -31,13 +45,13 @@ export interface TcpFields {
   urgent?: number
   /** Bytes, a multiple of 4. */
   options?: number[]
-  payload?: number[]
+  payload?: Bytes
   /** Keep only so many bytes of the segment. */
   cut?: number
 }
 
 /** `pseudo` gives the pseudo-header for a length in bytes. */
-const tcpSegment = (fields: TcpFields, pseudo: (length: number) => number[]): number[] => {
+const tcpSegment = (fields: TcpFields, pseudo: (length: number) => number[]): Uint8Array => {
   const options = fields.options ?? []
   const head = [
     ...word(fields.sourcePort ?? 40_000),
@@ -48,10 +62,10 @@ const tcpSegment = (fields: TcpFields, pseudo: (length: number) => number[]): nu
     fields.flags ?? 0x10,
     ...word(fields.window ?? 0xffff),
   ]
-  const rest = [...word(fields.urgent ?? 0), ...options].concat(fields.payload ?? [])
+  const rest = joined(word(fields.urgent ?? 0), options, fields.payload ?? [])
   const length = head.length + 2 + rest.length
-  const right = naiveChecksum([...pseudo(length), ...head, 0, 0].concat(rest))
-  const segment = [...head, ...word(fields.checksum ?? right ^ (fields.checksumError ?? 0))].concat(rest)
+  const right = naiveChecksum(joined(pseudo(length), head, [0, 0], rest))
+  const segment = joined(head, word(fields.checksum ?? right ^ (fields.checksumError ?? 0)), rest)
   return fields.cut === undefined ? segment : segment.slice(0, fields.cut)
 }
 
@@ -70,7 +84,7 @@ export interface Ip4Fields {
   options?: number[]
 }
 
-export const ip4 = (fields: Ip4Fields, payload: number[]): number[] => {
+export const ip4 = (fields: Ip4Fields, payload: Bytes): Uint8Array => {
   const options = fields.options ?? []
   const head = [
     ((fields.version ?? 4) << 4) | (fields.headerLength ?? 5 + options.length / 4),
@@ -83,10 +97,10 @@ export const ip4 = (fields: Ip4Fields, payload: number[]): number[] => {
   ]
   const rest = [...long(fields.source ?? 0xc0a8c901), ...long(fields.destination ?? 0xc0a8c902), ...options]
   const right = naiveChecksum([...head, 0, 0, ...rest])
-  return [...head, ...word(right ^ (fields.checksumError ?? 0)), ...rest].concat(payload)
+  return joined(head, word(right ^ (fields.checksumError ?? 0)), rest, payload)
 }
 
-export const packet4 = (ip: Ip4Fields = {}, tcp: TcpFields = {}): number[] =>
+export const packet4 = (ip: Ip4Fields = {}, tcp: TcpFields = {}): Uint8Array =>
   ip4(
     ip,
     tcpSegment(tcp, length => [
@@ -111,25 +125,21 @@ export interface Ip6Fields {
 export const source6 = [0xfc, 0xc9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 export const destination6 = [0xfc, 0xc9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]
 
-export const ip6 = (fields: Ip6Fields, payload: number[]): number[] => {
+export const ip6 = (fields: Ip6Fields, payload: Bytes): Uint8Array => {
   const extensions = fields.extensions ?? []
   const kinds = [...extensions.map(extension => extension.kind), fields.protocol ?? 6]
-  const body = [...extensions.flatMap(({ bytes }, i) => [kinds[i + 1], ...bytes.slice(1)]), ...payload]
-  return [
-    (fields.version ?? 6) << 4,
-    0,
-    0,
-    0,
-    ...word(fields.payloadLength ?? body.length),
-    kinds[0],
-    64,
-    ...(fields.source ?? source6),
-    ...(fields.destination ?? destination6),
-    ...body,
-  ]
+  const headers = extensions.flatMap(({ bytes }, i) => [kinds[i + 1], ...bytes.slice(1)])
+  const payloadLength = word(fields.payloadLength ?? headers.length + payload.length)
+  return joined(
+    [(fields.version ?? 6) << 4, 0, 0, 0, ...payloadLength, kinds[0], 64],
+    fields.source ?? source6,
+    fields.destination ?? destination6,
+    headers,
+    payload,
+  )
 }
 
-export const packet6 = (ip: Ip6Fields = {}, tcp: TcpFields = {}): number[] =>
+export const packet6 = (ip: Ip6Fields = {}, tcp: TcpFields = {}): Uint8Array =>
   ip6(
     ip,
     tcpSegment(tcp, length => [
@@ -153,23 +163,24 @@ export const extension = (kind: number, words = 1): { kind: number; bytes: numbe
 }
 
 export const icmp4 = (
-  quote: number[],
+  quote: Bytes,
   fields: { type?: number; code?: number; mtu?: number; checksumError?: number } = {},
-): number[] => {
+): Uint8Array => {
   const head = [fields.type ?? 3, fields.code ?? 4]
-  const rest = [0, 0, ...word(fields.mtu ?? 1400), ...quote]
-  return [...head, ...word(naiveChecksum([...head, 0, 0, ...rest]) ^ (fields.checksumError ?? 0)), ...rest]
+  const rest = joined([0, 0], word(fields.mtu ?? 1400), quote)
+  const right = naiveChecksum(joined(head, [0, 0], rest))
+  return joined(head, word(right ^ (fields.checksumError ?? 0)), rest)
 }
 
 export const icmp6 = (
-  quote: number[],
+  quote: Bytes,
   fields: { type?: number; code?: number; mtu?: number; checksumError?: number } = {},
-): number[] => {
+): Uint8Array => {
   const head = [fields.type ?? 2, fields.code ?? 0]
-  const rest = [...long(fields.mtu ?? 1400), ...quote]
+  const rest = joined(long(fields.mtu ?? 1400), quote)
   const pseudo = [...source6, ...destination6, ...long(4 + rest.length), ...long(58)]
-  const right = naiveChecksum([...pseudo, ...head, 0, 0, ...rest])
-  return [...head, ...word(right ^ (fields.checksumError ?? 0)), ...rest]
+  const right = naiveChecksum(joined(pseudo, head, [0, 0], rest))
+  return joined(head, word(right ^ (fields.checksumError ?? 0)), rest)
 }
 
 /** A buffer that isn't zero, so that a forgotten byte shows. */
@@ -244,8 +255,7 @@ export interface FrameFields extends TcpFields {
 }
 
 export const frame = (fields: FrameFields = {}): Uint8Array =>
-  new Uint8Array(
-    virtioHeader(fields.virtioSize ?? 0, fields.virtio).concat(
-      fields.family === 6 ? packet6(fields.ip6, fields) : packet4(fields.ip4, fields),
-    ),
+  joined(
+    virtioHeader(fields.virtioSize ?? 0, fields.virtio),
+    fields.family === 6 ? packet6(fields.ip6, fields) : packet4(fields.ip4, fields),
   )

@@ -64,7 +64,7 @@ export class RawPeer {
       destinationPort: header.destinationPort,
       // What a stock peer says in a SYN: window scale 14.
       options: (header.flags & SYN) === 0 ? [] : [1, 3, 3, 14],
-      payload: Array.from(payload),
+      payload,
       ...(family === 4
         ? { ip4: { source: from.stackAddress!.words[0], destination: to.stackAddress!.words[0] } }
         : { ip6: { source: bytesOf(from.stackAddress6!), destination: bytesOf(to.stackAddress6!) } }),

@@ -10,13 +10,13 @@ const ours4 = packet4({ source: 0xc0a8c802, destination: 0xcb007105 }, { payload
 const ours6 = packet6({}, { payload: new Array<number>(100).fill(9) })
 
 /** The check of `message` in an IPv4 packet. */
-const checked4 = (message: number[]): number => {
+const checked4 = (message: Uint8Array): number => {
   const packet = ip4({ protocol: 1 }, message)
   const end = 3 + packet.length
   const b = guarded(placed(packet, 3), 3, end)
   return icmp.check(b, 3 + ipv4.check(b, 3, end, 1), end, 4)
 }
-const checked6 = (message: number[], extensions = 0): number => {
+const checked6 = (message: Uint8Array, extensions = 0): number => {
   const packet = ip6({ protocol: 58, extensions: new Array(extensions).fill(extension(60)) }, message)
   const end = 3 + packet.length
   const b = guarded(placed(packet, 3), 3, end)

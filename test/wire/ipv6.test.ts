@@ -39,7 +39,7 @@ t.test('emit → check → accessors', async () => {
 t.test('the bytes of a stock peer: hop limit 64, no class, no flow label', async t => {
   const b = poisoned(40)
   ipv6.emit(b, 0, { payloadLength: 20, source: [0xfcc90000, 0, 0, 1], destination: [0xfcc90000, 0, 0, 2] })
-  t.strictSame([...b], ip6({ payloadLength: 20 }, []))
+  t.strictSame([...b], [...ip6({ payloadLength: 20 }, [])])
 })
 
 const checked = (fields: Ip6Fields, extra = 0, protocol = 6): number => {

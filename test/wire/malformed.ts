@@ -12,9 +12,9 @@ import {
 import type { FaultName } from './naive.js'
 
 export const ones = (length: number): number[] => new Array<number>(length).fill(1)
-const v4 = (fields: Ip4Fields, tcp: TcpFields = { payload: [1, 2, 3] }): number[] => packet4(fields, tcp)
-const v6 = (fields: Ip6Fields, tcp: TcpFields = { payload: [1, 2, 3] }): number[] => packet6(fields, tcp)
-const segment = (fields: TcpFields): number[] => packet4({}, fields)
+const v4 = (fields: Ip4Fields, tcp: TcpFields = { payload: [1, 2, 3] }): number[] => [...packet4(fields, tcp)]
+const v6 = (fields: Ip6Fields, tcp: TcpFields = { payload: [1, 2, 3] }): number[] => [...packet6(fields, tcp)]
+const segment = (fields: TcpFields): number[] => [...packet4({}, fields)]
 /** A header of ten bytes. */
 export const virtio = (type: number, gsoSize: number, flags = 0, hdrLen = 40): number[] => [
   flags,

@@ -99,8 +99,8 @@ const extensions = fc
 const valid = fc.oneof(
   fc
     .record({ options: ipOptions, source: fc.constantFrom(0xc0000201, 0x0a000001), id: fc.nat({ max: 0xffff }) })
-    .chain(fields => tcpFields.map(tcp => packet4(fields, tcp))),
-  extensions.chain(list => tcpFields.map(tcp => packet6({ extensions: list.slice(0, 8) }, tcp))),
+    .chain(fields => tcpFields.map(tcp => [...packet4(fields, tcp)])),
+  extensions.chain(list => tcpFields.map(tcp => [...packet6({ extensions: list.slice(0, 8) }, tcp)])),
 )
 
 t.test('what is valid is parsed, and cut at any byte it is a fault', async () => {

@@ -132,7 +132,7 @@ const open = (t: Test, { hooks = {}, seen = shared => shared, ...options }: Opti
       const seq = next[slot] ?? 5000
       next[slot] = seq + payload.length
       const virtio = gsoSize > 0 ? { gsoType: 1, gsoSize } : {}
-      arrive({ sourcePort: remotePort + slot, seq, ack: 1000, payload: Array.from(payload), virtio })
+      arrive({ sourcePort: remotePort + slot, seq, ack: 1000, payload, virtio })
     },
     /** The peer ends a flow. */
     reset({ slot }: FlowId): void {

@@ -1,0 +1,4 @@
+import t from 'tap'
+import { runInside } from '../support/inside.js'
+
+runInside(t, import.meta.url)
