@@ -43,7 +43,7 @@ export class QueueWorkers {
   readonly #hold: PiscinaHold
   readonly #shared: SharedStack
   readonly #hooks: QueueWorkersHooks
-  readonly #ports: MessagePort[] = []
+  readonly #messagePorts: MessagePort[] = []
   /** Per queue: settles once everything that its worker reported has been heard. */
   readonly #heard: Promise<void>[] = []
   readonly #tasks: Promise<void>[] = []
@@ -96,18 +96,18 @@ export class QueueWorkers {
   hold(held: boolean): void {
     this.#held = held
     this.#hold.set(held)
-    for (const port of this.#ports) {
-      if (held) port.ref()
-      else port.unref()
+    for (const messagePort of this.#messagePorts) {
+      if (held) messagePort.ref()
+      else messagePort.unref()
     }
   }
 
   post(queue: number, order: Order): void {
-    this.#ports[queue].postMessage(order)
+    this.#messagePorts[queue].postMessage(order)
   }
 
   broadcast(order: Order): void {
-    for (const port of this.#ports) port.postMessage(order)
+    for (const messagePort of this.#messagePorts) messagePort.postMessage(order)
   }
 
   /** Resolves once every worker has sent off whatever it has read so far, and knows every word told to it before. */
@@ -132,7 +132,7 @@ export class QueueWorkers {
     await Promise.race([Promise.allSettled([...this.#tasks, ...this.#heard]), patience])
     clearTimeout(timer)
     clearInterval(this.#watch)
-    for (const port of this.#ports) port.close()
+    for (const messagePort of this.#messagePorts) messagePort.close()
     await this.#pool.destroy()
   }
 
@@ -148,8 +148,8 @@ export class QueueWorkers {
     // While the queue had no worker nobody could answer.
     this.#passAll(queue)
     const { port1, port2 } = new MessageChannel()
-    this.#ports[queue]?.close()
-    this.#ports[queue] = port1
+    this.#messagePorts[queue]?.close()
+    this.#messagePorts[queue] = port1
     this.#heard[queue] = new Promise(resolve => port1.once('close', resolve))
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -172,7 +172,7 @@ export class QueueWorkers {
       })
       if (!this.#held) port1.unref()
       const born = performance.now()
-      const task: QueueTask = { queue, shared: this.#shared, port: port2 }
+      const task: QueueTask = { queue, shared: this.#shared, messagePort: port2 }
       const abort = new AbortController()
       this.#aborts[queue] = abort
       Atomics.store(this.#beats, queue, 0)

@@ -58,7 +58,7 @@ export interface DeviceShape {
   readonly mtu: number
 }
 
-export const ports = {
+export const listeningPorts = {
   isListening: (bits: Int32Array, port: number): boolean => ((Atomics.load(bits, port >> 5) >>> (port & 31)) & 1) === 1,
   setListening: (bits: Int32Array, port: number, on: boolean): void => {
     if (on) Atomics.or(bits, port >> 5, 1 << (port & 31))

@@ -5,7 +5,7 @@ import { SynGuard } from '../flood/syn-guard.js'
 import { TokenBucket } from '../flood/token-bucket.js'
 import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field, type FlowId, FlowRef, State } from '../memory/flow-table.js'
-import { ports, type StackMemory, Switch } from '../memory/shared-stack.js'
+import { listeningPorts, type StackMemory, Switch } from '../memory/shared-stack.js'
 import { datagramsIn, type Span } from '../memory/span.js'
 import { Lookup } from '../memory/tuple-index.js'
 import { distance } from '../wire/serial.js'
@@ -306,7 +306,7 @@ export class Inbound {
       this.#alarm.refused(now)
       return
     }
-    const listening = ports.isListening(this.#memory.listening, s.localPort)
+    const listening = listeningPorts.isListening(this.#memory.listening, s.localPort)
     if (listening && kind === Flag.syn) {
       if (s.seq === 0) {
         const refused = this.#synGuard.refuses(s, now)

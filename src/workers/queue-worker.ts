@@ -22,7 +22,7 @@ import { ServiceHost } from './service-host.js'
 export interface QueueTask {
   readonly queue: number
   readonly shared: SharedStack
-  readonly port: MessagePort
+  readonly messagePort: MessagePort
 }
 
 /** How often the worker looks for ACKs that are due. */
@@ -56,7 +56,7 @@ class QueueWorker {
   readonly stopped: Promise<void>
   readonly #queue: number
   readonly #fd: number
-  readonly #port: MessagePort
+  readonly #messagePort: MessagePort
   readonly #memory: StackMemory
   readonly #counters: CounterPage
   readonly #egress: Egress
@@ -71,13 +71,13 @@ class QueueWorker {
   #stopping = false
   #resolve!: () => void
 
-  constructor({ queue, shared, port }: QueueTask) {
+  constructor({ queue, shared, messagePort }: QueueTask) {
     this.stopped = new Promise(resolve => {
       this.#resolve = resolve
     })
     this.#queue = queue
     this.#fd = shared.device.queues[queue]
-    this.#port = port
+    this.#messagePort = messagePort
     const memory = new StackMemory(shared)
     const counters = memory.counters(queue)
     const egress = new Egress(memory, counters)
@@ -107,7 +107,7 @@ class QueueWorker {
     loop.watchBell(this.#inbox.bell.fd, () => this.#inbox.wake())
     loop.every(ackTickMs, () => acks.tick(loop.now))
     loop.turn()
-    port.on('message', (order: Order) => this.#obey(order))
+    messagePort.on('message', (order: Order) => this.#obey(order))
     report({ kind: 'ready', thread: Number(basename(readlinkSync('/proc/thread-self'))) })
   }
 
@@ -133,7 +133,7 @@ class QueueWorker {
   }
 
   #post(report: Report): void {
-    this.#port.postMessage(report)
+    this.#messagePort.postMessage(report)
   }
 
   /** EIO: the interface is down and may come up again. Anything else means that the queue is gone for good. */
@@ -231,7 +231,7 @@ class QueueWorker {
     this.#egress.close()
     // A thread that ends while it reads a module leaves the file open.
     void Promise.all(this.#loading).then(() => {
-      this.#port.close()
+      this.#messagePort.close()
       this.#resolve()
     })
   }
