@@ -118,12 +118,12 @@ export class Inbound {
     const flow = this.#flow
     const state = known < 0 ? State.free : this.#memory.flows.load(flow.slot, Field.state)
     if (state === State.established) this.#established(s, flow, now)
-    else if (state === State.synSent) this.#halfOpen(s, flow)
+    else if (state === State.synSent) this.#synSent(s, flow)
     else this.#stranger(s, now)
   }
 
   /**
-   * The coordinator has answered an `open`: what was held while the flow was opening is taken as if it came now, in its
+   * The coordinator has answered a `handshake`: what was held while the flow was opening is taken as if it came now, in its
    * order. Nothing when the opening is not known (any more).
    */
   opened(key: string, flow: FlowId, now: number): void {
@@ -140,7 +140,7 @@ export class Inbound {
     this.#replay(opening, { flags: Flag.rst, seq: opening.reset, ack: 0, bytes: nothing, segmentSize: 0 }, flow, now)
   }
 
-  /** The coordinator has turned an `open` down; `reset`: its peer is told. */
+  /** The coordinator has turned a `handshake` down; `reset`: its peer is told. */
   turnedDown(key: string, reset: boolean): void {
     const opening = this.#openings.finish(key)
     if (opening !== undefined && reset) this.#egress.refuse(this.#queue, opening.tuple, opening.ack, opening.seq)
@@ -280,7 +280,7 @@ export class Inbound {
     if ((s.flags & Flag.syn) !== 0) this.#challenges.send(slot, now, (s.flags & Flag.ack) !== 0 ? 0 : 1)
   }
 
-  #halfOpen(s: Segment, { slot, generation }: FlowId): void {
+  #synSent(s: Segment, { slot, generation }: FlowId): void {
     const kind = s.flags & kinds
     if (kind === (Flag.syn | Flag.ack) && s.ack === 1) {
       this.#hooks.report({ kind: 'synAck', slot, generation, seq: s.seq })
@@ -327,7 +327,7 @@ export class Inbound {
       const cookie = this.#cookies.check(s, s.ack, now)
       // The client has sent nothing before this handshake but what may have been lost on the way.
       if (cookie >= 0 && s.seq - 1 <= window) {
-        this.#open(s, cookie, now)
+        this.#beginOpening(s, cookie, now)
         return
       }
     }
@@ -336,7 +336,7 @@ export class Inbound {
     this.#refuse(s, now, s.ack)
   }
 
-  #open(s: Segment, cookie: number, now: number): void {
+  #beginOpening(s: Segment, cookie: number, now: number): void {
     const key = Openings.key(s)
     const opening = this.#openings.begin(key, s, now)
     if (opening === undefined) {
@@ -344,7 +344,7 @@ export class Inbound {
       return
     }
     this.#hold(opening, s)
-    this.#hooks.report({ kind: 'open', tuple: opening.tuple, key, seq: s.seq, ack: cookie + 1 })
+    this.#hooks.report({ kind: 'handshake', tuple: opening.tuple, key, seq: s.seq, ack: cookie + 1 })
   }
 
   /** RST|ACK that a real TCP would understand too: it acknowledges the payload, and one for SYN or FIN. */

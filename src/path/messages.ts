@@ -19,7 +19,7 @@ export const closeReasons = Object.keys(End) as readonly CloseReason[]
 /** Worker → coordinator. Each one was earned: the worker checked cookie, ack number or sequence number first. */
 export type Report =
   /** The third packet of a handshake, answering a cookie. */
-  | { kind: 'open'; tuple: Tuple; key: string; seq: number; ack: number }
+  | { kind: 'handshake'; tuple: Tuple; key: string; seq: number; ack: number }
   /** SYN+ACK for a connection we opened. */
   | ({ kind: 'synAck'; seq: number } & FlowId)
   | ({ kind: 'refused' } & FlowId)
@@ -43,11 +43,11 @@ export type Report =
 
 /** Coordinator → worker. */
 export type Order =
-  /** A connection exists. `key` answers an `open`; a service's flow comes to its home worker with or without one. */
+  /** A connection exists. `key` answers a `handshake`; a service's flow comes to its home worker with or without one. */
   | ({ kind: 'opened'; key?: string } & FlowId)
   /** A service's `connect` succeeded. The peer may have ended the connection since. */
   | ({ kind: 'connected'; service: number; token: number } & FlowId)
-  /** The `open` was turned down; with `reset` the peer is told. */
+  /** The `handshake` was turned down; with `reset` the peer is told. */
   | { kind: 'turnedDown'; key: string; reset: boolean }
   /** A service's `connect` failed. */
   | { kind: 'connectFailed'; service: number; token: number; code: string; message: string }
