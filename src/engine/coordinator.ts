@@ -137,9 +137,9 @@ export class Coordinator {
   }
 
   /** Whether the stack keeps the process alive; it does at first. */
-  hold(held: boolean): void {
-    this.#workers.hold(held)
-    this.sockets.hold(held)
+  setRef(ref: boolean): void {
+    this.#workers.setRef(ref)
+    this.sockets.setRef(ref)
   }
 
   start(): Promise<void> {

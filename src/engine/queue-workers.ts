@@ -6,7 +6,7 @@ import { native } from '../native.js'
 import type { Order, Report } from '../path/messages.js'
 import type { QueueTask } from '../workers/queue-worker.js'
 import { codeRangeMiB } from './address-space.js'
-import { PiscinaHold } from './piscina-hold.js'
+import { PoolRefs } from './pool-refs.js'
 import { Watchdog } from './watchdog.js'
 
 /**
@@ -40,7 +40,7 @@ export interface QueueWorkersHooks {
 /** The queue workers' life cycle: one piscina task per queue, for as long as the stack is open. */
 export class QueueWorkers {
   readonly #pool: Piscina
-  readonly #hold: PiscinaHold
+  readonly #refs: PoolRefs
   readonly #shared: SharedStack
   readonly #hooks: QueueWorkersHooks
   readonly #messagePorts: MessagePort[] = []
@@ -56,7 +56,7 @@ export class QueueWorkers {
   readonly #deaths: number[] = []
   readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
   #nextFence = 0
-  #held = true
+  #ref = true
   #stopping = false
 
   constructor(shared: SharedStack, { stuckAfter, workerHeap }: WorkerLimits, hooks: QueueWorkersHooks) {
@@ -76,7 +76,7 @@ export class QueueWorkers {
       atomics: 'disabled',
       resourceLimits: { maxOldGenerationSizeMb: workerHeap, codeRangeSizeMb: codeRangeMiB },
     })
-    this.#hold = new PiscinaHold(this.#pool)
+    this.#refs = new PoolRefs(this.#pool)
     // A thread that failed before it had its task; without a listener the process would end.
     this.#pool.on('error', (error: Error) => this.#startFailed(error))
     this.#beats = new Int32Array(shared.beats)
@@ -93,11 +93,11 @@ export class QueueWorkers {
   }
 
   /** Whether the workers keep the process alive; they do at first. */
-  hold(held: boolean): void {
-    this.#held = held
-    this.#hold.set(held)
+  setRef(ref: boolean): void {
+    this.#ref = ref
+    this.#refs.setRef(ref)
     for (const messagePort of this.#messagePorts) {
-      if (held) messagePort.ref()
+      if (ref) messagePort.ref()
       else messagePort.unref()
     }
   }
@@ -170,7 +170,7 @@ export class QueueWorkers {
           this.#hooks.report(queue, report)
         }
       })
-      if (!this.#held) port1.unref()
+      if (!this.#ref) port1.unref()
       const born = performance.now()
       const task: QueueTask = { queue, shared: this.#shared, messagePort: port2 }
       const abort = new AbortController()
