@@ -3,8 +3,7 @@ export type Level = 'debug' | 'info' | 'warn' | 'error'
 
 /**
  * Every event that fake-tcp logs: its name, which is in the field `event` of the log record, and what it means. Names
- * do not change from version to version, so programs may rely on them. The text of a record may change.
- * docs/operations.md has the same table.
+ * are stable, so programs may rely on them. The text of a record may change. docs/operations.md has the same table.
  */
 export const events = {
   // The stack: library and tunnel.

@@ -4,8 +4,9 @@ import type { Tuple } from './tuple.js'
  * The flow table: one slot of shared memory per connection, with its tuple, its sequence numbers and its counters.
  *
  * The **generation** identifies the connection. It is even while the slot holds a connection, and odd while the slot is
- * free or being written. Every connection that gets the slot gets a new generation. A thread that remembers slot and
- * generation, and finds another generation there, knows that its connection is gone. Nobody has to tell it.
+ * free or being written; it is 0 until the slot is first used. Every connection that gets the slot gets a new
+ * generation. A thread that remembers slot and generation, and finds another generation there, knows that its
+ * connection is gone. Nobody has to tell it.
  *
  * What the receiver of a packet writes and what the sender of one writes lie on separate cache lines. A bare ACK is the
  * exception: the receiver sends it, and writes `sentAck`, `sentAckAt` and `ipId`. 64-bit counters are two words each.
@@ -73,7 +74,10 @@ export const Field = {
   bytesIn: 22,
   /** Datagrams that arrived and were dropped, because the lane or the socket's receive queue was full. */
   overflow: 24,
-  /** When a router first reported that packets were too big (0: none did), and what `nextSeq` and `ipId` were then. */
+  /**
+   * When a router's first message came that packets were too big, and what `nextSeq` and `ipId` were then. 0: no
+   * message waits for a second one (`PathMtu`).
+   */
   mtuToldAt: 26,
   mtuToldSeq: 27,
   mtuToldId: 28,
