@@ -25,7 +25,7 @@ export class Accepting {
   }
 
   /** The third packet of a handshake came on `queue`: this is where an accepted connection begins. */
-  open(queue: number, report: Extract<Report, { kind: 'open' }>): void {
+  handshake(queue: number, report: Extract<Report, { kind: 'handshake' }>): void {
     const { key, seq, ack } = report
     const { connections, ports, counters, post } = this.#parts
     const { flows, table, witness } = connections

@@ -3,7 +3,7 @@ import { ErrorCode, FakeTcpError } from '../errors.js'
 import { counterPageBytes } from '../memory/counters.js'
 import { Doorbell } from '../memory/doorbell.js'
 import { FlowTable } from '../memory/flow-table.js'
-import { ports, type SharedStack, StackMemory, Switch } from '../memory/shared-stack.js'
+import { listeningPorts, type SharedStack, StackMemory, Switch } from '../memory/shared-stack.js'
 import { TupleIndex } from '../memory/tuple-index.js'
 import { Errno, native } from '../native.js'
 import type { Address } from '../net/address.js'
@@ -33,7 +33,7 @@ export const allocateStack = (
   const shared: SharedStack = {
     flows: flows.shared,
     index: index.shared,
-    listening: new SharedArrayBuffer(ports.bytes),
+    listening: new SharedArrayBuffer(listeningPorts.bytes),
     counters: new SharedArrayBuffer(threads * counterPageBytes),
     lanes: new SharedArrayBuffer(StackMemory.laneBytes(device.queues.length, threads, laneCapacity)),
     laneCapacity,

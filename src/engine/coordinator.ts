@@ -137,9 +137,9 @@ export class Coordinator {
   }
 
   /** Whether the stack keeps the process alive; it does at first. */
-  hold(held: boolean): void {
-    this.#workers.hold(held)
-    this.sockets.hold(held)
+  setRef(ref: boolean): void {
+    this.#workers.setRef(ref)
+    this.sockets.setRef(ref)
   }
 
   start(): Promise<void> {
@@ -222,8 +222,8 @@ export class Coordinator {
     // Nothing may begin any more: its timers would write to descriptors that are closed, or somebody else's by then.
     if (this.#closing && report.kind !== 'log') return
     switch (report.kind) {
-      case 'open':
-        this.#accepting.open(queue, report)
+      case 'handshake':
+        this.#accepting.handshake(queue, report)
         break
       case 'synAck':
         this.#connecting.answered(report)

@@ -4,7 +4,7 @@ import type { FlowId } from '../memory/flow-table.js'
 /** One SYN each second, like a stock peer: its server answers every one of them. */
 const retryMs = 1_000
 
-export interface HalfOpen extends FlowId {
+export interface Attempt extends FlowId {
   /** 'address:port' for messages. */
   readonly target: string
   readonly timeout: number
@@ -17,26 +17,26 @@ export interface HalfOpen extends FlowId {
 
 /** Connections we opened and nobody has answered yet. Any number of them wait at once. */
 export class Handshakes {
-  readonly #waiting = new Map<number, { halfOpen: HalfOpen; finish: (error?: FakeTcpError) => void }>()
+  readonly #waiting = new Map<number, { attempt: Attempt; finish: (error?: FakeTcpError) => void }>()
 
-  begin(halfOpen: HalfOpen): void {
-    const { slot, signal, target, timeout } = halfOpen
+  begin(attempt: Attempt): void {
+    const { slot, signal, target, timeout } = attempt
     const finish = (error?: FakeTcpError) => {
       clearInterval(retry)
       clearTimeout(deadline)
       signal?.removeEventListener('abort', onAbort)
       this.#waiting.delete(slot)
-      halfOpen.done(error)
+      attempt.done(error)
     }
     const onAbort = () => finish(aborted(signal!))
-    const retry = setInterval(() => halfOpen.syn(), retryMs)
+    const retry = setInterval(() => attempt.syn(), retryMs)
     const deadline = setTimeout(
       () => finish(new FakeTcpError(ErrorCode.CONNECT_TIMEOUT, `${target} did not answer within ${timeout} ms.`)),
       timeout,
     )
     signal?.addEventListener('abort', onAbort, { once: true })
-    this.#waiting.set(slot, { halfOpen, finish })
-    halfOpen.syn()
+    this.#waiting.set(slot, { attempt, finish })
+    attempt.syn()
   }
 
   /** A SYN+ACK with the right number came. False when no such attempt waits. */
@@ -46,7 +46,7 @@ export class Handshakes {
 
   /** A RST came. False when no such attempt waits. */
   refused(flow: FlowId): boolean {
-    const target = this.#waiting.get(flow.slot)?.halfOpen.target
+    const target = this.#waiting.get(flow.slot)?.attempt.target
     return this.#finish(
       flow,
       new FakeTcpError(
@@ -62,7 +62,7 @@ export class Handshakes {
 
   #finish({ slot, generation }: FlowId, error?: FakeTcpError): boolean {
     const waiting = this.#waiting.get(slot)
-    if (waiting === undefined || waiting.halfOpen.generation !== generation) return false
+    if (waiting === undefined || waiting.attempt.generation !== generation) return false
     waiting.finish(error)
     return true
   }

@@ -65,8 +65,8 @@ export class OwnSockets {
   }
 
   /** Whether they keep the process alive; they do at first. */
-  hold(held: boolean): void {
-    if (held) this.#inbox.ref()
+  setRef(ref: boolean): void {
+    if (ref) this.#inbox.ref()
     else this.#inbox.unref()
   }
 

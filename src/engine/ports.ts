@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import { ports as bits } from '../memory/shared-stack.js'
+import { listeningPorts } from '../memory/shared-stack.js'
 import { type Address, endpoint } from '../net/address.js'
 import type { Device } from '../net/device.js'
 import type { Acceptor } from './acceptor.js'
@@ -56,11 +56,11 @@ export class Ports {
   take(port: number, acceptor: Acceptor): void {
     this.checkFree(port)
     this.#acceptors.set(port, acceptor)
-    bits.setListening(this.#listening, port, true)
+    listeningPorts.setListening(this.#listening, port, true)
   }
 
   release(port: number): void {
-    bits.setListening(this.#listening, port, false)
+    listeningPorts.setListening(this.#listening, port, false)
     this.#acceptors.delete(port)
   }
 

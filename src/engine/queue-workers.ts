@@ -6,7 +6,7 @@ import { native } from '../native.js'
 import type { Order, Report } from '../path/messages.js'
 import type { QueueTask } from '../workers/queue-worker.js'
 import { codeRangeMiB } from './address-space.js'
-import { PiscinaHold } from './piscina-hold.js'
+import { PoolRefs } from './pool-refs.js'
 import { Watchdog } from './watchdog.js'
 
 /**
@@ -40,10 +40,10 @@ export interface QueueWorkersHooks {
 /** The queue workers' life cycle: one piscina task per queue, for as long as the stack is open. */
 export class QueueWorkers {
   readonly #pool: Piscina
-  readonly #hold: PiscinaHold
+  readonly #refs: PoolRefs
   readonly #shared: SharedStack
   readonly #hooks: QueueWorkersHooks
-  readonly #ports: MessagePort[] = []
+  readonly #messagePorts: MessagePort[] = []
   /** Per queue: settles once everything that its worker reported has been heard. */
   readonly #heard: Promise<void>[] = []
   readonly #tasks: Promise<void>[] = []
@@ -56,7 +56,7 @@ export class QueueWorkers {
   readonly #deaths: number[] = []
   readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
   #nextFence = 0
-  #held = true
+  #ref = true
   #stopping = false
 
   constructor(shared: SharedStack, { stuckAfter, workerHeap }: WorkerLimits, hooks: QueueWorkersHooks) {
@@ -76,7 +76,7 @@ export class QueueWorkers {
       atomics: 'disabled',
       resourceLimits: { maxOldGenerationSizeMb: workerHeap, codeRangeSizeMb: codeRangeMiB },
     })
-    this.#hold = new PiscinaHold(this.#pool)
+    this.#refs = new PoolRefs(this.#pool)
     // A thread that failed before it had its task; without a listener the process would end.
     this.#pool.on('error', (error: Error) => this.#startFailed(error))
     this.#beats = new Int32Array(shared.beats)
@@ -93,21 +93,21 @@ export class QueueWorkers {
   }
 
   /** Whether the workers keep the process alive; they do at first. */
-  hold(held: boolean): void {
-    this.#held = held
-    this.#hold.set(held)
-    for (const port of this.#ports) {
-      if (held) port.ref()
-      else port.unref()
+  setRef(ref: boolean): void {
+    this.#ref = ref
+    this.#refs.setRef(ref)
+    for (const messagePort of this.#messagePorts) {
+      if (ref) messagePort.ref()
+      else messagePort.unref()
     }
   }
 
   post(queue: number, order: Order): void {
-    this.#ports[queue].postMessage(order)
+    this.#messagePorts[queue].postMessage(order)
   }
 
   broadcast(order: Order): void {
-    for (const port of this.#ports) port.postMessage(order)
+    for (const messagePort of this.#messagePorts) messagePort.postMessage(order)
   }
 
   /** Resolves once every worker has sent off whatever it has read so far, and knows every word told to it before. */
@@ -132,7 +132,7 @@ export class QueueWorkers {
     await Promise.race([Promise.allSettled([...this.#tasks, ...this.#heard]), patience])
     clearTimeout(timer)
     clearInterval(this.#watch)
-    for (const port of this.#ports) port.close()
+    for (const messagePort of this.#messagePorts) messagePort.close()
     await this.#pool.destroy()
   }
 
@@ -148,8 +148,8 @@ export class QueueWorkers {
     // While the queue had no worker nobody could answer.
     this.#passAll(queue)
     const { port1, port2 } = new MessageChannel()
-    this.#ports[queue]?.close()
-    this.#ports[queue] = port1
+    this.#messagePorts[queue]?.close()
+    this.#messagePorts[queue] = port1
     this.#heard[queue] = new Promise(resolve => port1.once('close', resolve))
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -170,9 +170,9 @@ export class QueueWorkers {
           this.#hooks.report(queue, report)
         }
       })
-      if (!this.#held) port1.unref()
+      if (!this.#ref) port1.unref()
       const born = performance.now()
-      const task: QueueTask = { queue, shared: this.#shared, port: port2 }
+      const task: QueueTask = { queue, shared: this.#shared, messagePort: port2 }
       const abort = new AbortController()
       this.#aborts[queue] = abort
       Atomics.store(this.#beats, queue, 0)

@@ -171,13 +171,13 @@ export class Stack implements AsyncDisposable {
    * and the kernel takes back what the stack had. A connection attempt that waits still does.
    */
   unref(): this {
-    this.#coordinator.hold(false)
+    this.#coordinator.setRef(false)
     return this
   }
 
   /** Takes `unref` back. */
   ref(): this {
-    this.#coordinator.hold(true)
+    this.#coordinator.setRef(true)
     return this
   }
 

@@ -1,8 +1,9 @@
+/** How much an event matters; as pino's levels of these names. */
 export type Level = 'debug' | 'info' | 'warn' | 'error'
 
 /**
- * Everything that fake-tcp says to a log, by the name that stands in `event`. Names are stable and meant for programs;
- * the sentences beside them may change. docs/operations.md has the same table.
+ * Every event that fake-tcp logs: its name, which is in the field `event` of the log record, and what it means. Names
+ * are stable, so programs may rely on them. The text of a record may change. docs/operations.md has the same table.
  */
 export const events = {
   // The stack: library and tunnel.
@@ -62,24 +63,21 @@ export const events = {
 
 export type EventName = keyof typeof events
 
-/** A service of somebody else names its own events with a prefix, as in `echo:started`. */
+/** The name of an event of a user's service. It has a prefix, as in `echo:started`. */
 export type ServiceEvent = `${string}:${string}`
 
-/**
- * What differs from one event to the next of the same name. `count`: how many events this one stands for; 1 when it is
- * left out.
- */
+/** The fields of a log record. `count` is the number of events that the record stands for; without it, 1. */
 export interface EventFields {
   readonly event: EventName | ServiceEvent
   readonly [field: string]: unknown
 }
 
-/** What a log is told. */
+/** One log record. */
 export interface LogEvent {
   readonly level: Level
   readonly text: string
   readonly fields: EventFields
 }
 
-/** Where events go: a pino logger, or anything like it. */
+/** What takes log records: a pino logger, or an object with the same four methods. */
 export type EventLog = Record<Level, (fields: EventFields, text: string) => void>

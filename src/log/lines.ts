@@ -1,37 +1,42 @@
 import { constants } from 'node:os'
 
-/** Most bytes that wait for whoever reads the log. */
+/** The most bytes that wait to be written. */
 const maxQueued = 256 * 1024
-/** Between two attempts, while nothing can be written; twice as long after each. */
+/** Milliseconds between two attempts while nothing can be written. The pause doubles after each, up to the maximum. */
 const minPauseMs = 10
 const maxPauseMs = 1_000
-/** Lines written in one go, before others have their turn. */
+/** Lines that are written before the event loop gets a turn. */
 const linesPerTurn = 200
-/** What the end of the process may wait for a reader that is only slow. */
+/** Milliseconds that the process, when it ends, waits for a slow reader. */
 const finishMs = 100
+/** Milliseconds between two attempts meanwhile. */
 const finishStepMs = 5
 
 const { EAGAIN, EMSGSIZE } = constants.errno
 
+/** Where the lines go. */
 export interface LinesOptions {
-  /** Writes what there is room for now, without waiting: bytes, or -errno. */
+  /** Writes as much as there is room for, without waiting. Returns bytes, or -errno. */
   readonly write: (bytes: Uint8Array) => number
-  /** The line that says that `lines` lines were dropped because of this errno; '' for none. */
+  /** Makes the line that says that `lines` lines were dropped because of this errno. '' for no such line. */
   readonly dropped: (lines: number, errno: number) => string
 }
 
 /**
- * Writes whole lines and never waits, never throws, never keeps more than a bounded amount. What cannot be written
- * waits here and is tried again. When there is no more room the newest lines are dropped. How many they were is said in
- * their place as soon as there is room again.
+ * Writes whole lines to a log. It never waits, never throws, and never keeps more than `maxQueued` bytes, or one line
+ * if that is longer. Lines that cannot be written now are queued, and tried again. When the queue is full the newest
+ * lines are dropped. As soon as there is room again, a line in their place says how many they were.
  */
 export class Lines {
   readonly #options: LinesOptions
   readonly #queue: Uint8Array[] = []
+  /** Bytes of the queued lines. */
   #queued = 0
-  /** Bytes of the first line that are written already. */
+  /** Bytes of the first line that were written already. */
   #sent = 0
+  /** Lines dropped since the last line that says so. */
   #dropped = 0
+  /** The error of the last write that failed. */
   #errno = 0
   #pauseMs = minPauseMs
   #timer: NodeJS.Timeout | undefined
@@ -40,15 +45,15 @@ export class Lines {
     this.#options = options
   }
 
-  /** `line` with its line feed. */
+  /** Writes or queues a line, or drops it. `line` ends with a line feed. */
   write(line: string): void {
     if (this.#hasRoom(Buffer.byteLength(line))) this.#push(Buffer.from(line))
     else this.#dropped++
-    // While a timer runs nobody reads.
+    // While a timer runs the log has no room, or the event loop is due for a turn.
     if (this.#timer === undefined) this.#work()
   }
 
-  /** The last attempt, at the end of the process: waits for a slow reader, but not for long. */
+  /** Call at the end of the process: tries for up to `finishMs` to write what is queued. Blocks the thread. */
   finish(): void {
     clearTimeout(this.#timer)
     const end = performance.now() + finishMs
@@ -59,14 +64,15 @@ export class Lines {
   }
 
   /**
-   * A line that is larger than the whole queue has a chance while nothing else waits. After a gap half of the queue
-   * must be empty, so that there are few gaps.
+   * Whether there is room for a line. When the queue is empty there is, however long the line is. After lines were
+   * dropped there is none until half of the queue is empty: that makes few long gaps, instead of many short ones.
    */
   #hasRoom(bytes: number): boolean {
     if (this.#queued === 0) return true
     return this.#queued + bytes <= (this.#dropped > 0 ? maxQueued / 2 : maxQueued)
   }
 
+  /** Queues a line, and before it the one for lines that were dropped. */
   #push(line: Uint8Array): void {
     if (this.#dropped > 0) this.#enqueue(this.#gap())
     this.#enqueue(line)
@@ -78,13 +84,14 @@ export class Lines {
     this.#queued += line.length
   }
 
-  /** The line that stands for what is missing here. */
+  /** The line that stands for the dropped ones. */
   #gap(): Uint8Array {
     const lines = this.#dropped
     this.#dropped = 0
     return Buffer.from(this.#options.dropped(lines, this.#errno))
   }
 
+  /** Writes until there is no more room or nothing left, and sets the timer for the rest. */
   #work(): void {
     const result = this.#advance(linesPerTurn)
     if (result === 0) {
@@ -95,7 +102,7 @@ export class Lines {
     if (result < 0) this.#pauseMs = Math.min(this.#pauseMs * 2, maxPauseMs)
   }
 
-  /** Writes up to so many lines. 0: nothing is left; 1: there is more; -errno of what stopped it. */
+  /** Writes up to `lines` lines. Returns 0: nothing is left; 1: there is more; or -errno: a write failed. */
   #advance(lines: number): number {
     for (let left = lines; left > 0; ) {
       if (this.#queue.length === 0 && this.#dropped > 0) this.#enqueue(this.#gap())
@@ -103,7 +110,7 @@ export class Lines {
       const line = this.#queue[0]
       const result = this.#options.write(line.subarray(this.#sent)) || -EAGAIN
       if (result === -EMSGSIZE) {
-        // A socket that keeps messages apart will never take this line.
+        // The log is a datagram socket, and the line is too long for it.
         this.#dropped++
         this.#errno = EMSGSIZE
       } else if (result < 0) {

@@ -2,8 +2,8 @@ import { TokenBucket } from '../flood/token-bucket.js'
 import type { LogEvent } from './events.js'
 
 /**
- * Events of one kind that pass one by one: at most so many at once, and so many a second in the long run. What is only
- * told may tell of each of some peers; a warning says the same every time.
+ * How many events of a kind pass one by one: `burst` at once, and `rate` per second in the long run. More pass of the
+ * lower levels, since they may be about one peer each. Warnings of one kind all say the same.
  */
 const limits = {
   debug: { burst: 20, rate: 2 },
@@ -12,34 +12,36 @@ const limits = {
   error: { burst: 3, rate: 0.3 },
 } as const
 /**
- * The others are counted, and the count follows after this time. While they go on none passes, and each count takes
- * twice as long, up to the longest.
+ * The other events are counted, and after this time one event with the count passes. While more come none passes by
+ * itself, and the time doubles with each count, up to the maximum.
  */
 const foldMs = 3_000
-const longestFoldMs = 60_000
-/** A kind that was silent for this long may have its burst again, and need not be remembered. */
+const maxFoldMs = 60_000
+/** A kind of which no event came for this long starts over, and may be forgotten. */
 const forgetMs = 10_000
-/** Kinds that are told apart at a time; all others share one for each level. */
+/** The most kinds that are remembered. The events of all others count as one kind per level. */
 const maxKinds = 100
 
 const unfolded = { pauseMs: foldMs, dueAt: 0 } as const
 
-/** Events of one level and text: one name may stand for several faults, and the text says which. */
+/** Events with the same level and text. (Not with the same name: under one name the text may name different faults.) */
 interface Kind {
+  /** Whether it stands for all kinds that are not remembered. */
   readonly shared: boolean
   readonly bucket: TokenBucket
-  /** A second, in the long run. */
+  /** As in `limits`. */
   readonly rate: number
+  /** When the last event came. */
   usedAt: number
-  /** The last one of those that wait, and how many events they stand for. */
+  /** The last of the events that wait, and how many events they stand for. */
   last: LogEvent | undefined
   count: number
-  /** How long they wait, and until when. */
+  /** How long they wait in milliseconds, and until when. */
   pauseMs: number
   dueAt: number
 }
 
-/** Calls `act` in so many milliseconds, unless what it answers is called before. */
+/** Calls `act` in `ms` milliseconds, unless the function that it returns is called before. */
 type Later = (act: () => void, ms: number) => () => void
 
 const byTimer: Later = (act, ms) => {
@@ -56,25 +58,27 @@ const folded = ({ level, text }: LogEvent, count: number): LogEvent => ({
 })
 
 /**
- * Makes one event of many equal ones. A few of a kind pass as they are. If more come they are counted, and a few
- * seconds later (a minute, when it goes on) the last of them passes with the count in its fields. So a peer or a flood
- * that causes events causes bounded work for those who write them down.
+ * Folds many equal events into one. A few of a kind pass as they are. If more come they are counted, and some seconds
+ * later the last of them passes with the count in its fields; up to a minute later, if many go on coming. So a peer or
+ * a flood that causes events without end causes a bounded number of log records.
  */
 export class Repeats {
   readonly #pass: (event: LogEvent) => void
   readonly #clock: () => number
   readonly #later: Later
   readonly #kinds = new Map<string, Kind>()
+  /** Cancels the timer, which is set for `#tickAt`. */
   #cancel: (() => void) | undefined
   #tickAt = Number.POSITIVE_INFINITY
 
-  /** `clock` in milliseconds. */
+  /** `pass` gets the events that pass. `clock` in milliseconds. */
   constructor(pass: (event: LogEvent) => void, clock: () => number = () => performance.now(), later: Later = byTimer) {
     this.#pass = pass
     this.#clock = clock
     this.#later = later
   }
 
+  /** Passes an event, or counts it. */
   add(event: LogEvent): void {
     const now = this.#clock()
     const kind = this.#kindOf(event, now)
@@ -90,32 +94,33 @@ export class Repeats {
     this.#arm(kind.dueAt)
   }
 
-  /** What waits passes now. */
+  /** Passes now what waits. */
   flush(): void {
     this.#disarm()
     for (const kind of this.#kinds.values()) this.#settle(kind)
   }
 
-  /** What has waited long enough passes. */
+  /** Passes what has waited long enough. */
   #tick(): void {
     this.#disarm()
     const now = this.#clock()
     for (const kind of this.#kinds.values()) {
       if (kind.count === 0) continue
       if (kind.dueAt <= now) {
-        // Few of them could have passed one by one: from now on they may.
+        // So few came that they could have passed one by one. From now on they may again.
         const calm = kind.count <= (kind.rate * kind.pauseMs) / 1_000
-        kind.pauseMs = calm ? foldMs : Math.min(2 * kind.pauseMs, longestFoldMs)
+        kind.pauseMs = calm ? foldMs : Math.min(2 * kind.pauseMs, maxFoldMs)
         this.#settle(kind)
       } else this.#arm(kind.dueAt)
     }
   }
 
+  /** Sets the timer, unless it is set for an earlier time. */
   #arm(at: number): void {
     if (at >= this.#tickAt) return
     this.#disarm()
     this.#tickAt = at
-    // A timer may come a little early.
+    // A timer may fire up to a millisecond early.
     this.#cancel = this.#later(() => this.#tick(), Math.ceil(at - this.#clock()) + 1)
   }
 
@@ -125,6 +130,7 @@ export class Repeats {
     this.#tickAt = Number.POSITIVE_INFINITY
   }
 
+  /** Passes what waits of one kind. */
   #settle(kind: Kind): void {
     const { last, count, shared } = kind
     if (last === undefined) return

@@ -6,10 +6,10 @@ import { addonFault, native } from '../native.js'
 const standardError = 2
 
 /**
- * A descriptor of our own for the same pipe or terminal, with O_NONBLOCK. Setting that on the one we were given would
- * set it for the shell and everybody else who has it. Without it a pipe that two programs write to, and a terminal that
- * is nearly full, may keep us waiting though they had room a moment ago. Where it cannot be had (no /proc, somebody
- * else's terminal) the given one must do.
+ * Opens the same pipe or terminal once more, with O_NONBLOCK, so that a write never blocks. Setting O_NONBLOCK on the
+ * given descriptor would set it for every program that shares it, the shell too. Without O_NONBLOCK a write may block
+ * even after poll has reported room: when another program writes to the same pipe, or a terminal is nearly full. Where
+ * opening fails (no /proc, the terminal of another user) returns the given descriptor.
  */
 const ownDescriptor = (fd: number): number => {
   try {
@@ -22,13 +22,16 @@ const ownDescriptor = (fd: number): number => {
 
 let opened: number | undefined
 
-/** Call while this process may still open its own terminal or pipe: `--user` takes that away. */
+/**
+ * Opens the descriptor that `writeToStandardError` uses, and returns it. Call before the process changes its user,
+ * since it may no longer open its own terminal or pipe then.
+ */
 export const prepareStandardError = (): number => {
   opened ??= ownDescriptor(standardError)
   return opened
 }
 
-/** Writes what there is room for, and waits for nobody: bytes, or -errno. */
+/** Writes as much as there is room for, without waiting. Returns bytes, or -errno. */
 export const writeToStandardError = (bytes: Uint8Array): number => {
   const own = prepareStandardError()
   if (addonFault === undefined) return native.writeNow(own, bytes, 0, bytes.length)

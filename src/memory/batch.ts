@@ -2,20 +2,20 @@ import { type Memory, native } from '../native.js'
 import { datagramsIn, mayFollow, type Place } from './span.js'
 
 /**
- * Datagrams of one flow, gathered in order, that may leave as one super-packet. All have `segmentSize` bytes but the
- * last, which may be shorter. They lie in pieces of one memory; no piece ends inside a datagram. Reused: what a service
- * receives is valid until its `received` returns.
+ * Datagrams of one flow in their order, ready to be sent on as one super-packet. All have `segmentSize` bytes but the
+ * last, which may be shorter. They lie in pieces of one memory, and no piece ends inside a datagram. The stack reuses
+ * the object: a service may use the batch that it receives until its `received` returns.
  */
 export class Batch implements Iterable<Uint8Array> {
-  /** @internal The memory for the addon. */
+  /** @internal `bytes` as the addon knows it. */
   memory: Memory = 0
-  /** @internal The memory that the pieces are ranges of. */
+  /** @internal The memory that the pieces lie in. */
   bytes: Uint8Array = new Uint8Array(0)
   /** @internal Pairs (byte offset, length), one per piece. */
   readonly vec: Int32Array
-  /** @internal `vec` for the addon. */
+  /** @internal `vec` as the addon knows it. */
   readonly vecArena: number
-  /** @internal */
+  /** @internal Pieces in use. */
   pieces = 0
   /** Bytes of all datagrams together. */
   length = 0
@@ -24,14 +24,14 @@ export class Batch implements Iterable<Uint8Array> {
   readonly #maxPieces: number
   #maxLength = 0
 
-  /** @internal */
+  /** @internal `maxPieces`: pieces that it has room for. */
   constructor(maxPieces: number) {
     this.vec = new Int32Array(maxPieces * 2)
     this.vecArena = native.arenaOpen(new Uint8Array(this.vec.buffer))
     this.#maxPieces = maxPieces
   }
 
-  /** @internal */
+  /** @internal The batch is not used any more. */
   close(): void {
     native.arenaClose(this.vecArena)
   }
@@ -41,7 +41,7 @@ export class Batch implements Iterable<Uint8Array> {
     return this.pieces === 0 ? 0 : datagramsIn(this.length, this.segmentSize)
   }
 
-  /** @internal Empties the batch; it will hold at most `maxLength` bytes of this memory. */
+  /** @internal Empties the batch. What is added next lies in this memory, and has at most `maxLength` bytes. */
   reset(memory: Memory, bytes: Uint8Array, maxLength: number): void {
     this.memory = memory
     this.bytes = bytes
@@ -51,7 +51,7 @@ export class Batch implements Iterable<Uint8Array> {
     this.#maxLength = maxLength
   }
 
-  /** @internal Adds what lies there. False, and unchanged, when those datagrams must start a batch of their own. */
+  /** @internal Adds datagrams. If they must start a batch of their own, adds none and returns false. */
   add({ at, length, segmentSize }: Place): boolean {
     if (this.pieces === 0) {
       this.segmentSize = segmentSize
@@ -70,7 +70,7 @@ export class Batch implements Iterable<Uint8Array> {
     return true
   }
 
-  /** Each datagram as a view; copy what must outlive the batch. */
+  /** Yields each datagram as a view. Copy what must outlive the batch. */
   *[Symbol.iterator](): Generator<Uint8Array, void, undefined> {
     const { vec, pieces, segmentSize } = this
     for (let piece = 0; piece < pieces; piece++) {

@@ -1,8 +1,8 @@
 import { type FaultName, faultNames, faultTexts } from '../wire/fault.js'
 
-/** What one more of a counter stands for. A super-packet is one packet of several datagrams. */
+/** What a counter counts. A super-packet counts as one packet, and as the datagrams in it. */
 export type CounterUnit = 'packet' | 'datagram' | 'byte' | 'connection' | 'read' | 'write'
-/** Whether it counts what was done, or what was lost. */
+/** Whether a counter counts what was done, or what was lost. */
 export type CounterKind = 'traffic' | 'drop'
 
 export interface CounterRow<Name extends string = string> {
@@ -13,17 +13,20 @@ export interface CounterRow<Name extends string = string> {
   readonly text: string
 }
 
-/** Union of the names of a table. */
+/** The names in a table of counters, as a union type. */
 export type CounterName<Table extends readonly CounterRow[]> = Table[number]['name']
 
-/** A table of counters of one kind, from what they count and a text each. */
+/** Makes a table of counters of one kind. Each row has a name, a unit and a text. */
 export const counterTable = <Name extends string>(
   kind: CounterKind,
   rows: Readonly<Record<Name, readonly [CounterUnit, string]>>,
 ): readonly CounterRow<Name>[] =>
   (Object.keys(rows) as Name[]).map(name => ({ name, kind, unit: rows[name][0], text: rows[name][1] }))
 
-/** Whoever meets these faults counts `otherProtocol`: what they describe is no malformed TCP. */
+/**
+ * Faults of packets that are not malformed TCP but something else. The inbound path counts them as `otherProtocol`, so
+ * their own counters stay 0.
+ */
 const otherProtocol: ReadonlySet<FaultName> = new Set([
   'ipv4Protocol',
   'ipv6Protocol',
@@ -33,7 +36,7 @@ const otherProtocol: ReadonlySet<FaultName> = new Set([
   'icmpQuote',
 ])
 
-/** Parse faults: they come first in a page, fault -1 as counter 0 and so on. */
+/** Parse faults. They come first in a page: fault -1 is counter 0, fault -2 is counter 1 and so on. */
 const faults: readonly CounterRow<FaultName>[] = faultNames.map(name => ({
   name,
   kind: 'drop',
@@ -197,5 +200,5 @@ const drops = counterTable('drop', {
 export type TrafficCounter = CounterName<typeof traffic>
 export type DropCounter = CounterName<typeof drops> | FaultName
 
-/** Every counter of a stack, in the order in which they lie in a page. Services have others (`service-counters.ts`). */
+/** Every counter of a stack, in the order of a page. Services have counters of their own (`service-counters.ts`). */
 export const stackCounters: readonly CounterRow<TrafficCounter | DropCounter>[] = [...faults, ...traffic, ...drops]

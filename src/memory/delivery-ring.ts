@@ -1,46 +1,48 @@
 /**
- * Deliveries on their way from one thread to one other: a single-producer, single-consumer ring of fixed records in
- * shared memory. A full ring refuses the newest record: the producer never waits.
+ * A ring of fixed-size records in shared memory, with one producer thread and one consumer thread. When it is full the
+ * producer gets no record: it never waits.
  *
- * Memory: one header, then the records, a power of two of them. Positions count records; they run freely and wrap at
- * 2^32.
+ * The memory has a header and then the records, whose number is a power of two. Head and tail count records. They are
+ * never reset, and wrap at 2^32.
  *
- *     header   word 0  head, written by the producer     (own pair of cache lines: 128 bytes, adjacent-line prefetch)
- *              word 32 tail, written by the consumer
+ *     header   word 0  head, written by the producer     (128 bytes each: a pair of cache lines, because processors
+ *              word 32 tail, written by the consumer      prefetch the adjacent line)
  *     record   8 words, of which `Delivery` names five
  */
 const Header = { head: 0, tail: 32, bytes: 256 } as const
 
-/** Words of a record. */
+/** Word offsets within a record. */
 export const Delivery = {
   slot: 0,
   generation: 1,
   /** Bytes per datagram; the last one may be shorter. */
   segmentSize: 2,
-  /** Where the datagrams lie, back to back: bytes from the start of the lane's blocks. */
+  /** Where the datagrams lie back to back: byte offset from the start of the lane's blocks. */
   at: 3,
   /** Bytes of all datagrams together. */
   length: 4,
   words: 8,
 } as const
 
+/** One thread's end of the ring. */
 export class DeliveryRing {
-  /** The records, as `reserve` and `peek` point into them. */
+  /** The records. `reserve` and `peek` return indices into this array. */
   readonly words: Int32Array
   readonly #control: Int32Array
   readonly #capacity: number
-  // Each side keeps its own position and the last one it saw of the other: a shared load only when that runs out.
+  // Each side keeps its own position and the last position that it read of the other side. It reads the other's again
+  // only when it can go no further.
   #head: number
   #tail: number
 
-  /** Bytes of shared memory for `capacity` records. */
+  /** Bytes of shared memory that `capacity` records need. */
   static bytesFor(capacity: number): number {
     return Header.bytes + capacity * Delivery.words * 4
   }
 
   /**
-   * Attaches to a ring at `byteOffset`, a multiple of 4; fresh zeroed memory is an empty ring. Throws RangeError on a
-   * bad capacity.
+   * Attaches to a ring at `byteOffset`, a multiple of 4. Memory that is all zeros is an empty ring. Throws RangeError
+   * when `capacity` is not a power of two from 1 to 2^24.
    */
   constructor(shared: SharedArrayBuffer, byteOffset: number, capacity: number) {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > 2 ** 24 || (capacity & (capacity - 1)) !== 0) {
@@ -53,7 +55,7 @@ export class DeliveryRing {
     this.#tail = Atomics.load(this.#control, Header.tail)
   }
 
-  /** Producer only. First word of a free record, or -1 when the ring is full. Nobody sees it before `commit`. */
+  /** Producer only. Index of a free record, or -1 when the ring is full. The consumer sees it only after `commit`. */
   reserve(): number {
     if (((this.#head - this.#tail) | 0) === this.#capacity) {
       this.#tail = Atomics.load(this.#control, Header.tail)
@@ -68,7 +70,7 @@ export class DeliveryRing {
     Atomics.store(this.#control, Header.head, this.#head)
   }
 
-  /** Consumer only. First word of the oldest record, or -1. It stays as it is until `release`. */
+  /** Consumer only. Index of the oldest record, or -1. The record stays as it is until `release`. */
   peek(): number {
     if (this.#tail === this.#head) {
       this.#head = Atomics.load(this.#control, Header.head)

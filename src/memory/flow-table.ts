@@ -1,18 +1,21 @@
 import type { Tuple } from './tuple.js'
 
 /**
- * One fixed slot of shared memory per connection: who it is, where its numbers stand, and whether it still exists.
+ * The flow table: one slot of shared memory per connection, with its tuple, its sequence numbers and its counters.
  *
- * The **generation** is the truth about identity. It is even while a slot holds one connection, odd while the slot is
- * free or being written, and different for every connection the slot ever held. Whoever remembers (slot, generation)
- * and finds another number there knows that the connection is gone, without being told.
+ * The **generation** identifies the connection. It is even while the slot holds a connection, and odd while the slot is
+ * free or being written; it is 0 until the slot is first used. Every connection that gets the slot gets a new
+ * generation. A thread that remembers slot and generation, and finds another generation there, knows that its
+ * connection is gone. Nobody has to tell it.
  *
- * Fields lie on separate cache lines by who writes them for each packet, the receiver or the sender. Both touch
- * `sentAck`. 64-bit counters are two words, added with `bump`, so that any thread may count exactly.
+ * What the receiver of a packet writes and what the sender of one writes lie on separate cache lines. A bare ACK is the
+ * exception: the receiver sends it, and writes `sentAck`, `sentAckAt` and `ipId`. 64-bit counters are two words each.
+ * `bump` adds to them, so that any thread may count exactly.
  */
 
 /**
- * What a slot is in. The coordinator alone moves it, and every thread sees that at its next look at the slot.
+ * The states of a connection. Only the coordinator changes them. Other threads see the change when they next read the
+ * slot.
  *
  *              `connect`: SYN sent               SYN+ACK with the right ack
  *      free ─────────────────────────▶ synSent ──────────────────────────▶ established
@@ -22,84 +25,97 @@ import type { Tuple } from './tuple.js'
  *      │                                  │ RST, timeout, aborted                   │ RST, `close`, dead peer
  *      └──────────────────────────────────┴─────────────────────────────────────────┘
  *
- * Leaving `free` publishes a new, even generation; coming back retires it, which makes it odd. A reader that remembers
- * the slot goes by the generation alone; it looks at the state to tell a handshake's packets from a connection's. The
- * worker that answered a SYN with a cookie keeps no state: an accepted connection has none before `established`.
+ * When a slot leaves `free` it gets a new, even generation; when it comes back its generation becomes odd. A reader
+ * checks that its connection still exists by the generation alone. It needs the state only to tell the packets of a
+ * handshake from those of an established connection. An accepted connection is `established` from the beginning: the
+ * worker that answered its SYN with a cookie kept nothing.
  */
 export const State = {
   free: 0,
-  /** SYN sent, waiting for SYN+ACK. */
+  /** We have sent a SYN, and wait for the SYN+ACK. */
   synSent: 1,
   established: 2,
 } as const
 
 /** Word offsets within a slot. Times are CLOCK_MONOTONIC milliseconds, wrapping at 2^32. */
 export const Field = {
-  // Identity, written by the coordinator while the generation is odd. Three of them change later: `state` when a
-  // handshake ends, `consumer` when the connection moves to another thread, `maxDatagram` when a router says that
-  // packets are too big.
+  // Identity. The coordinator writes these words while the generation is odd. Three change later. The coordinator
+  // changes `state` when the SYN+ACK comes, and `consumer` when the connection moves to another thread. A worker lowers
+  // `maxDatagram` when a router reports that packets are too big.
   generation: 0,
   state: 1,
   family: 2,
-  /** remote port << 16 | local port */
+  /** `remote port << 16 | local port`, signed. */
   ports: 3,
-  /** Four big-endian-valued words; IPv4 uses the first and leaves the rest 0. */
+  /** The address, four signed words, most significant first. IPv4 uses the first one and leaves the rest 0. */
   remote: 4,
   local: 8,
-  /** Queue that the flow's packets are written on. */
+  /** The queue on which the flow's packets are written. */
   homeQueue: 12,
-  /** Thread that receives the flow's datagrams. */
+  /** Number of the thread that gets the flow's datagrams. */
   consumer: 13,
-  /** Largest payload of one segment, in bytes. */
+  /** Bytes of the largest payload that a segment may have. */
   maxDatagram: 14,
-  /** Service that the flow belongs to, when its consumer is a queue worker; -1: none. */
+  /** Number of the service that the flow belongs to; -1: a socket has it. */
   service: 15,
-  // receiver: written by whichever worker read the packet
+  // Receiver: written by the worker that read the packet, which may be any of them.
+  /** The next sequence number that we expect. */
   nextAck: 16,
+  /** When the last segment came. */
   lastSeen: 17,
   /**
-   * A far-off segment ended here; the next one that starts here moves the window (resynchronisation). 0: there was
-   * none.
+   * Where the last segment outside of the window ended. If the next one begins there, the window moves to it
+   * (resynchronisation). 0: there was none.
    */
   resync: 18,
+  /** When the last challenge ACK was sent; 0: never. */
   lastChallenge: 19,
   datagramsIn: 20,
   bytesIn: 22,
-  /** Datagrams its consumer had no room for. */
+  /** Datagrams that arrived and were dropped, because the lane or the socket's receive queue was full. */
   overflow: 24,
-  /** A router said that packets were too big: when, and where `nextSeq` and `ipId` stood. */
+  /**
+   * When a router's first message came that packets were too big, and what `nextSeq` and `ipId` were then. 0: no
+   * message waits for a second one (`PathMtu`).
+   */
   mtuToldAt: 26,
   mtuToldSeq: 27,
   mtuToldId: 28,
-  /** Highest ack received. */
+  /** The highest number that the peer has acknowledged. */
   peerAck: 29,
-  // sender: written by whoever sends
+  // Sender: written by the thread that sends, which may be any of them.
+  /** Sequence number of the next byte that we send. */
   nextSeq: 32,
+  /** IP identification of the next packet that we send, in the low 16 bits. */
   ipId: 33,
-  /** Ack number in the packets being sent; moves in steps so that segments merge at the far end (GRO). */
+  /**
+   * The acknowledgement number that we sent last (`ack-policy.ts` has the rules), and when it last moved or left in a
+   * bare ACK.
+   */
   sentAck: 35,
   sentAckAt: 36,
   datagramsOut: 38,
   bytesOut: 40,
-  // written once by the coordinator
-  /** What the service called this connection when it asked for it; 0 for accepted ones. */
+  // Identity too.
+  /** The number that the service passed to `connect`; 0 when the connection was accepted, or belongs to a socket. */
   token: 48,
 } as const
 
 const slotWords = 64
 
-/** Names a connection: its slot, and the generation of that slot, which no other connection has. */
+/** Identifies a connection: its slot, and the slot's generation, which no other connection in this slot has. */
 export interface FlowId {
   readonly slot: number
   readonly generation: number
 }
 
-/** A `FlowId` that its owner fills anew for each use: read it before you return. */
+/** A `FlowId` that its owner fills again for each call. A callee copies what it needs before it returns. */
 export class FlowRef implements FlowId {
   slot = -1
   generation = 0
 }
 
+/** One thread's view of the flow table. */
 export class FlowTable {
   readonly capacity: number
   readonly shared: SharedArrayBuffer
@@ -116,7 +132,7 @@ export class FlowTable {
     this.capacity = this.words.length / slotWords
   }
 
-  /** Word index of a slot, for use with `Field` on `words`. */
+  /** Index in `words` of the slot's first word; add a `Field` to it. */
   base(slot: number): number {
     return slot * slotWords
   }
@@ -129,7 +145,7 @@ export class FlowTable {
     Atomics.store(this.words, slot * slotWords + field, value)
   }
 
-  /** The tuple of whoever has the slot. */
+  /** The tuple of the connection that has the slot. */
   tuple(slot: number): Tuple {
     const { words } = this
     const base = slot * slotWords
@@ -144,30 +160,30 @@ export class FlowTable {
     }
   }
 
-  /** True while this still names the connection it named. */
+  /** Whether the connection still exists. */
   alive({ slot, generation }: FlowId): boolean {
     return Atomics.load(this.words, slot * slotWords) === generation
   }
 
-  /** Reserves `length` bytes of sequence space; the first byte's number. Any thread. */
+  /** Any thread. Reserves `length` sequence numbers. Returns the first, unsigned. */
   takeSeq(slot: number, length: number): number {
     return Atomics.add(this.words, slot * slotWords + Field.nextSeq, length) >>> 0
   }
 
   /**
-   * Gives sequence space back that was never written, unless somebody took more after it: then it stays a gap, as if
-   * lost.
+   * Any thread. Gives back sequence numbers that were reserved and not sent. If another thread has reserved more since,
+   * they stay a gap, which the peer takes for lost packets.
    */
   returnSeq(slot: number, seq: number, length: number): void {
     Atomics.compareExchange(this.words, slot * slotWords + Field.nextSeq, (seq + length) | 0, seq | 0)
   }
 
-  /** Reserves `segments` IP identifications; the first one, 16 bits. Any thread. */
+  /** Any thread. Reserves `segments` IP identifications. Returns the first, 16 bits. */
   takeIpId(slot: number, segments: number): number {
     return Atomics.add(this.words, slot * slotWords + Field.ipId, segments) & 0xffff
   }
 
-  /** Moves a sequence-number field forward to `to` (serial arithmetic), never back. True when it moved. Any thread. */
+  /** Any thread. Moves a sequence-number field to `to` if that lies ahead (serial arithmetic). True when it moved. */
   advance(slot: number, field: number, to: number): boolean {
     const at = slot * slotWords + field
     let seen = Atomics.load(this.words, at)
@@ -179,31 +195,31 @@ export class FlowTable {
     return false
   }
 
-  /** Adds to a 64-bit counter. Any thread. */
+  /** Any thread. Adds to a 64-bit counter. */
   bump(slot: number, field: number, by: number): void {
     const at = slot * slotWords + field
     const before = Atomics.add(this.words, at, by) >>> 0
     if (before + by > 0xffffffff) Atomics.add(this.words, at + 1, 1)
   }
 
-  /** Reads a 64-bit counter; exact up to 2^53. */
+  /** Reads a 64-bit counter. Exact up to 2^53. */
   count(slot: number, field: number): number {
     const at = slot * slotWords + field
     return Atomics.load(this.words, at + 1) * 2 ** 32 + (Atomics.load(this.words, at) >>> 0)
   }
 
-  /** Coordinator only. From now on no reader takes the slot for the connection it held. */
+  /** Coordinator only. Makes the generation odd: from now on every thread sees that the connection is gone. */
   retire(slot: number): void {
     Atomics.or(this.words, slot * slotWords, 1)
   }
 
-  /** Coordinator only, on a retired slot: zeroes everything but the generation; write the identity, then `publish`. */
+  /** Coordinator only, on a retired slot. Zeroes all but the generation. Write the identity next, then `publish`. */
   clear(slot: number): void {
     const at = slot * slotWords
     this.words.fill(0, at + 1, at + slotWords)
   }
 
-  /** Coordinator only. The slot's new generation, even. */
+  /** Coordinator only. Gives the slot a new, even generation, and returns it. */
   publish(slot: number): number {
     const at = slot * slotWords
     const generation = ((Atomics.load(this.words, at) | 1) + 1) | 0

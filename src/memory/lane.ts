@@ -4,39 +4,47 @@ import type { FlowId } from './flow-table.js'
 import { mayFollow, type Span } from './span.js'
 
 /**
- * The way of datagrams from one queue worker to one consumer thread, without a copy. The worker reads packets from TUN
- * straight into one of the lane's blocks. A delivery, one record in a ring, names the range of a block that holds a
- * flow's datagrams. The consumer gives the range back when it needs it no longer, in any order. A block is used again
- * once all of its deliveries came back.
+ * Memory that carries datagrams from one queue worker to one consumer thread without a copy.
+ *
+ * The worker reads packets from TUN straight into one of the lane's blocks. For the datagrams of a flow it then makes a
+ * *delivery*: a record in a ring, which names their range of the block. When the consumer no longer needs the range it
+ * releases the delivery. It may release deliveries in any order. The worker uses a block again once all of its
+ * deliveries are released.
  *
  *     deliveries   a `DeliveryRing`
  *     issued       one word per block: deliveries made, written by the worker
- *     released     one word per block: deliveries given back, written by the consumer
+ *     released     one word per block: deliveries released, written by the consumer
  *     blocks       each with room for four super-packets
  */
 
 /**
- * Bytes that must be free behind every read: a whole super-packet with its virtio-net header, or the kernel cuts it
- * silently.
+ * Bytes that must be free for every read: those of the largest super-packet with its virtio-net header. The kernel cuts
+ * a packet that does not fit, and reports no error.
  */
 export const readRoom = 65_535 + 12
-/** Packets are read to multiples of a cache line (`readBatch`). */
+/** The same when a packet may have to begin up to 63 bytes further on: `readBatch` aligns each to a cache line. */
 const alignedRoom = readRoom + 63
 
-/** Room for four reads. */
+/** Bytes of a block: four reads of 65,547 bytes, each aligned. */
 const blockBytes = 4 * 65_664
-/** A full ring of deliveries drops: room for a block of small packets of different flows. */
+/**
+ * Records in the ring for each block. When the ring is full the worker drops datagrams, although blocks may be free.
+ * This many suffice for a block of packets of 512 bytes, each of another flow.
+ */
 const deliveriesPerBlock = 512
 /**
- * Datagrams of packets up to this long move up behind those before them, so that a single delivery carries many; longer
- * ones stay where they are.
+ * Payloads up to this long are moved to the end of the previous payload of their flow, so that one delivery carries
+ * many. A longer one stays where it was read, in a delivery of its own.
  */
 const mergeBytes = 8_192
-/** Packets that a batch of reads may bring. */
+/** Moves that wait for one call of the addon: as many as a batch of reads brings packets. */
 const maxMoves = 64
-/** A delivery goes off at this size, so that its consumer can begin. */
+/** The most bytes of a merged delivery, so that its consumer can begin. */
 const deliveryBytes = 65_536
-/** While more is about to follow, a consumer that sleeps is woken for this much, or for a quarter of the lane. */
+/**
+ * While the worker goes on reading, it wakes the consumer only once it has delivered this many bytes, or a quarter of a
+ * smaller lane.
+ */
 const wakeBytes = 1024 * 1024
 
 const align = (bytes: number): number => Math.ceil(bytes / 128) * 128
@@ -50,19 +58,19 @@ const layout = (capacity: number) => {
   return { blocks, deliveries, issued, released, packets, bytes: packets + align(blocks * blockBytes) }
 }
 
-/** Bytes of shared memory for a lane with `capacity` bytes of blocks; at least two blocks. */
+/** Bytes of shared memory for a lane with `capacity` bytes of blocks. It has at least two blocks. */
 export const laneBytes = (capacity: number): number => layout(capacity).bytes
 
-/** What both ends see. */
+/** The parts of a lane that both ends use. */
 class Lane {
-  /** The blocks, as an arena of this thread and as bytes. */
+  /** All blocks, as an arena of this thread and as bytes. */
   readonly arena: number
   readonly bytes: Uint8Array
   readonly ring: DeliveryRing
   protected readonly issued: Int32Array
   protected readonly released: Int32Array
 
-  /** Attaches to a lane at `byteOffset`, a multiple of 8; fresh zeroed memory is an empty lane. */
+  /** Attaches to a lane at `byteOffset`, a multiple of 8. Memory that is all zeros is an empty lane. */
   constructor(shared: SharedArrayBuffer, byteOffset: number, capacity: number) {
     const { blocks, deliveries, issued, released, packets } = layout(capacity)
     this.ring = new DeliveryRing(shared, byteOffset, deliveries)
@@ -79,27 +87,28 @@ class Lane {
 
 /** The worker's end. */
 export class LaneWriter extends Lane {
-  /** Free bytes of the current block: packets are read here, from `at` to `end`. */
+  /** The free bytes of the current block, from `at` to `end`: the worker reads packets there. */
   at = 0
   end = 0
   readonly #wake: () => void
   #block = -1
-  // The delivery under way, `#length` bytes at `#from`, whose record is `#record`.
+  // The delivery that is being gathered: `#length` bytes at `#from`, to be published in the record `#record`. There is
+  // none while `#length` is 0.
   #slot = 0
   #generation = 0
   #segmentSize = 0
   #from = 0
   #length = 0
   #record = 0
-  /** Moves within the block that wait for the delivery's end: many in one call. Triples (to, from, length). */
+  /** Moves within the block, collected so that one call does many: triples (to, from, length). */
   readonly #vec = new Int32Array(maxMoves * 3)
   readonly #vecArena = native.arenaOpen(new Uint8Array(this.#vec.buffer))
   #moves = 0
-  /** Bytes of deliveries that the consumer was not woken for. */
+  /** Bytes delivered since the consumer was last woken. */
   #made = 0
   readonly #wakeBytes: number
 
-  /** `wake` is called by `settle` when deliveries were made. */
+  /** `settle` calls `wake` when deliveries wait for the consumer. */
   constructor(shared: SharedArrayBuffer, byteOffset: number, capacity: number, wake: () => void) {
     super(shared, byteOffset, capacity)
     this.#wake = wake
@@ -107,14 +116,14 @@ export class LaneWriter extends Lane {
   }
 
   /**
-   * Sees to it that `room` bytes, by default those for a read, are free at `at`. False when the consumer still holds
-   * every block.
+   * Makes sure that `room` bytes are free at `at`, by default enough for a read. False when the consumer has not yet
+   * released any other block.
    */
   makeRoom(room = alignedRoom): boolean {
     this.#moveNow()
     if (this.end - this.at >= room) return true
     this.flush()
-    // Always the first one that is free: few blocks in turn stay in the processor's cache.
+    // Always the first free block: so few blocks are in use, and they stay in the processor's cache.
     const { issued, released } = this
     for (let block = 0; block < issued.length; block++) {
       if (Atomics.load(released, block) !== issued[block]) continue
@@ -127,9 +136,9 @@ export class LaneWriter extends Lane {
   }
 
   /**
-   * Datagrams of a flow as they were read: behind `at` of this lane, where they stay or move down by the next
-   * `makeRoom` or `flush`, or in other memory, which they are copied from. False, and nothing kept, when the lane is
-   * full.
+   * Takes datagrams of a flow. If they lie in this lane, at or behind `at`, they stay there, or the next `makeRoom` or
+   * `flush` moves them down. If they lie in other memory they are copied from it. False when the lane is full, and then
+   * it takes none of them.
    */
   put(flow: FlowId, span: Span): boolean {
     const { length } = span
@@ -156,7 +165,7 @@ export class LaneWriter extends Lane {
     return true
   }
 
-  /** Whether these datagrams may join the delivery under way. */
+  /** Whether these datagrams may join the delivery that is being gathered. */
   #continues({ slot, generation }: FlowId, { length, segmentSize }: Span): boolean {
     return (
       this.#length !== 0 &&
@@ -169,9 +178,10 @@ export class LaneWriter extends Lane {
   }
 
   /**
-   * Everything that was put goes off, and the consumer is woken; with `more`, which promises another call soon, only
-   * once there is much for it: a wake costs the worker several microseconds, and where both share a core two task
-   * switches. (Each wake by 1 MiB instead of by 256 KiB: 12 % more datagrams at saturation.)
+   * Publishes what was put, and wakes the consumer. With `more` the caller promises another call soon; then the
+   * consumer is woken only once it has enough to do. Waking it costs the worker several microseconds, and two task
+   * switches when both run on one core. (Measured: waking once per 1 MiB instead of per 256 KiB gave 12 % more
+   * datagrams at saturation.)
    */
   settle(more = false): void {
     this.flush()
@@ -199,7 +209,7 @@ export class LaneWriter extends Lane {
     this.#moves = 0
   }
 
-  /** Ends the delivery under way. Until the next `put` nothing in the block moves. */
+  /** Publishes the delivery that is being gathered. Until the next `put` nothing in the block moves. */
   flush(): void {
     if (this.#length === 0) return
     this.#moveNow()
@@ -212,8 +222,8 @@ export class LaneWriter extends Lane {
     words[record + Delivery.length] = this.#length
     this.#made += this.#length
     this.#length = 0
-    // `issued` is raised before the record is published. If the worker dies in between, the block is lost until the
-    // lane is reclaimed, but no datagram that a consumer still has is overwritten.
+    // Count first, then publish. If the worker dies in between, the block stays unused until the lane is reclaimed. The
+    // other way round, a datagram that the consumer still reads could be overwritten.
     Atomics.store(this.issued, this.#block, this.issued[this.#block] + 1)
     this.ring.commit()
   }
@@ -224,8 +234,8 @@ export class LaneReader extends Lane {
   #lent = 0
 
   /**
-   * Takes the place of a consumer that is gone: what it had, and what waits, is given back. Only while no worker sends
-   * here.
+   * Empties the lane: releases every delivery, those that the previous consumer thread still had included. Call when
+   * this thread takes its number over, while no worker sends here.
    */
   reclaim(): void {
     while (this.ring.peek() >= 0) this.ring.release()
@@ -235,8 +245,8 @@ export class LaneReader extends Lane {
   }
 
   /**
-   * Asks to keep a delivery for longer than a turn of the event loop. Few may: a block is held by any one of its
-   * deliveries.
+   * Asks to keep a delivery for longer than a turn of the event loop. A single delivery keeps its whole block in use,
+   * so at most a quarter as many as there are blocks may be kept. False when that many are.
    */
   lend(): boolean {
     if (this.#lent >= this.issued.length >> 2) return false
@@ -244,12 +254,12 @@ export class LaneReader extends Lane {
     return true
   }
 
-  /** Ends one `lend`. */
+  /** Ends one successful `lend`. Does not release the delivery. */
   unlend(): void {
     this.#lent--
   }
 
-  /** Gives a delivery's range back; `from` lies anywhere in it. */
+  /** Releases a delivery. `from`: any offset within its range. */
   release(from: number): void {
     const block = Math.floor(from / blockBytes)
     Atomics.store(this.released, block, this.released[block] + 1)

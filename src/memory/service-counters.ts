@@ -2,27 +2,26 @@ import { invalid } from '../errors.js'
 import type { CounterRow } from './counter-table.js'
 import { type CounterPage, counterNames, serviceCounterRoom, sumOf } from './counters.js'
 
-/** What services have counted, by name. */
+/** The counters of services, by name. */
 export interface ServiceReading {
   readonly traffic: Readonly<Record<string, number>>
   readonly drops: Readonly<Record<string, number>>
 }
 
-/** Words of a page, by the names of a service's counters. */
+/** Index in a page of each counter of a service, by name. */
 export type ServiceWords = ReadonlyMap<string, number>
 
 /**
- * The counters that the services of a stack have declared. Each has one word of every page, behind the stack's own
- * counters. A counter keeps its word as long as the stack lives, so a worker that takes the place of a dead one goes on
- * counting there.
+ * The counters that the services of a stack have declared. Each has one word in every page, behind the stack's own
+ * counters. It keeps that word as long as the stack is open, so a worker that replaces a dead one counts on.
  */
 export class ServiceCounters {
-  /** The n-th has the n-th of the words for services. */
+  /** The n-th row has the n-th of the words for services. */
   readonly #rows: CounterRow[] = []
 
   /**
-   * The words of a service's counters. Services that declare the same counter share its word. Throws INVALID_ARGUMENT,
-   * and declares nothing then.
+   * Gives each of these counters a word. Services that declare the same counter share its word. Throws INVALID_ARGUMENT
+   * when one cannot be declared, and then declares none.
    */
   declare(rows: readonly CounterRow[]): ServiceWords {
     const added: CounterRow[] = []
@@ -43,7 +42,7 @@ export class ServiceCounters {
     return words
   }
 
-  /** The sums of pages. */
+  /** Adds up the counters of services of these pages. */
   read(pages: readonly CounterPage[]): ServiceReading {
     const reading = { traffic: {} as Record<string, number>, drops: {} as Record<string, number> }
     for (const [i, { name, kind }] of this.#rows.entries()) {

@@ -8,32 +8,39 @@ import type { WorkerOptions } from './worker-options.js'
 
 /**
  * Everything that a thread needs to take part in a stack, in a form that `postMessage` carries: shared memory,
- * descriptor numbers and constants. Threads are numbered: queue workers 0 … queues - 1 (their queue's number), then the
- * coordinator, then as many others as the stack was told that sockets may be transferred to.
+ * descriptor numbers and constants.
+ *
+ * Threads are numbered. A queue worker has the number of its queue, from 0 to queues - 1. The coordinator's thread has
+ * the next number. The numbers after it, `StackOptions.consumers` of them, are for threads that attach sockets.
  */
 export interface SharedStack {
+  /** Of the `FlowTable`. */
   readonly flows: SharedArrayBuffer
+  /** Of the `TupleIndex`. */
   readonly index: SharedArrayBuffer
-  /** One bit per listening port. */
+  /** One bit per port: 1 while somebody listens there (`listeningPorts`). */
   readonly listening: SharedArrayBuffer
+  /** One page per thread (`CounterPage`). */
   readonly counters: SharedArrayBuffer
+  /** One lane from each worker to each thread. */
   readonly lanes: SharedArrayBuffer
-  /** Bytes of packets that each lane holds. */
+  /** Bytes of the blocks of each lane. */
   readonly laneCapacity: number
+  /** One `Doorbell` per thread. */
   readonly bells: SharedArrayBuffer
-  /** One eventfd per thread. */
+  /** The eventfds of these doorbells. */
   readonly bellFds: readonly number[]
-  /** One word per queue: when its worker last had a turn (`Heartbeat`). */
+  /** One word per queue: when its worker last began a turn (`Heartbeat`). */
   readonly beats: SharedArrayBuffer
-  /** Words of `Switch`: what holds for the whole stack and may change while it is open. */
+  /** Words by `Switch`: settings of the whole stack that may change while it is open. */
   readonly switches: SharedArrayBuffer
-  /** One word per thread after the coordinator: 1 while somebody has that number. */
+  /** One word for each thread number after the coordinator's: 1 while a thread has that number. */
   readonly claims: SharedArrayBuffer
-  /** Name of the BroadcastChannel on which those threads and the coordinator speak. */
+  /** Name of the BroadcastChannel between those threads and the coordinator. */
   readonly channel: string
   readonly device: DeviceShape
   readonly options: WorkerOptions
-  /** Local addresses as big-endian-valued words: IPv4 uses word 0. `has4`/`has6` tell which exist. */
+  /** The stack's own addresses, as `Field.remote` has them: IPv4 in word 0. `has4` and `has6` say which exist. */
   readonly address4: Int32Array
   readonly address6: Int32Array
   readonly has4: boolean
@@ -42,23 +49,29 @@ export interface SharedStack {
   readonly cookieKey: Int32Array
 }
 
+/** Word offsets in `SharedStack.switches`. */
 export const Switch = {
-  /** Number of the error with which the kernel refused virtio-net headers that ask for something; 0: it takes them. */
+  /**
+   * 0 while packets are written with virtio-net headers that ask the kernel to cut or sum them. Once it has refused
+   * one: its errno. -1 when such headers failed the trial at the start.
+   */
   headersRefused: 0,
-  /** 1 while packets of no connection are answered: not at the beginning, and not at the end. */
+  /** 1 while workers answer packets that belong to no connection (`Answering` sets it). */
   answering: 1,
   words: 2,
 } as const
 
+/** What a thread needs to know of the stack's TUN interface or virtual link. */
 export interface DeviceShape {
-  /** One descriptor per queue; the coordinator owns them, so that they outlive a worker. */
+  /** One descriptor per queue. The coordinator owns them, so they stay open when a worker dies. */
   readonly queues: readonly number[]
-  /** Bytes of virtio-net header in front of every packet; 0: the device has none, and carries no super-packets. */
+  /** Bytes of the virtio-net header in front of every packet. 0: there is none, and the device has no super-packets. */
   readonly virtioSize: 0 | 10 | 12
   readonly mtu: number
 }
 
-export const ports = {
+/** The set of ports on which somebody listens: one bit per port, set by the coordinator and read by the workers. */
+export const listeningPorts = {
   isListening: (bits: Int32Array, port: number): boolean => ((Atomics.load(bits, port >> 5) >>> (port & 31)) & 1) === 1,
   setListening: (bits: Int32Array, port: number, on: boolean): void => {
     if (on) Atomics.or(bits, port >> 5, 1 << (port & 31))
@@ -73,8 +86,9 @@ export class StackMemory {
   readonly flows: FlowTable
   readonly index: TupleIndex
   readonly listening: Int32Array
-  /** By `Switch`. */
+  /** Words by `Switch`. */
   readonly switches: Int32Array
+  /** How many thread numbers there are. */
   readonly threads: number
 
   constructor(shared: SharedStack) {
@@ -94,14 +108,14 @@ export class StackMemory {
     return new Doorbell(this.shared.bells, thread * Doorbell.bytes, this.shared.bellFds[thread], native.eventRing)
   }
 
-  /** This worker's end of its lane to `consumer`. */
+  /** The worker's end of the lane from `worker` to `consumer`. Rings the consumer's doorbell. */
   laneTo(consumer: number, worker: number): LaneWriter {
     const bell = this.bell(consumer)
     const { lanes, laneCapacity } = this.shared
     return new LaneWriter(lanes, this.#laneAt(worker, consumer), laneCapacity, () => bell.ring())
   }
 
-  /** This consumer's end of its lane from `worker`. */
+  /** The consumer's end of the same lane. */
   laneFrom(worker: number, consumer: number): LaneReader {
     const { lanes, laneCapacity } = this.shared
     return new LaneReader(lanes, this.#laneAt(worker, consumer), laneCapacity)

@@ -1,24 +1,23 @@
 import type { Memory } from '../native.js'
 
-/**
- * How many datagrams of `segmentSize` bytes, the last one possibly shorter, have `length` bytes together; at least one.
- */
+/** Number of datagrams in `length` bytes, if each has `segmentSize` bytes and the last may be shorter. At least 1. */
 export const datagramsIn = (length: number, segmentSize: number): number =>
   length <= segmentSize ? 1 : Math.ceil(length / segmentSize)
 
 /**
- * Whether `length` bytes, datagrams of `segmentSize`, may follow `bytes` of datagrams of `size` as one: all must have
- * the same size but the last, which may be shorter. A single datagram counts by its length.
+ * Whether datagrams may be appended to others so that all but the last have one size. The first ones have `bytes` bytes
+ * together, and `size` bytes each. The appended ones have `length` bytes together, and `segmentSize` bytes each. A
+ * single appended datagram (`length` ≤ `segmentSize`) may be shorter than `size`.
  */
 export const mayFollow = (bytes: number, size: number, length: number, segmentSize: number): boolean =>
   bytes % size === 0 && (segmentSize === size || (length <= segmentSize && length <= size))
 
 /**
- * A place in some memory where equal datagrams lie back to back. All have `segmentSize` bytes but the last, which may
- * be shorter.
+ * Where equal datagrams lie back to back in some memory. All have `segmentSize` bytes but the last, which may be
+ * shorter.
  */
 export interface Place {
-  /** Bytes from the start of the memory. */
+  /** Byte offset from the start of the memory. */
   readonly at: number
   /** Bytes of all datagrams together. */
   readonly length: number
@@ -27,11 +26,11 @@ export interface Place {
 }
 
 /**
- * Equal datagrams back to back, and the memory they lie in. A record that is filled anew for each use: read it before
- * you return.
+ * Equal datagrams back to back, and the memory that they lie in. The owner fills the same record again for each call. A
+ * callee copies what it needs before it returns.
  */
 export class Span implements Place {
-  /** `bytes` for the addon. */
+  /** `bytes` as the addon knows it. */
   memory: Memory = 0
   bytes: Uint8Array = nothing
   at = 0
@@ -43,7 +42,7 @@ export class Span implements Place {
     return datagramsIn(this.length, this.segmentSize)
   }
 
-  /** The same record, filled with all of `bytes`: datagrams of `segmentSize`. */
+  /** Fills the record with all of `bytes`, which are datagrams of `segmentSize` bytes. Returns it. */
   over(bytes: Uint8Array, segmentSize: number): this {
     this.memory = bytes
     this.bytes = bytes

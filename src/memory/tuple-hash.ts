@@ -1,9 +1,6 @@
 import type { Tuple } from './tuple.js'
 
-/**
- * Hash of a tuple, by the mixing of murmur3: fast, and nobody outside can choose tuples that collide without knowing
- * the seed.
- */
+/** 32-bit hash of a tuple, signed (murmur3). */
 export const hash = (seed: number, { ports, r0, r1, r2, r3 }: Tuple): number => {
   let h = seed
   h = mix(h, ports)

@@ -2,31 +2,36 @@ import { Field, type FlowTable } from './flow-table.js'
 import type { Tuple } from './tuple.js'
 import { hash } from './tuple-hash.js'
 
-/**
- * Tuple → slot, in shared memory: written by the coordinator alone, read by every worker without a lock.
- *
- * Open addressing with linear probing; an entry is slot + 1, 0 is empty; the tuple itself stands in the flow's slot.
- * Removal moves later entries back, so a reader can overtake a moving entry and miss it. A hit proves itself (same
- * tuple, same even generation before and after the comparison); a miss counts only when `version` was even and did not
- * change meanwhile, else the reader looks again.
- *
- * The hash is seeded per stack, so that no one outside can choose tuples that collide.
- */
+/** What `TupleIndex.find` returns when it finds no slot. */
 export const Lookup = { missing: -1, contended: -2 } as const
 
 const attempts = 8
 
+/**
+ * A hash table in shared memory that finds the slot of a tuple. Only the coordinator writes it. Every worker reads it,
+ * without a lock.
+ *
+ * It uses open addressing with linear probing. An entry is slot + 1, and 0 means empty; the tuple itself is in the
+ * flow's slot. A removal moves later entries back, so a reader can pass an entry while it moves, and miss it.
+ *
+ * - A hit is certain: tuple and even generation were the same before and after the comparison.
+ * - A miss counts only when `version` was even and did not change during the search. Otherwise the reader searches
+ *   again.
+ *
+ * The hash has a seed per stack. Nobody outside knows it, so nobody can choose many tuples that share a place.
+ */
 export class TupleIndex {
   readonly shared: SharedArrayBuffer
   readonly #entries: Int32Array
   readonly #mask: number
   readonly #seed: number
   readonly #flows: FlowTable
-  /** Generation of the slot that the last successful `find` named. */
+  /** Generation of the slot that the last successful `find` returned. */
   generation = 0
 
   /**
-   * Bytes of shared memory: word 0 version, word 1 seed, entries from byte 64 on; at most half of them are ever used.
+   * Allocates an index for all slots of `flows`. Word 0 is the version, word 1 the seed, and the entries begin at byte
+   * 64. There are at least twice as many entries as slots.
    */
   static allocate(flows: FlowTable, seed: number): TupleIndex {
     let entries = 64
@@ -36,6 +41,7 @@ export class TupleIndex {
     return new TupleIndex(shared, flows)
   }
 
+  /** Attaches to an index that another thread allocated. */
   constructor(shared: SharedArrayBuffer, flows: FlowTable) {
     this.shared = shared
     this.#entries = new Int32Array(shared)
@@ -44,7 +50,7 @@ export class TupleIndex {
     this.#flows = flows
   }
 
-  /** Any thread. Slot of the tuple, `Lookup.missing`, or `Lookup.contended` when the index kept changing underfoot. */
+  /** Any thread. Slot of the tuple, `Lookup.missing`, or `Lookup.contended` when the index changed in each attempt. */
   find(tuple: Tuple): number {
     const { family, ports, r0, r1, r2, r3 } = tuple
     const words = this.#flows.words
@@ -76,14 +82,14 @@ export class TupleIndex {
     return Lookup.contended
   }
 
-  /** Coordinator only. The slot's identity must have been published. */
+  /** Coordinator only, after `FlowTable.publish`. */
   insert(slot: number): void {
     let at = this.#home(slot)
     while (this.#entries[16 + at] !== 0) at = (at + 1) & this.#mask
     Atomics.store(this.#entries, 16 + at, slot + 1)
   }
 
-  /** Coordinator only; call while the slot still holds the identity it was inserted with. */
+  /** Coordinator only. Call while the slot still has the tuple with which it was inserted. */
   remove(slot: number): void {
     let hole = this.#home(slot)
     while (this.#entries[16 + hole] !== slot + 1) {
@@ -93,7 +99,7 @@ export class TupleIndex {
     Atomics.add(this.#entries, 0, 1)
     for (let at = (hole + 1) & this.#mask; this.#entries[16 + at] !== 0; at = (at + 1) & this.#mask) {
       const home = this.#home(this.#entries[16 + at] - 1)
-      // An entry may move back into the hole unless its home lies after the hole (cyclically, within (hole, at]).
+      // An entry may move back into the hole, unless its home lies behind the hole: cyclically within (hole, at].
       if (((at - home) & this.#mask) >= ((at - hole) & this.#mask)) {
         Atomics.store(this.#entries, 16 + hole, this.#entries[16 + at])
         hole = at

@@ -3,12 +3,13 @@ import { delayMs } from './ack-policy.js'
 import type { Egress } from './egress.js'
 
 /**
- * Flows with unacknowledged data: each is sent an ACK `delayMs` after its last one. An idle stack has none and the
- * schedule costs nothing.
+ * Sends the late ACKs: lists the flows that have unacknowledged data, and sends each an ACK `delayMs` after its last
+ * one. It costs nothing while no data comes.
  */
 export class AckSchedule {
   readonly #flows: FlowTable
   readonly #egress: Egress
+  /** By slot: 1 while the slot is in `#slots`. */
   readonly #listed: Uint8Array
   readonly #slots: number[] = []
 
@@ -18,6 +19,7 @@ export class AckSchedule {
     this.#listed = new Uint8Array(flows.capacity)
   }
 
+  /** The flow has received data that is not acknowledged. */
   owes(slot: number): void {
     if (this.#listed[slot] !== 0) return
     this.#listed[slot] = 1
@@ -25,8 +27,8 @@ export class AckSchedule {
   }
 
   /**
-   * Sends what is due; call every few hundred milliseconds. A slot that changed hands meanwhile owes nothing or sends
-   * one harmless ACK.
+   * Call every few hundred milliseconds: sends the ACKs that are due. If a slot has a new connection by now, that
+   * connection may send an ACK early, which does no harm.
    */
   tick(now: number): void {
     const { words } = this.#flows

@@ -14,14 +14,15 @@ import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
 import { ackMayStay } from './ack-policy.js'
 
+/** Bytes of the longest headers. */
 const headRoom = virtio.Offset.numBuffers + 2 + ipv6.headerLength + tcp.synHeaderLength
-/** Largest IP packet: both IPv4's total length and the kernel's super-packets end here. */
+/** Bytes of the largest packet: the limit of IPv4's total length, and of the kernel's super-packets. */
 const maxPacket = 65_535
 
-/** What a write answers once TUN is removed, or the other end of a virtual link closed. */
+/** The errors of a write after the TUN interface was removed, or the other end of a virtual link closed. */
 const gone: ReadonlySet<number> = new Set([Errno.EBADFD, Errno.EBADF, Errno.ENODEV, Errno.EPIPE, Errno.ECONNRESET])
 
-/** Headers of the packet that is being built. */
+/** The header fields of the packet that is being built. */
 class Header implements tcp.Header {
   family = 4
   sourcePort = 0
@@ -30,14 +31,14 @@ class Header implements tcp.Header {
   flags = 0
   seq = 0
   ack = 0
-  /** IPv4's identification. */
+  /** The IPv4 identification. */
   id = 0
   /** Bytes of payload that will follow. */
   payload = 0
-  /** Bytes of payload per packet when the kernel is to cut; 0: it is not. */
+  /** Bytes of payload per segment if the kernel is to cut the packet; 0: it is not. */
   gsoSize = 0
 
-  /** To the other end of this tuple: a segment without payload, for the time being. */
+  /** Addresses the packet to the remote end of a tuple, and makes it a segment without payload. */
   address({ family, ports, r0, r1, r2, r3 }: Tuple): void {
     const { remote } = this
     this.#start(family, ports)
@@ -47,7 +48,7 @@ class Header implements tcp.Header {
     remote[3] = r3
   }
 
-  /** The same for the flow whose slot begins at that word. */
+  /** The same for a flow. `base`: index in `words` of its slot. */
   addressFlow(words: Int32Array, base: number): void {
     const { remote } = this
     const from = base + Field.remote
@@ -69,7 +70,10 @@ class Header implements tcp.Header {
   }
 }
 
-/** Writes segments to TUN from the thread that owns it; any number of threads may write for the same flow. */
+/**
+ * Builds segments and writes them to TUN. Each thread that sends has an Egress of its own. Several threads may send for
+ * one flow at the same time.
+ */
 export class Egress {
   readonly #memory: StackMemory
   readonly #counters: CounterPage
@@ -80,8 +84,9 @@ export class Egress {
   /** The headers as bytes. */
   readonly #head = new Uint8Array(headRoom)
   readonly #headArena: number
-  /** For datagrams that lie in one piece. */
+  /** The batch for datagrams that lie in one piece. */
   readonly #single = new Batch(1)
+  /** The part of a span that is sent as one super-packet. */
   readonly #part = new Span()
   readonly #virtioSize: number
   readonly #switches: Int32Array
@@ -101,21 +106,25 @@ export class Egress {
     this.#single.close()
   }
 
-  /** Most payload bytes of one super-packet for a flow of this family; without offload the same, cut by software. */
+  /**
+   * The most payload bytes of one super-packet, for a flow of this family. Without offload the limit is the same: then
+   * the addon cuts.
+   */
   static maxPayload(family: number): number {
     return maxPacket - headersLength(family)
   }
 
   /**
-   * Sends a batch, which has at most `maxPayload` bytes, as one super-packet. Answers the datagrams written: fewer when
-   * the device refused, and that is counted.
+   * Sends a batch of at most `maxPayload` bytes as one super-packet. Returns the number of datagrams written. When the
+   * device refuses some it is lower, and the refused ones are counted. `now` in milliseconds.
    */
   data(flow: FlowId, batch: Batch, now: number): number {
     const { slot } = flow
     const { length, segmentSize } = batch
     const { flows, shared } = this.#memory
     const { words } = flows
-    // A slot rests before it is used again, so this check holds for as long as the write below takes.
+    // The coordinator reuses a slot 100 ms after its connection ended, at the earliest. So if the connection ends right
+    // after this check, the write below still finds its numbers.
     if (!flows.alive(flow)) return 0
     const base = flows.base(slot)
     const count = datagramsIn(length, segmentSize)
@@ -137,7 +146,7 @@ export class Egress {
     return written
   }
 
-  /** Same for datagrams in one piece. */
+  /** The same for datagrams in one piece. */
   dataOf(flow: FlowId, span: Span, now: number): number {
     const single = this.#single
     single.reset(span.memory, span.bytes, span.length)
@@ -145,9 +154,12 @@ export class Egress {
     return this.data(flow, single, now)
   }
 
-  /** Sends datagrams in one piece, however many, as super-packets of at most `most` bytes. Datagrams written. */
-  dataCut(flow: FlowId, { memory, bytes, at, length, segmentSize }: Span, most: number, now: number): number {
-    const whole = most - (most % segmentSize)
+  /**
+   * Sends any number of datagrams in one piece, as super-packets with at most `maxBytes` bytes of payload. Returns the
+   * number of datagrams written.
+   */
+  dataCut(flow: FlowId, { memory, bytes, at, length, segmentSize }: Span, maxBytes: number, now: number): number {
+    const whole = maxBytes - (maxBytes % segmentSize)
     const part = this.#part
     part.memory = memory
     part.bytes = bytes
@@ -162,7 +174,8 @@ export class Egress {
   }
 
   /**
-   * A bare ACK with the newest ack number. `back` > 0 makes it a probe: seq lies that far before the last ack received.
+   * Sends a bare ACK with the newest ack number. `back` > 0 makes it a challenge or probe: its sequence number lies
+   * that far before the number that the peer acknowledged last, so the peer answers.
    */
   ack(slot: number, now: number, back = 0): void {
     const { flows } = this.#memory
@@ -177,14 +190,14 @@ export class Egress {
     this.#counters[back === 0 ? Counter.acksOut : Counter.challengesOut] += 1
   }
 
-  /** A SYN with sequence number 0. */
+  /** Sends a SYN with sequence number 0. */
   syn(slot: number): void {
     this.#control(this.#memory.flows.base(slot), tcp.Flag.syn, 0, 0)
   }
 
   /**
-   * RST at the next sequence number. On an established connection an ACK goes first: conntrack frees an entry only on a
-   * RST that follows one.
+   * Sends a RST with the next sequence number. On an established connection it sends an ACK first, because conntrack
+   * frees its entry only on a RST that follows an ACK.
    */
   reset(slot: number, now: number): void {
     const { flows } = this.#memory
@@ -193,7 +206,7 @@ export class Egress {
     this.#counters[Counter.resetsOut] += 1
   }
 
-  /** A segment that belongs to no flow: the answer to a tuple, written on `queue`. */
+  /** Sends a segment that belongs to no flow to the remote end of a tuple, on `queue`. */
   answer(queue: number, tuple: Tuple, flags: number, seq: number, ack: number): void {
     const header = this.#header
     header.address(tuple)
@@ -203,7 +216,7 @@ export class Egress {
     this.#write(this.#memory.shared.device.queues[queue], this.#build())
   }
 
-  /** RST|ACK to a tuple whose connection was turned down before it existed. */
+  /** Sends RST|ACK to the remote end of a tuple whose handshake the coordinator turned down. */
   refuse(queue: number, tuple: Tuple, seq: number, ack: number): void {
     this.answer(queue, tuple, tcp.Flag.rst | tcp.Flag.ack, seq, ack)
     this.#counters[Counter.resetsOut] += 1
@@ -221,8 +234,8 @@ export class Egress {
   }
 
   /**
-   * Writes a batch behind the `headLength` bytes of the head: as a super-packet where the kernel takes it. Datagrams
-   * written.
+   * Writes the first `headLength` bytes of the head, then a batch: as a super-packet if the kernel takes it, else
+   * segment by segment. Returns the number of datagrams written.
    */
   #writeData(fd: number, headLength: number, { memory, vecArena, pieces, length, segmentSize }: Batch): number {
     const count = datagramsIn(length, segmentSize)
@@ -249,7 +262,7 @@ export class Egress {
     return written
   }
 
-  /** Writes a packet without payload from the head. */
+  /** Writes the first `length` bytes of the head, a packet without payload. */
   #write(fd: number, length: number): void {
     const asks = this.#usesHeaders()
     if (!asks) this.#makePlain(length)
@@ -267,7 +280,8 @@ export class Egress {
   }
 
   /**
-   * The packet in the head, which has no payload, asks the kernel for nothing any more: its checksum is completed here.
+   * Zeroes the virtio-net header of the packet in the head, so that it asks the kernel for nothing, and completes the
+   * checksum here. The packet has no payload.
    */
   #makePlain(length: number): void {
     const ip = this.#virtioSize
@@ -278,25 +292,26 @@ export class Egress {
     tcp.setChecksum(head, tcpAt, checksum.finish(checksum.sum(head, tcpAt, length - tcpAt, 0)))
   }
 
-  /** Whether the kernel is left to cut packets and to sum them up. */
+  /** Whether packets ask the kernel, by their virtio-net headers, to cut and sum them. */
   #usesHeaders(): boolean {
     return this.#virtioSize !== 0 && this.#switches[Switch.headersRefused] === 0
   }
 
   /**
-   * Whether a write may have failed because of what its virtio-net header asks for: then the same as a plain packet
-   * succeeds.
+   * Whether a write may have failed because of what its virtio-net header asks for. If so, the same packet succeeds
+   * without that.
    */
   #maybeRefused(result: number): boolean {
     return result !== -Errno.EAGAIN && result !== -Errno.ENOBUFS && !gone.has(-result)
   }
 
-  /** From now on every thread writes plain packets. */
+  /** Makes every thread write plain packets from now on. `result`: -errno of the write that was refused. */
   #giveUpHeaders(result: number): void {
     Atomics.store(this.#switches, Switch.headersRefused, -result)
     this.#counters[Counter.headersRefused] += 1
   }
 
+  /** Counts datagrams that a write did not take. `result`: its -errno. */
   #failed(result: number, datagrams: number): void {
     const errno = -result
     let reason: number = Counter.writeFailed
@@ -305,6 +320,7 @@ export class Egress {
     this.#counters[reason] += datagrams
   }
 
+  /** The ack number for a data packet (`ackMayStay`). */
   #steppedAck(base: number, now: number): number {
     const { words } = this.#memory.flows
     const next = Atomics.load(words, base + Field.nextAck)
@@ -318,9 +334,11 @@ export class Egress {
   }
 
   /**
-   * Writes virtio-net, IP and TCP headers into the head; their length. With `gsoSize` the kernel cuts the payload.
-   * Where there is a virtio-net header the TCP checksum is left to the kernel: the field holds the folded pseudo-header
-   * sum, not inverted (virtio 1.2 §5.1.6.2). Without one, and without payload, it is complete.
+   * Writes virtio-net, IP and TCP headers into the head. Returns their length.
+   *
+   * With a virtio-net header the kernel is to complete the TCP checksum, and with `gsoSize` to cut the payload. The
+   * checksum field then holds the folded sum of the pseudo-header, not inverted (virtio 1.2 §5.1.6.2). Without a
+   * virtio-net header the checksum covers the headers: it is complete if there is no payload.
    */
   #build(): number {
     const header = this.#header

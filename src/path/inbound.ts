@@ -5,7 +5,7 @@ import { SynGuard } from '../flood/syn-guard.js'
 import { TokenBucket } from '../flood/token-bucket.js'
 import { Counter, type CounterPage } from '../memory/counters.js'
 import { Field, type FlowId, FlowRef, State } from '../memory/flow-table.js'
-import { ports, type StackMemory, Switch } from '../memory/shared-stack.js'
+import { listeningPorts, type StackMemory, Switch } from '../memory/shared-stack.js'
 import { datagramsIn, type Span } from '../memory/span.js'
 import { Lookup } from '../memory/tuple-index.js'
 import { distance } from '../wire/serial.js'
@@ -21,42 +21,43 @@ import { accepted, Classifier, type Segment } from './segment.js'
 import { TupleCache } from './tuple-cache.js'
 
 /**
- * A segment may lie this far before or after the next expected byte; further off, a second one in sequence must vouch
- * for it.
+ * A segment is accepted when its sequence number lies at most this far before or after the expected one. Of two
+ * successive segments outside of it, where the second continues the first, the second is accepted.
  */
 const window = 64 * 1024 * 1024
 /**
- * What a peer acknowledges may lie this far back (RFC 5961 §5.2): stock peers acknowledge the last packet they saw,
- * which is never older than what is on its way. Together with the window above, a blind segment is believed once in 500
- * times.
+ * A segment is accepted when it acknowledges a number at most this far before the next one that we send (RFC 5961
+ * §5.2). A stock peer acknowledges the last packet that it saw, so the number is no older than what is on its way. With
+ * the window above, one in 512 segments of an attacker who guesses both numbers is accepted.
  */
 const ackWindow = 256 * 1024 * 1024
 
+/** The flags that tell what a segment is. PSH, URG and the ECN bits do not matter. */
 const kinds = Flag.fin | Flag.syn | Flag.rst | Flag.ack
 
 export interface InboundHooks {
-  /** Hands datagrams to whoever consumes the flow. Both records are only valid during the call. */
+  /** Hands datagrams to the flow's consumer. Both records are valid only during the call. */
   deliver(flow: FlowId, span: Span): void
   report(report: Report): void
-  /** The flow has unacknowledged data. */
+  /** The flow has received data that is not acknowledged. */
   owesAck(slot: number): void
-  /** Calls `act` in `ms` milliseconds, unless the worker has stopped. */
+  /** Calls `act` in `ms` milliseconds, unless the worker stops before. */
   after(ms: number, act: (now: number) => void): void
 }
 
-/** What an inbound path works with. */
 export interface InboundParts {
   readonly queue: number
   readonly memory: StackMemory
   readonly counters: CounterPage
   readonly egress: Egress
-  /** Another one only in tests. */
+  /** Only tests pass one. */
   readonly classifier?: Classifier
 }
 
 /**
- * The inbound path of one queue (docs/architecture.md, steps 2 – 5): check, find the flow, move its numbers, deliver.
- * What belongs to no flow is answered here or reported to the coordinator, never both.
+ * The inbound path of one queue (docs/architecture.md, steps 2 – 5): checks each packet, finds its flow, moves the
+ * flow's numbers and delivers the payload. A packet that belongs to no flow is answered here or reported to the
+ * coordinator, never both.
  */
 export class Inbound {
   readonly #openings = new Openings()
@@ -73,7 +74,7 @@ export class Inbound {
   readonly #alarm: FloodAlarm
   readonly #pathMtu: PathMtu
   readonly #strangers = new TokenBucket(strangerRate)
-  /** The flow of the packet under way. */
+  /** The flow of the packet that is being handled. */
   readonly #flow = new FlowRef()
 
   constructor({ queue, memory, counters, egress, classifier }: InboundParts, hooks: InboundHooks) {
@@ -91,7 +92,7 @@ export class Inbound {
     this.#pathMtu = new PathMtu(memory, hooks.report)
   }
 
-  /** One packet as it was read; `now` in milliseconds. */
+  /** Handles one packet as it was read. `now` in milliseconds. */
   packet(packet: Packet, now: number): void {
     const counters = this.#counters
     counters[Counter.packetsIn] += 1
@@ -114,23 +115,24 @@ export class Inbound {
         return
       }
     }
-    // The coordinator may end the connection at this very moment: then its slot is free, and the packet a stranger's.
+    // The coordinator may end the connection after it was found here. Then the slot is free, and the packet is handled
+    // as one of no connection.
     const flow = this.#flow
     const state = known < 0 ? State.free : this.#memory.flows.load(flow.slot, Field.state)
     if (state === State.established) this.#established(s, flow, now)
-    else if (state === State.synSent) this.#halfOpen(s, flow)
+    else if (state === State.synSent) this.#synSent(s, flow)
     else this.#stranger(s, now)
   }
 
   /**
-   * The coordinator has answered an `open`: what was held while the flow was opening is taken as if it came now, in its
-   * order. Nothing when the opening is not known (any more).
+   * The coordinator has accepted a `handshake`: handles what was held meanwhile as if it came now, in its order. Does
+   * nothing when no opening has this key.
    */
   opened(key: string, flow: FlowId, now: number): void {
     const opening = this.#openings.finish(key)
     if (opening === undefined) return
     if (!this.#memory.flows.alive(flow)) {
-      // It ended meanwhile, and its slot may be another connection's by now.
+      // The connection has ended since, and another one may have its slot.
       for (const held of opening.held)
         this.#counters[Counter.flowGone] += datagramsIn(held.bytes.length, held.segmentSize)
       return
@@ -140,21 +142,21 @@ export class Inbound {
     this.#replay(opening, { flags: Flag.rst, seq: opening.reset, ack: 0, bytes: nothing, segmentSize: 0 }, flow, now)
   }
 
-  /** The coordinator has turned an `open` down; `reset`: its peer is told. */
+  /** The coordinator has turned a `handshake` down. `reset`: whether the peer is sent a RST. */
   turnedDown(key: string, reset: boolean): void {
     const opening = this.#openings.finish(key)
     if (opening !== undefined && reset) this.#egress.refuse(this.#queue, opening.tuple, opening.ack, opening.seq)
   }
 
   /**
-   * No answer of the coordinator comes any more: these peers take their connection for open, and must hear that it
-   * isn't.
+   * The worker stops, so the coordinator answers no more handshakes. Sends a RST to the peers that wait: they take
+   * their connections for established.
    */
   close(): void {
     for (const { tuple, seq, ack } of this.#openings.finishAll()) this.#egress.refuse(this.#queue, tuple, ack, seq)
   }
 
-  /** Slot of the segment's flow, and `#flow` names it; else < 0, as `TupleIndex.find`. */
+  /** Finds the segment's flow. Returns its slot, and `#flow` names it; or < 0, as `TupleIndex.find` does. */
   #find(s: Segment): number {
     const cache = this.#cache
     const flow = this.#flow
@@ -174,11 +176,12 @@ export class Inbound {
     return slot
   }
 
-  /** What is not TCP may be news of the path. The counter to raise. */
+  /** Handles a packet that is not TCP: it may be a router's message. Returns the counter to raise. */
   #notTcp({ bytes, at, length }: Packet, now: number): number {
-    return this.#pathMtu.heed(bytes, at + this.#memory.shared.device.virtioSize, at + length, now)
+    return this.#pathMtu.receive(bytes, at + this.#memory.shared.device.virtioSize, at + length, now)
   }
 
+  /** Handles a segment of an opening as if it came now. */
   #replay({ tuple }: Opening, held: HeldPayload & { flags: number }, flow: FlowId, now: number): void {
     const s = this.#classifier.segment
     s.family = tuple.family
@@ -194,6 +197,7 @@ export class Inbound {
     this.#established(s, flow, now)
   }
 
+  /** Handles a segment of an established connection. */
   #established(s: Segment, flow: FlowId, now: number): void {
     if ((s.flags & kinds) !== Flag.ack) {
       this.#unusual(s, flow, now)
@@ -212,8 +216,8 @@ export class Inbound {
     const offset = distance(Atomics.load(words, base + Field.nextAck), s.seq)
     const end = (s.seq + payload.length) | 0
     if (offset > window || offset < -window) {
-      // Resynchronisation: a gap this wide is either a forgery or a long silence of the path. Two far segments in
-      // sequence decide it.
+      // Outside of the window: either a forged segment, or the path has lost more than a window. Resynchronise if this
+      // segment continues the last one outside of the window.
       const expected = Atomics.load(words, base + Field.resync)
       if (payload.length === 0 || expected === 0 || expected !== (s.seq | 0)) {
         if (payload.length > 0) Atomics.store(words, base + Field.resync, end)
@@ -222,7 +226,7 @@ export class Inbound {
       }
       Atomics.store(words, base + Field.resync, 0)
       Atomics.store(words, base + Field.nextAck, end)
-      // At once: by serial arithmetic a jump beyond 2^31 owes nothing.
+      // At once: if the jump was longer than 2^31, serial arithmetic sees nothing to acknowledge.
       this.#egress.ack(slot, now)
     } else if (offset + payload.length > 0) {
       flows.advance(slot, Field.nextAck, end)
@@ -230,7 +234,7 @@ export class Inbound {
     flows.advance(slot, Field.peerAck, s.ack)
     Atomics.store(words, base + Field.lastSeen, now | 0)
     if (payload.length === 0) {
-      // A probe asks for an answer by a sequence number just before the one we expect (docs/protocol.md).
+      // A probe's sequence number lies just before the one we expect (docs/protocol.md). It gets an answer.
       if (offset < 0 && offset >= -3) this.#challenges.send(slot, now, 0)
       return
     }
@@ -239,6 +243,7 @@ export class Inbound {
     this.#hooks.deliver(flow, payload)
   }
 
+  /** Counts received datagrams, for the flow and for the stack. */
   #count(slot: number, payload: Span): void {
     const { count, length } = payload
     const { flows } = this.#memory
@@ -250,7 +255,7 @@ export class Inbound {
     if (count > 1) counters[Counter.superPacketsIn] += 1
   }
 
-  /** Data up to `end` has come: a bare ACK leaves now, or later unless data of ours carries it. */
+  /** Data up to `end` has come: sends a bare ACK now, or leaves it to `AckSchedule`. */
   #acknowledge(slot: number, end: number, now: number): void {
     const { flows } = this.#memory
     const owed = distance(flows.load(slot, Field.sentAck), end)
@@ -259,46 +264,48 @@ export class Inbound {
     else if (owed > 0) this.#hooks.owesAck(slot)
   }
 
-  /** Anything but data or a bare ACK on an established connection. */
+  /** Handles a segment of an established connection that is neither data nor a bare ACK. */
   #unusual(s: Segment, { slot, generation }: FlowId, now: number): void {
     const { flows } = this.#memory
     if ((s.flags & Flag.rst) !== 0) {
-      // RFC 5961 §3.2: only the exact number resets. Otherwise ask: a peer that is gone answers the challenge with the
-      // right one.
+      // Only the exact number resets (RFC 5961 §3.2). To any other RST we answer with a challenge. A peer that really
+      // closed answers that with a RST that has the exact number.
       const offset = distance(flows.load(slot, Field.nextAck), s.seq)
       if (offset === 0) {
         this.#hooks.report({ kind: 'reset', slot, generation })
         return
       }
       this.#counters[Counter.resetNotExact] += 1
-      this.#challenges.sendSurely({ slot, generation }, now, 1)
+      this.#challenges.sendOrDefer({ slot, generation }, now, 1)
       return
     }
     this.#counters[Counter.unexpectedFlags] += 1
-    // A repeated SYN+ACK lost our ACK; a SYN may come from a peer that started anew (RFC 5961 §4.2). Both get the true
-    // numbers.
+    // The peer of a repeated SYN+ACK has not got our ACK. A SYN may come from a peer that has restarted (RFC 5961
+    // §4.2). Both learn our numbers from the answer.
     if ((s.flags & Flag.syn) !== 0) this.#challenges.send(slot, now, (s.flags & Flag.ack) !== 0 ? 0 : 1)
   }
 
-  #halfOpen(s: Segment, { slot, generation }: FlowId): void {
+  /** Handles a segment of a connection in state synSent. */
+  #synSent(s: Segment, { slot, generation }: FlowId): void {
     const kind = s.flags & kinds
     if (kind === (Flag.syn | Flag.ack) && s.ack === 1) {
       this.#hooks.report({ kind: 'synAck', slot, generation, seq: s.seq })
     } else if ((kind & Flag.rst) !== 0 && s.ack <= 1) {
-      // A stock peer forgets to count the SYN: its RST acknowledges 0.
+      // A stock peer's RST acknowledges 0, not 1: it does not count the SYN.
       this.#hooks.report({ kind: 'refused', slot, generation })
     } else {
       this.#counters[Counter.strayHandshake] += 1
     }
   }
 
+  /** Keeps a segment until the coordinator has answered the handshake. */
   #hold(opening: Opening, s: Segment): void {
     if ((s.flags & Flag.rst) !== 0) opening.reset = s.seq
     else if ((s.flags & kinds) !== Flag.ack) this.#counters[Counter.unexpectedFlags] += 1
     else if (!this.#openings.hold(opening, s)) this.#counters[Counter.openingFull] += 1
   }
 
-  /** A segment without a connection. */
+  /** Handles a segment that belongs to no connection. */
   #stranger(s: Segment, now: number): void {
     const kind = s.flags & kinds
     if ((kind & Flag.rst) !== 0) {
@@ -306,7 +313,7 @@ export class Inbound {
       this.#alarm.refused(now)
       return
     }
-    const listening = ports.isListening(this.#memory.listening, s.localPort)
+    const listening = listeningPorts.isListening(this.#memory.listening, s.localPort)
     if (listening && kind === Flag.syn) {
       if (s.seq === 0) {
         const refused = this.#synGuard.refuses(s, now)
@@ -325,9 +332,10 @@ export class Inbound {
     }
     if (listening && kind === Flag.ack) {
       const cookie = this.#cookies.check(s, s.ack, now)
-      // The client has sent nothing before this handshake but what may have been lost on the way.
+      // The third packet has sequence number 1. It may be lost, and datagrams after it; then a later one completes the
+      // handshake.
       if (cookie >= 0 && s.seq - 1 <= window) {
-        this.#open(s, cookie, now)
+        this.#beginOpening(s, cookie, now)
         return
       }
     }
@@ -336,7 +344,8 @@ export class Inbound {
     this.#refuse(s, now, s.ack)
   }
 
-  #open(s: Segment, cookie: number, now: number): void {
+  /** A segment with a valid cookie: reports the handshake, and holds what comes until the coordinator answers. */
+  #beginOpening(s: Segment, cookie: number, now: number): void {
     const key = Openings.key(s)
     const opening = this.#openings.begin(key, s, now)
     if (opening === undefined) {
@@ -344,13 +353,13 @@ export class Inbound {
       return
     }
     this.#hold(opening, s)
-    this.#hooks.report({ kind: 'open', tuple: opening.tuple, key, seq: s.seq, ack: cookie + 1 })
+    this.#hooks.report({ kind: 'handshake', tuple: opening.tuple, key, seq: s.seq, ack: cookie + 1 })
   }
 
-  /** RST|ACK that a real TCP would understand too: it acknowledges the payload, and one for SYN or FIN. */
+  /** Sends RST|ACK as a real TCP does: it acknowledges the payload, and one number more for SYN or FIN. */
   #refuse(s: Segment, now: number, seq: number): void {
-    // The listener that this packet is for may be there in a moment, here or, when we end, in the program after us: its
-    // peer must not hear that there is none.
+    // At the start the listener may be about to begin. At the end the next program may be about to listen. In both
+    // cases the peer should try again, so it must not get a RST.
     if (Atomics.load(this.#memory.switches, Switch.answering) === 0) {
       this.#counters[Counter.notYetListening] += 1
       return

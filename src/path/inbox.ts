@@ -5,18 +5,16 @@ import type { LaneReader } from '../memory/lane.js'
 import { Span } from '../memory/span.js'
 import { native } from '../native.js'
 
-/**
- * Takes one delivery: datagrams of a flow in a block of `lane`, which are its own until it calls
- * `lane.release(span.at)`.
- */
+/** Gets one delivery: datagrams of a flow in a block of `lane`. They stay there until somebody calls `lane.release`. */
 export type Deliver = (lane: LaneReader, flow: FlowId, span: Span) => void
 
 /**
- * Bytes taken from each lane in one wake: they must fit a socket's queue, since its reader gets a turn only afterwards.
+ * Bytes taken from each lane in one wake. A socket's reader gets a turn only after the wake, so the socket's receive
+ * queue must have room for all of them.
  */
 const wakeBudget = 1024 * 1024
 
-/** Everything that the queue workers have for one consumer thread: its lanes and its doorbell. */
+/** The receiving end of one consumer thread: its lanes from the queue workers, and its doorbell. */
 export class Inbox {
   readonly bell: Doorbell
   readonly #lanes: readonly LaneReader[]
@@ -29,13 +27,13 @@ export class Inbox {
     this.#lanes = lanes
     this.#deliver = deliver
     bell.arm()
-    // Whoever takes the place of a worker that died finds deliveries that nobody rings for again.
+    // A worker that replaces a dead one may find deliveries in its lanes. Nobody rings for them again.
     if (this.#waiting()) bell.ring()
   }
 
   /**
-   * Call when the doorbell's descriptor is readable: takes about `budget` bytes from each lane, and comes again if
-   * there are more.
+   * Call when the doorbell's descriptor is readable. Takes about `budget` bytes from each lane. If there are more it
+   * rings the bell, so that it is called again after the event loop has had a turn.
    */
   wake(budget = wakeBudget): void {
     native.eventDrain(this.bell.fd)
@@ -47,7 +45,7 @@ export class Inbox {
     native.eventRing(this.bell.fd)
   }
 
-  /** True when every lane was emptied. */
+  /** Takes about `budget` bytes from each lane. True when every lane is empty then. */
   drain(budget: number): boolean {
     let empty = true
     for (const lane of this.#lanes) {
@@ -68,7 +66,7 @@ export class Inbox {
     for (const lane of this.#lanes) lane.close()
   }
 
-  /** Hands on the oldest delivery of a lane; its bytes, 0 when there is none. */
+  /** Hands on the oldest delivery of a lane. Returns its bytes; 0: there was none. */
   #takeOne(lane: LaneReader): number {
     const { ring, arena, bytes } = lane
     const record = ring.peek()
@@ -84,7 +82,8 @@ export class Inbox {
     const length = words[record + Delivery.length]
     span.length = length
     span.segmentSize = words[record + Delivery.segmentSize]
-    // Before it is handled: should that kill the consumer, the next one must not meet it again.
+    // The record goes before the delivery is handled. If handling it kills this thread, the next one must not get it
+    // again.
     ring.release()
     this.#deliver(lane, flow, span)
     return length

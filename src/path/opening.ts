@@ -1,21 +1,23 @@
 import type { Tuple } from '../memory/tuple.js'
 import type { Segment } from './segment.js'
 
-/** Payload that came with or after the third packet of a handshake, while the coordinator makes the connection. */
+/** A connection between its valid cookie and the coordinator's answer, with the payload that has come meanwhile. */
 export interface Opening {
   readonly key: string
   readonly tuple: Tuple
+  /** When it began, in milliseconds. */
   readonly since: number
-  /** Numbers of the packet that asked. */
+  /** Numbers of the packet with the cookie. */
   readonly seq: number
   readonly ack: number
   readonly held: HeldPayload[]
+  /** Bytes held. */
   bytes: number
-  /** Sequence number of a RST: the peer has closed before the connection exists. */
+  /** Sequence number of a RST, if one has come: the peer has closed already. */
   reset?: number
 }
 
-/** What one segment brought. */
+/** The payload and the numbers of one segment. */
 export interface HeldPayload {
   readonly bytes: Uint8Array
   readonly segmentSize: number
@@ -23,17 +25,18 @@ export interface HeldPayload {
   readonly ack: number
 }
 
-/** A few hundred bytes each; they come from real sources, as their cookies have shown. */
+/** The most openings. Each takes a few hundred bytes, and its source is real, as the cookie has shown. */
 const maxOpenings = 16_384
-/** A flow at full rate fills this in the milliseconds the coordinator takes. */
+/** The most bytes held for one opening: what a fast flow brings while the coordinator takes a few milliseconds. */
 const maxHeldBytes = 1024 * 1024
+/** The most bytes held for all openings. */
 const maxHeldInAll = 16 * 1024 * 1024
-/** An answer that takes longer is not coming: the coordinator's queue lost it or the thread is stuck. */
-const patienceMs = 5_000
+/** When there is no room for another opening, those that have waited longer than this for an answer are dropped. */
+const timeoutMs = 5_000
 
 /**
- * Connections between a valid cookie and the coordinator's answer. Everything that arrives on such a tuple waits here,
- * so that order is kept whoever consumes the flow. Bounded in number and bytes.
+ * The openings of one worker. Everything that arrives on their tuples waits here, so that its order is kept in
+ * whichever thread the flow's consumer will be. Their number and their bytes are bounded.
  */
 export class Openings {
   readonly #waiting = new Map<string, Opening>()
@@ -43,6 +46,7 @@ export class Openings {
     return this.#waiting.size
   }
 
+  /** The key of a tuple's opening. */
   static key({ family, ports, r0, r1, r2, r3 }: Tuple): string {
     return `${ports},${r0},${r1},${r2},${r3},${family}`
   }
@@ -51,7 +55,7 @@ export class Openings {
     return this.#waiting.get(key)
   }
 
-  /** Undefined when too many connections are opening already. */
+  /** Begins an opening. Undefined when there are too many. */
   begin(key: string, s: Segment, now: number): Opening | undefined {
     if (this.#waiting.size >= maxOpenings) this.#expire(now)
     if (this.#waiting.size >= maxOpenings) return undefined
@@ -61,7 +65,7 @@ export class Openings {
     return opening
   }
 
-  /** Keeps a copy of the segment's payload; false when there is no room for it. */
+  /** Keeps a copy of the segment's payload. False when there is no room for it. */
   hold(opening: Opening, { seq, ack, payload }: Segment): boolean {
     const { bytes, at, length, segmentSize } = payload
     if (length === 0) return true
@@ -72,6 +76,7 @@ export class Openings {
     return true
   }
 
+  /** Removes an opening and returns it. */
   finish(key: string): Opening | undefined {
     const opening = this.#waiting.get(key)
     if (opening !== undefined) this.#heldInAll -= opening.bytes
@@ -79,7 +84,7 @@ export class Openings {
     return opening
   }
 
-  /** All of them, for good. */
+  /** Removes all openings and returns them. */
   finishAll(): Opening[] {
     const openings = [...this.#waiting.values()]
     this.#waiting.clear()
@@ -88,9 +93,9 @@ export class Openings {
   }
 
   #expire(now: number): void {
-    // The oldest comes first.
+    // A Map keeps the order of insertion, so the oldest comes first.
     for (const [key, opening] of this.#waiting) {
-      if (now - opening.since <= patienceMs) return
+      if (now - opening.since <= timeoutMs) return
       this.finish(key)
     }
   }

@@ -1,14 +1,17 @@
 import type { Memory } from '../native.js'
 
-/** One packet as it was read. A record that its reader fills anew for each packet. */
+/** One packet as it was read. The reader fills the same record again for each packet. */
 export class Packet {
-  /** `bytes` for the addon. */
+  /** `bytes` as the addon knows it. */
   memory: Memory = 0
   bytes: Uint8Array = new Uint8Array(0)
-  /** Where it begins in that memory, with its virtio-net header. */
+  /** Byte offset of its virtio-net header; without one, of its IP header. */
   at = 0
-  /** Bytes, with that header. */
+  /** Bytes, the virtio-net header included. */
   length = 0
-  /** The ones' complement sum of all of them, where `readBatch` has made it while they were in the cache; else -1. */
+  /**
+   * The ones' complement sum of all these bytes, which `readBatch` makes while they are in the processor's cache. -1:
+   * it has not made one.
+   */
   sum = -1
 }

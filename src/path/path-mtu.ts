@@ -11,34 +11,37 @@ import { headersLength } from '../wire/sizes.js'
 import type { Report } from './messages.js'
 
 /**
- * No path that carries IP has less (RFC 791: every host takes 576 bytes; RFC 8200 §5); an ICMP message that says so is
- * wrong or hostile.
+ * Minimum of the MTU that is believed, in bytes. A message with less is wrong or forged, and counts as one with this
+ * much. For IPv6 it is the minimum of every link (RFC 8200 §5). IPv4 allows links of 68 bytes, but every host accepts
+ * packets of 576 (RFC 791). Linux has the same guard at 552 (`min_pmtu`).
  */
-const least = { 4: 576, 6: 1_280 } as const
-/** The quoted packet must be one that may be on its way: this many bytes back at the most. */
+const minMtu = { 4: 576, 6: 1_280 } as const
+/** A quoted number may be on its way if it lies at most this many bytes back. */
 const inFlight = 16 * 1024 * 1024
 /**
- * If the quote has no ACK (RFC 792 guarantees 8 bytes of TCP), the quoted packet must lie within this many bytes after
- * the first message.
+ * If the quote has no ACK (RFC 792 guarantees 8 bytes of TCP), the second message counts only until this many bytes
+ * were sent after the first.
  */
 const inFlightUnvouched = 4 * 1024 * 1024
 /**
- * Messages looked at per second and worker: routers send one a second and host (Linux: icmp_ratelimit), somebody who
- * guesses sends thousands.
+ * Messages that each worker examines per second. A router sends one per second and host (Linux: icmp_ratelimit); an
+ * attacker who guesses sends thousands.
  */
 const lookRate = 20
-/** A second message later than this is a first one. */
-const patienceMs = 10_000
+/** Milliseconds after which a second message counts as a first one. */
+const timeoutMs = 10_000
 
 /**
  * Lowers a connection's largest datagram when a router says that a packet was too big (RFC 1191, RFC 8201), in two
  * steps:
  *
- * 1. A message counts when it quotes a sequence number that may be on its way, and our ACK.
- * 2. A second message must do the same for a packet that was sent after the first message came.
+ * 1. A message counts when it quotes a sequence number that may be on its way, and an ACK that we may have sent. An
+ *    IPv4 router may leave the ACK out.
+ * 2. A second message must do the same for a packet that was sent after the first message came. If its quote has no
+ *    ACK, the quoted IP identification must be one that was used since then.
  *
- * An attacker off the path does not know which sequence numbers are on their way, and has to guess both (RFC 5927 §7).
- * A real router sends a message for every large packet.
+ * An attacker off the path does not see which sequence numbers are on their way, and has to guess twice (RFC 5927 §7).
+ * A real router sends a message for every packet that is too big.
  */
 export class PathMtu {
   readonly #memory: StackMemory
@@ -50,8 +53,10 @@ export class PathMtu {
     this.#report = report
   }
 
-  /** `ip` … `end`: a packet that is not TCP; `now` in milliseconds. The counter to raise. */
-  heed(b: Uint8Array, ip: number, end: number, now: number): number {
+  /**
+   * Handles a packet that is not TCP, from offset `ip` to `end`. `now` in milliseconds. Returns the counter to raise.
+   */
+  receive(b: Uint8Array, ip: number, end: number, now: number): number {
     const version = b[ip] >>> 4 === 4 ? 4 : 6
     const header = version === 4 ? ipv4.check(b, ip, end, Protocol.icmp) : ipv6.check(b, ip, end, Protocol.icmp6)
     if (header < 0) return Counter.otherProtocol
@@ -60,43 +65,45 @@ export class PathMtu {
     if (icmp.check(b, at, icmpEnd, version, ip) < 0) return Counter.otherProtocol
     const slot = this.#flow(b, at, version)
     if (slot < 0) return Counter.otherProtocol
-    const mtu = Math.max(icmp.mtu(b, at), least[version])
+    const mtu = Math.max(icmp.mtu(b, at), minMtu[version])
     const largest = mtu - headersLength(version)
     const { flows } = this.#memory
     if (largest >= flows.load(slot, Field.maxDatagram) || !this.#looks.take(now)) return Counter.otherProtocol
     const vouched = icmp.quotesAck(b, at, icmpEnd)
     if (!this.#onItsWay(b, at, slot) || (vouched ? !this.#ours(b, at, slot) : version === 6))
       return Counter.otherProtocol
-    if (!this.#sentSinceTold(b, at, slot, now, vouched)) return Counter.pathMtuDoubted
+    if (!this.#sentSinceFirst(b, at, slot, now, vouched)) return Counter.pathMtuDoubted
     flows.store(slot, Field.mtuToldAt, 0)
     flows.store(slot, Field.maxDatagram, largest)
     this.#report({ kind: 'pathMtu', slot, generation: flows.load(slot, Field.generation), maxDatagram: largest })
     return Counter.pathMtuLowered
   }
 
+  /** Whether the quoted packet may still be on its way. */
   #onItsWay(b: Uint8Array, at: number, slot: number): boolean {
     const age = distance(icmp.quotedSeq(b, at), this.#memory.flows.load(slot, Field.nextSeq))
     return age > 0 && age <= inFlight
   }
 
-  /** Whether the quoted ACK is one that we may have sent lately. */
+  /** Whether we may have sent the quoted ACK lately. */
   #ours(b: Uint8Array, at: number, slot: number): boolean {
     const age = distance(icmp.quotedAck(b, at), this.#memory.flows.load(slot, Field.nextAck))
     return age >= 0 && age <= inFlight
   }
 
-  /** Whether the quoted packet was sent after a router had told of an earlier one. If none had, one has from now on. */
-  #sentSinceTold(b: Uint8Array, at: number, slot: number, now: number, vouched: boolean): boolean {
+  /** Whether the quoted packet was sent after the first message. If there was none, this message is the first. */
+  #sentSinceFirst(b: Uint8Array, at: number, slot: number, now: number, vouched: boolean): boolean {
     const { flows } = this.#memory
     const nextSeq = flows.load(slot, Field.nextSeq)
     const ipId = flows.load(slot, Field.ipId)
     const toldAt = flows.load(slot, Field.mtuToldAt)
     const toldSeq = flows.load(slot, Field.mtuToldSeq)
     const since = distance(toldSeq, nextSeq)
-    const most = vouched ? inFlight : inFlightUnvouched
-    if (toldAt === 0 || ((now - toldAt) | 0) > patienceMs || since < 0 || since > most) {
+    const limit = vouched ? inFlight : inFlightUnvouched
+    if (toldAt === 0 || ((now - toldAt) | 0) > timeoutMs || since < 0 || since > limit) {
       flows.store(slot, Field.mtuToldSeq, nextSeq)
       flows.store(slot, Field.mtuToldId, ipId)
+      // 0 would mean that there was none.
       flows.store(slot, Field.mtuToldAt, now | 0 || 1)
       return false
     }

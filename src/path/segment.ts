@@ -11,7 +11,10 @@ import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
 import type { Packet } from './packet.js'
 
-/** What `parse` found: one TCP segment, or the equal segments of a super-packet. Reused for every packet. */
+/**
+ * What `Classifier.parse` found: one TCP segment, or the equal segments of a super-packet. Filled again for each
+ * packet.
+ */
 export class Segment implements Tuple {
   family = 0
   ports = 0
@@ -24,7 +27,7 @@ export class Segment implements Tuple {
   /** Sequence number of the first payload byte. */
   seq = 0
   ack = 0
-  /** One datagram, or the equal datagrams of a super-packet; none where `length` is 0. */
+  /** One datagram, or the equal datagrams of a super-packet. None if its `length` is 0. */
   readonly payload = new Span()
 
   get localPort(): number {
@@ -32,11 +35,12 @@ export class Segment implements Tuple {
   }
 }
 
-/** What `Classifier.parse` answers for a packet that is a good segment. */
+/** What `Classifier.parse` returns for a packet that passes. */
 export const accepted = -1
 
-/** Checks inbound packets against every rule of the wire. */
+/** Checks inbound packets: virtio-net header, IP header, addresses, TCP header, checksum. Parses those that pass. */
 export class Classifier {
+  /** The segment that was parsed last. */
   readonly segment = new Segment()
   readonly #virtioSize: number
   readonly #has4: boolean
@@ -52,7 +56,7 @@ export class Classifier {
     this.#local6 = shared.address6
   }
 
-  /** `accepted`, and `segment` is filled; or the counter to raise, which is ≥ 0. */
+  /** Returns `accepted`, and `segment` is filled. Or returns the counter to raise, which is ≥ 0. */
   parse({ memory, bytes, at, length, sum }: Packet): number {
     const s = this.segment
     const end = at + length
@@ -100,7 +104,8 @@ export class Classifier {
     }
     const header = tcp.check(bytes, segmentAt, segmentEnd)
     if (header < 0) return faultCounter(header)
-    // The kernel vouches for what it computed itself or saw a card verify; anything else is summed here.
+    // The kernel vouches for a checksum that it or a network card has verified, and for a packet that was never on a
+    // wire. All others are verified here.
     if (!trusted) {
       const whole = sum >= 0 && segmentEnd === end && ip === at
       const total = whole
@@ -134,7 +139,8 @@ export class Classifier {
 }
 
 /**
- * What takes an IP header out of a sum over the whole packet. A valid IPv4 header sums up to 0xffff, which is nothing.
+ * The number that takes the IP header out of a sum over the whole packet. A valid IPv4 header has the sum 0xffff, which
+ * is 0 in ones' complement: nothing to take out.
  */
 const headerComplement = (bytes: Uint8Array, ip: number, segmentAt: number): number =>
   bytes[ip] >>> 4 === 4 ? 0 : ~checksum.fold(checksum.sum(bytes, ip, segmentAt - ip, 0)) & 0xffff

@@ -2,17 +2,18 @@ import { type FlowId, FlowRef, type FlowTable } from '../memory/flow-table.js'
 import type { Tuple } from '../memory/tuple.js'
 import { hash } from '../memory/tuple-hash.js'
 
+/** Word offsets within an entry. */
 const Entry = { slot: 0, generation: 1, ports: 2, r0: 3, r1: 4, r2: 5, r3: 6, family: 7, words: 8 } as const
 
 /**
- * One worker's own memory of tuples it met: direct-mapped, private, no atomics but the generation check that makes an
- * entry valid. A stale entry is a miss in the same pass, so nothing depends on a purge arriving in time.
+ * One worker's private cache of the tuples that it has looked up in the tuple index. It is direct-mapped. An entry
+ * counts only while its flow is alive, so nobody has to remove the entries of connections that ended.
  */
 export class TupleCache {
   readonly #words: Int32Array
   readonly #mask: number
   readonly #flows: FlowTable
-  /** The flow that the last successful `find` named. */
+  /** The flow that the last successful `find` found. */
   readonly found = new FlowRef()
 
   /** `entries` is a power of two. */
@@ -23,7 +24,7 @@ export class TupleCache {
     for (let at = 0; at < this.#words.length; at += Entry.words) this.#words[at] = -1
   }
 
-  /** Slot of the tuple, or -1; `found` names its flow. */
+  /** Returns the slot of the tuple's flow, and `found` names the flow; or -1. */
   find(s: Tuple): number {
     const words = this.#words
     const at = this.#place(s)
@@ -45,6 +46,7 @@ export class TupleCache {
     return this.#flows.alive(found) ? slot : -1
   }
 
+  /** Enters a tuple, in place of the one that has its entry. */
   learn(s: Tuple, { slot, generation }: FlowId): void {
     const words = this.#words
     const at = this.#place(s)

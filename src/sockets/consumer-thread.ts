@@ -9,15 +9,19 @@ import { claimThread, giveBackThread } from './thread-claims.js'
 import { ThreadInbox } from './thread-inbox.js'
 import type { Notice, Request, SocketHandle } from './transfer-messages.js'
 
+/** A connection that this thread has asked for, and not yet got. */
 interface Attaching<S> {
   readonly generation: number
   readonly resolve: (socket: S) => void
   readonly reject: (error: FakeTcpError) => void
 }
 
-/** This thread's part in a stack that lives on another one: its lanes, its sockets, and its line to the coordinator. */
+/**
+ * This thread's part in the stack of another thread: its sockets, its lanes, and its channel to the coordinator. A
+ * thread has one for each stack whose sockets it has attached.
+ */
 export class ConsumerThread<S extends HeldSocket> {
-  /** By the stack's channel. */
+  /** By the name of the stack's channel. */
   static readonly #threads = new Map<string, ConsumerThread<HeldSocket>>()
 
   /** Name of the stack's channel. */
@@ -27,17 +31,21 @@ export class ConsumerThread<S extends HeldSocket> {
   readonly #egress: Egress
   readonly #inbox: ThreadInbox
   readonly #sockets: LocalSockets<S>
-  /** The coordinator holds the other end: it closes with this thread, however that ends. */
+  /**
+   * A socket pair. The coordinator watches a duplicate of the second descriptor. When this thread ends, however that
+   * happens, the first one is closed, and the coordinator notices.
+   */
   readonly #lifeline: Int32Array
+  /** By slot. */
   readonly #attaching = new Map<number, Attaching<S>>()
 
   /**
-   * Takes over the connection of a handle. Rejects with CLOSED, or CONSUMERS_EXHAUSTED when too many threads hold
-   * sockets of its stack.
+   * Takes over the connection of a handle. Rejects with CLOSED, with CONSUMERS_EXHAUSTED when too many threads have
+   * sockets of its stack, or with DEVICE when the kernel refuses a descriptor.
    */
   static attach<S extends HeldSocket>(handle: SocketHandle, make: MakeSocket<S>): Promise<S> {
     const { shared, receiveBytes, slot, generation } = handle
-    // All sockets of a thread are made alike.
+    // Every caller in a thread passes the same `make`, so S is the same for all of its sockets.
     let thread = ConsumerThread.#threads.get(shared.channel) as ConsumerThread<S> | undefined
     if (thread === undefined) {
       const number = claimThread(shared)
@@ -84,13 +92,15 @@ export class ConsumerThread<S extends HeldSocket> {
         return
       }
       this.#attaching.set(slot, { generation, resolve, reject })
-      // From here on it may bring datagrams; its reader sees them after those that were there before.
+      // The coordinator may direct datagrams to this thread before it answers. They wait in this socket, and `attached`
+      // brings the earlier ones, which go in front.
       this.#sockets.add(flow)
       this.#live()
       this.#post({ to: 'stack', kind: 'attach', thread: this.#thread, lifeline: this.#lifeline[1], slot, generation })
     })
   }
 
+  /** A message from the coordinator. */
   #noticed(notice: Notice): void {
     if (notice.to !== this.#thread) return
     if (notice.kind === 'stackClosed') {
@@ -119,7 +129,7 @@ export class ConsumerThread<S extends HeldSocket> {
         break
       }
       case 'ended':
-        // Datagrams that came before its end are still in the lanes.
+        // Datagrams that came before the end of the connection are still in the lanes.
         this.#inbox.drain()
         this.#sockets.ended(notice, notice.end)
         break
@@ -129,7 +139,7 @@ export class ConsumerThread<S extends HeldSocket> {
     this.#live()
   }
 
-  /** Only sockets keep the thread alive. */
+  /** Keeps the thread alive while it has sockets. */
   #live(): void {
     if (this.#sockets.size > 0) {
       this.#inbox.ref()
@@ -140,6 +150,7 @@ export class ConsumerThread<S extends HeldSocket> {
     }
   }
 
+  /** The stack was closed. */
   #close(): void {
     for (const { reject } of this.#attaching.values()) reject(closed())
     ConsumerThread.#threads.delete(this.#stack)

@@ -9,34 +9,40 @@ import type { End } from '../path/messages.js'
 import { ChunkPool } from './chunk-pool.js'
 import type { Residue } from './transfer-messages.js'
 
-/** What a socket is to the thread it lives on. */
+/** What a thread does with a socket. */
 export interface HeldSocket extends FlowId {
-  /** Bytes that it took of a delivery; the lane keeps them until it gives them back. */
+  /**
+   * Takes datagrams of a delivery, and returns their bytes. If it takes any it releases the delivery, once they are
+   * read or copied.
+   */
   deliver(lane: LaneReader, span: Span): number
+  /** Writes the open super-packet. */
   flush(): void
-  /** Copies what it holds in a lane and was not read. */
+  /** Copies what was not read out of the lane. */
   leaveLane(): void
+  /** The connection has ended. */
   ended(end: End): void
-  /** What came before this thread had it, and was not read there. */
+  /** Takes what the previous thread had received and not read. It comes before everything else. */
   receivedBefore(residue: readonly Residue[]): void
-  /** Ends here, and gives what was not read. */
+  /** Another thread takes the connection over. Returns copies of what was not read. */
   surrender(): Residue[]
 }
 
-/** What a socket needs from the thread it lives on. */
+/** What a socket needs from its thread. */
 export interface SocketHome {
   readonly flows: FlowTable
   readonly egress: Egress
   readonly chunks: ChunkPool
+  /** As `StackOptions.receiveBytes`. */
   readonly receiveBytes: number
-  /** The socket has an open super-packet: flush it at the end of this turn. */
+  /** Calls the socket's `flush` at the end of this turn. */
   flushLater(socket: HeldSocket): void
-  /** The socket got datagrams: it leaves its lane when its readers had their turn. */
+  /** Calls the socket's `leaveLane` after its readers have had a turn. */
   leaveLaneLater(socket: HeldSocket): void
   readonly shared: SharedStack
   /** Ends the connection with RST. */
   end(flow: FlowId): void
-  /** Another thread may take the socket's connection over. */
+  /** From now on another thread may take the socket's connection over. */
   offered(socket: HeldSocket): void
 }
 
@@ -48,8 +54,8 @@ export interface LocalSocketsHooks<S> extends Pick<SocketHome, 'end' | 'offered'
 }
 
 /**
- * The sockets that one thread consumes: hands them what its lanes bring, and gives them their turn to write and to tidy
- * up.
+ * The sockets of one thread in one stack. Hands them what the lanes bring, and calls them at the end of a turn to write
+ * and to leave their lanes.
  */
 export class LocalSockets<S extends HeldSocket> implements SocketHome {
   readonly shared: SharedStack
@@ -61,8 +67,11 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
   readonly offered: SocketHome['offered']
   readonly #make: MakeSocket<S>
   readonly #counters: CounterPage
+  /** By slot. */
   readonly #sockets: (S | undefined)[] = []
+  /** Sockets to flush. */
   readonly #dirty: HeldSocket[] = []
+  /** Sockets that are to leave their lanes. */
   readonly #received: HeldSocket[] = []
   #size = 0
 
@@ -83,6 +92,7 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     this.#counters = counters
   }
 
+  /** Number of sockets. */
   get size(): number {
     return this.#size
   }
@@ -92,6 +102,7 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     return socket?.generation === generation ? socket : undefined
   }
 
+  /** Makes the socket of a connection. */
   add(flow: FlowId): S {
     const { slot } = flow
     const family = this.flows.load(slot, Field.family)
@@ -102,7 +113,7 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     return socket
   }
 
-  /** The thread consumes this connection no longer. Its socket, when there was one. */
+  /** Another thread consumes this connection now, or it has ended. Returns its socket if there was one. */
   remove(flow: FlowId): S | undefined {
     const socket = this.get(flow)
     if (socket === undefined) return undefined
@@ -111,12 +122,12 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     return socket
   }
 
-  /** The connection is gone. Call before its slot is freed. */
+  /** The connection has ended. Call while its slot still has its counters. */
   ended(flow: FlowId, end: End): void {
     this.remove(flow)?.ended(end)
   }
 
-  /** What the thread's inbox does with a delivery. */
+  /** Hands a delivery to its socket. Counts the datagrams that have none, and those that it has no room for. */
   deliver(lane: LaneReader, flow: FlowId, span: Span): void {
     const socket = this.get(flow)
     const { at, length, segmentSize } = span
@@ -133,6 +144,7 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     this.#dirty.push(socket)
   }
 
+  /** Flushes every socket that has an open super-packet. */
   flush(): void {
     for (const socket of this.#dirty.splice(0)) socket.flush()
   }
@@ -142,7 +154,7 @@ export class LocalSockets<S extends HeldSocket> implements SocketHome {
     this.#received.push(socket)
   }
 
-  /** Copies what lies unread in a lane: in each turn, and before the lanes are closed. */
+  /** Copies what was not read out of the lanes. Runs at the end of a turn; call before the lanes are closed. */
   leaveLanes(): void {
     for (const socket of this.#received) socket.leaveLane()
     this.#received.length = 0

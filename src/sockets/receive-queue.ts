@@ -4,19 +4,20 @@ import { type Memory, native } from '../native.js'
 import { type Chunk, type ChunkPool, chunkBytes } from './chunk-pool.js'
 import type { Residue } from './transfer-messages.js'
 
-/** Datagrams that arrived together: all have `segmentSize` bytes but the last, which may be shorter. */
+/** Datagrams that `Socket.batches` yields at once. All have `segmentSize` bytes but the last, which may be shorter. */
 export interface DatagramBatch {
-  /** The datagrams, back to back; often in shared memory. Valid until the next step of the iteration. */
+  /** The datagrams, back to back, often in shared memory. Valid until the next step of the iteration. */
   readonly bytes: Uint8Array
+  /** Bytes per datagram. */
   readonly segmentSize: number
   /** Number of datagrams. */
   readonly count: number
 }
 
-/** Entries read before the list is cut: rare enough to cost nothing. */
+/** Number of read entries at which they are removed from the list: removing them so rarely costs almost nothing. */
 const compactAt = 1024
 
-/** Datagrams back to back: in a lane's block as they arrived, or in a chunk of ours. */
+/** Datagrams back to back, either in a block of `lane` as they arrived, or copied to `chunk`. */
 interface Entry extends Place {
   lane: LaneReader | undefined
   chunk: Chunk | undefined
@@ -26,25 +27,33 @@ interface Entry extends Place {
 }
 
 /**
- * What one socket has received and not yet read: bounded in bytes, drop-newest. Datagrams stay in their lane while the
- * reader keeps up; `leaveLane` copies what it left, so that a slow reader never keeps a lane's blocks. Equal datagrams
- * that follow each other merge into one batch then, so reading gets cheaper the more has piled up.
+ * The receive queue of one socket: what was received and not yet read. Its bytes are limited, and a full queue drops
+ * the newest datagrams.
+ *
+ * Datagrams stay in their lane until the end of the turn. Then `leaveLane` copies those that the reader has not taken,
+ * so that a slow reader does not keep the lane's blocks in use. Equal datagrams in succession are merged into one batch
+ * when they are copied, so reading a long queue costs less per datagram.
  */
 export class ReceiveQueue {
   readonly #pool: ChunkPool
   readonly #limit: number
   #entries: Entry[] = []
+  /** Index of the oldest entry that was not read. */
   #first = 0
+  /** The chunk that copies are appended to. */
   #tail: Chunk | undefined
+  /** Bytes of all entries. */
   #bytes = 0
-  /** Whether entries lie in a lane. */
+  /** Whether an entry may lie in a lane. */
   #inLane = false
-  /** The entry `takeBatch` lent out, and the one `takeDatagram` is walking through. */
+  /** The entry that `takeBatch` has lent out. */
   #lent: Entry | undefined
+  /** Datagrams of `#copySegment` bytes, of which `takeDatagram` returns the one at `#copyAt` next. */
   #copy: Uint8Array | undefined
   #copyAt = 0
   #copySegment = 0
 
+  /** `limit`: the most bytes that wait here. */
   constructor(pool: ChunkPool, limit: number) {
     this.#pool = pool
     this.#limit = limit
@@ -55,8 +64,8 @@ export class ReceiveQueue {
   }
 
   /**
-   * Takes datagrams as they lie in `lane`, as many of them as there is room for: bytes taken. None taken: they stay the
-   * caller's.
+   * Takes as many datagrams of a delivery as there is room for, without a copy. Returns their bytes. If it takes any,
+   * the queue releases the delivery; otherwise the caller has to.
    */
   push(lane: LaneReader, { at, length, segmentSize }: Span): number {
     const room = this.#limit - this.#bytes
@@ -68,9 +77,7 @@ export class ReceiveQueue {
     return taken
   }
 
-  /**
-   * Copies what still lies in a lane. A batch that is lent out stays where it is, as far as `LaneReader.lend` allows.
-   */
+  /** Copies everything that still lies in a lane. A batch that `takeBatch` has lent out stays there. */
   leaveLane(): void {
     if (!this.#inLane) return
     this.#inLane = false
@@ -88,7 +95,7 @@ export class ReceiveQueue {
     }
   }
 
-  /** Everything that is in it, as copies. */
+  /** Takes everything. Returns copies. */
   takeAll(): Residue[] {
     const residue: Residue[] = []
     for (;;) {
@@ -98,7 +105,7 @@ export class ReceiveQueue {
     }
   }
 
-  /** Copies of datagrams that come before whatever is in it. */
+  /** Puts copies of these datagrams in front of everything else. They may exceed the limit. */
   prepend(residue: readonly Residue[]): void {
     const later = this.#entries.slice(this.#first)
     this.#entries = []
@@ -108,7 +115,7 @@ export class ReceiveQueue {
     this.#entries.push(...later)
   }
 
-  /** Lends the oldest datagrams out as a view; the next call to either `take` ends the loan. */
+  /** Lends the oldest datagrams out, as a view. The loan ends at the next call of a `take…` method, or at `endLoan`. */
   takeBatch(): DatagramBatch | undefined {
     this.endLoan()
     if (this.#copy !== undefined) return this.#restOfCopy()
@@ -125,7 +132,7 @@ export class ReceiveQueue {
     return { bytes: bytesOf(entry).subarray(at, at + length), segmentSize, count }
   }
 
-  /** The view that `takeBatch` lent out is needed no longer. */
+  /** The view that `takeBatch` lent out is not needed any more. */
   endLoan(): void {
     const lent = this.#lent
     if (lent === undefined) return
@@ -135,7 +142,8 @@ export class ReceiveQueue {
   }
 
   /**
-   * One datagram, its bytes never used again by us. Datagrams of a batch share one allocation: copying each costs more.
+   * Takes the oldest datagram. The caller may keep it. Datagrams that arrived together share one allocation, because
+   * copying each of them costs more.
    */
   takeDatagram(): Uint8Array | undefined {
     this.endLoan()
@@ -157,7 +165,7 @@ export class ReceiveQueue {
     return copy.subarray(from, this.#copyAt === copy.length ? copy.length : this.#copyAt)
   }
 
-  /** Bytes of the oldest datagram; 0 when there is none. */
+  /** Bytes of the oldest datagram. 0: there is none. */
   get nextLength(): number {
     if (this.#copy !== undefined) return Math.min(this.#copySegment, this.#copy.length - this.#copyAt)
     const entry = this.#entries[this.#first]
@@ -165,8 +173,8 @@ export class ReceiveQueue {
   }
 
   /**
-   * Copies the oldest datagram to the start of `target`, which must have room for `nextLength` bytes. Allocates
-   * nothing. Its length.
+   * Takes the oldest datagram: copies it to the start of `target`, which must have room for `nextLength` bytes. Returns
+   * its length. Allocates nothing.
    */
   takeInto(target: Uint8Array): number {
     this.endLoan()
@@ -191,7 +199,7 @@ export class ReceiveQueue {
     return length
   }
 
-  /** Copies datagrams of one delivery, which always fits a chunk. */
+  /** Appends copies of datagrams. They must fit a chunk, as those of one delivery always do. */
   #append(memory: Memory, { at, length, segmentSize }: Place): void {
     let chunk = this.#tail
     if (chunk === undefined || chunk.end + length > chunkBytes) {
@@ -214,12 +222,14 @@ export class ReceiveQueue {
     chunk.end += length
   }
 
+  /** What `takeDatagram` has left of its copy. */
   #restOfCopy(): DatagramBatch {
     const bytes = this.#copy!.subarray(this.#copyAt)
     this.#copy = undefined
     return { bytes, segmentSize: this.#copySegment, count: datagramsIn(bytes.length, this.#copySegment) }
   }
 
+  /** Takes the oldest entry out of the list. */
   #shift(): Entry | undefined {
     const entry = this.#entries[this.#first]
     if (entry === undefined) return undefined
@@ -228,7 +238,7 @@ export class ReceiveQueue {
       this.#entries.length = 0
       this.#first = 0
     } else if (this.#first === compactAt) {
-      // A reader that is always behind never empties the queue: what was read must go all the same.
+      // The list of a reader that is always behind is never empty, so read entries must be removed here.
       this.#entries.splice(0, compactAt)
       this.#first = 0
     }
@@ -236,6 +246,7 @@ export class ReceiveQueue {
     return entry
   }
 
+  /** The entry's datagrams are not needed any more. */
   #release({ lane, chunk, at }: Entry): void {
     if (lane !== undefined) lane.release(at)
     if (chunk === undefined || --chunk.users > 0) return

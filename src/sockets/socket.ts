@@ -20,28 +20,29 @@ export interface Closed {
   readonly reason: CloseReason
 }
 
-/** Names the bytes that a socket of this thread sends. */
+/** The span that a socket of this thread sends. */
 const outgoing = new Span()
 
+/** What a connection has carried, in datagrams and in bytes without headers. */
 export interface SocketStats {
   readonly datagramsIn: number
   readonly bytesIn: number
   readonly datagramsOut: number
   readonly bytesOut: number
-  /** Datagrams that arrived and were dropped because this socket was read too slowly. */
+  /** Datagrams that arrived and were dropped, because this socket was read too slowly. */
   readonly dropped: number
 }
 
 /**
- * One connection. Datagrams leave in the order they were sent and arrive in the order the network left them: nothing is
- * retransmitted, nothing waits for anything else.
+ * One connection. Datagrams leave in the order in which they were sent, and are received in the order in which the
+ * network delivers them. Nothing is retransmitted, and no datagram waits for another.
  */
 export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly localAddress: string
   readonly localPort: number
   readonly remoteAddress: string
   readonly remotePort: number
-  /** Settles when the connection is gone, whoever ended it. Never rejects. */
+  /** Resolves when the connection is gone, whichever side ended it. Never rejects. */
   readonly closed: Promise<Closed>
 
   /** @internal */
@@ -53,13 +54,15 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   readonly #queue: ReceiveQueue
   readonly #readers = new Waiters<undefined>()
   #resolveClosed!: (closed: Closed) => void
+  /** The answer of `maxDatagram` after the end of the connection. */
   readonly #firstMaxDatagram: number
+  /** How the connection ended; undefined while it exists. */
   #end: Closed | undefined
   #transferred = false
   #lastStats: SocketStats | undefined
   #readable: ReadableStream<Uint8Array> | undefined
   #writable: WritableStream<Uint8Array> | undefined
-  // The open super-packet: `chunk` holds datagrams of `segmentSize` bytes.
+  // The open super-packet: `send` has put datagrams of `#segmentSize` bytes into `#chunk`.
   #chunk: Chunk | undefined
   #segmentSize = 0
 
@@ -93,18 +96,20 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Takes over a connection that another thread of this process gave away with `transfer`: what it had not read comes
-   * first, then datagrams come to this thread directly. Rejects with CLOSED when the connection is gone or somebody
-   * else has attached it, with CONSUMERS_EXHAUSTED when too many threads hold sockets of its stack.
+   * Takes over a connection that another thread of this process gave away with `transfer`. Datagrams that were received
+   * there and not read come first. All later ones come to this thread directly. Rejects with CLOSED when the connection
+   * is gone or another thread has attached it, with CONSUMERS_EXHAUSTED when too many threads have sockets of its
+   * stack, and with DEVICE when the kernel refuses a descriptor.
    */
   static async attach(handle: SocketHandle): Promise<Socket> {
     return ConsumerThread.attach(handle, (home, flow, local) => new Socket(home, flow, local))
   }
 
   /**
-   * Gives the connection to another thread: post the handle to a worker of this process, and call `Socket.attach`
-   * there. Here nothing but `close`, `closed` and `stats` works from now on; what was received and not read goes along.
-   * Throws CLOSED or TRANSFERRED.
+   * Gives the connection to another thread: post the returned handle to a worker thread of this process, and call
+   * `Socket.attach` there. That thread also gets what was received here and not read. From now on this socket neither
+   * sends nor receives: the methods for that throw TRANSFERRED. `close`, `closed` and `stats` still work. Throws CLOSED
+   * or TRANSFERRED.
    */
   transfer(): SocketHandle {
     this.#checkOpen()
@@ -117,9 +122,9 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Queues one datagram (1 … `maxDatagram` bytes, copied) for this turn's super-packet, which leaves when it is full,
-   * when a datagram of another size follows, at `flush`, or when the turn of the event loop ends. Throws DATAGRAM_SIZE
-   * or CLOSED.
+   * Copies one datagram (1 … `maxDatagram` bytes) into a super-packet. The super-packet is written when it is full,
+   * when a datagram of another size comes, at `flush`, or at the end of this turn of the event loop. Throws
+   * DATAGRAM_SIZE, CLOSED or TRANSFERRED.
    */
   send(datagram: Uint8Array): void {
     this.#checkOpen()
@@ -142,7 +147,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     if (length < this.#segmentSize) this.flush()
   }
 
-  /** Writes the open super-packet now. */
+  /** Writes at once what `send` has collected. */
   flush(): void {
     const chunk = this.#chunk
     if (chunk === undefined) return
@@ -155,9 +160,9 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Writes equal datagrams at once, without a copy: `bytes` holds them back to back, `segmentSize` bytes each, the last
-   * one possibly shorter. Answers the number written; fewer than given when the device was full, and `stats()` counts
-   * them. Throws DATAGRAM_SIZE or CLOSED.
+   * Writes equal datagrams at once, without a copy. `bytes` has them back to back, `segmentSize` bytes each; the last
+   * one may be shorter. Returns the number of datagrams written. When the device refuses some it is lower, and
+   * `Stack.stats()` counts the refused ones. Throws DATAGRAM_SIZE, CLOSED or TRANSFERRED.
    */
   sendBatch(bytes: Uint8Array, segmentSize: number): number {
     this.#checkOpen()
@@ -169,7 +174,10 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return egress.dataCut(this, outgoing.over(bytes, segmentSize), this.#maxPayload, native.clock())
   }
 
-  /** The next datagram, yours to keep; undefined once the connection is closed and everything was read. */
+  /**
+   * Resolves with the next datagram, which the caller may keep. Resolves with undefined once the connection is closed
+   * and everything was read. Rejects with ABORTED when `signal` aborts, or with TRANSFERRED.
+   */
   async recv(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined> {
     for (;;) {
       this.#checkHere()
@@ -180,8 +188,9 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Copies the next datagram into `buffer`; its length, or undefined once the connection is closed and everything was
-   * read. Throws DATAGRAM_SIZE when it does not fit; it can still be read then.
+   * Copies the next datagram into `buffer`, and resolves with its length. Resolves with undefined once the connection
+   * is closed and everything was read. Rejects with DATAGRAM_SIZE when the datagram does not fit; it can still be read
+   * then. Rejects with ABORTED when `signal` aborts, or with TRANSFERRED.
    */
   async recvInto(buffer: Uint8Array, options?: { signal?: AbortSignal }): Promise<number | undefined> {
     for (;;) {
@@ -192,7 +201,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
-  /** The same without waiting and without any allocation: -1 when nothing is there. */
+  /** As `recvInto`, but does not wait and allocates nothing. -1: there is no datagram now. */
   tryRecvInto(buffer: Uint8Array): number {
     this.#checkHere()
     const length = this.#queue.nextLength
@@ -206,16 +215,17 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return this.#queue.takeInto(buffer)
   }
 
+  /** Yields datagrams as `recv` returns them, until the connection is closed and everything was read. */
   [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     return this.#each(() => this.#queue.takeDatagram())
   }
 
-  /** Datagrams as they arrived together: views, valid until the next step. */
+  /** Yields datagrams that arrived together, as a view that is valid until the next step. */
   batches(): AsyncGenerator<DatagramBatch, void, undefined> {
     return this.#each(() => this.#queue.takeBatch())
   }
 
-  /** What arrives as a Web Stream, one datagram per chunk. Use it, or the methods above, not both. */
+  /** A Web Stream of what arrives, one datagram per chunk. Use either it or the methods above. */
   get readable(): ReadableStream<Uint8Array> {
     this.#readable ??= readableOf(this)
     return this.#readable
@@ -227,11 +237,12 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return this.#writable
   }
 
+  /** What the connection has carried so far; after its end, what it had carried. */
   stats(): SocketStats {
     return this.#lastStats ?? this.#readStats()
   }
 
-  /** Flushes, sends RST, and resolves once the connection is gone. Idempotent. */
+  /** Flushes, sends RST, and resolves once the connection is gone. May be called again. */
   async close(): Promise<void> {
     if (this.#end === undefined) {
       this.flush()
@@ -248,7 +259,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return `fake TCP ${endpoint(this.localAddress, this.localPort)} - ${endpoint(this.remoteAddress, this.remotePort)}`
   }
 
-  /** @internal Datagrams as they lie in a lane: bytes taken, which are released once they were read. */
+  /** @internal As `HeldSocket.deliver`. */
   deliver(lane: LaneReader, span: Span): number {
     const taken = this.#queue.push(lane, span)
     this.#home.leaveLaneLater(this)
@@ -256,23 +267,25 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     return taken
   }
 
-  /** @internal What another thread had received before this one took over. */
+  /** @internal As `HeldSocket.receivedBefore`. */
   receivedBefore(residue: readonly Residue[]): void {
     this.#queue.prepend(residue)
     this.#readers.resolveAll(undefined)
   }
 
-  /** @internal What was not read goes to another thread. */
+  /** @internal As `HeldSocket.surrender`. */
   surrender(): Residue[] {
     return this.#queue.takeAll()
   }
 
-  /** @internal What was not read by now must leave its lane. */
+  /** @internal As `HeldSocket.leaveLane`. */
   leaveLane(): void {
     this.#queue.leaveLane()
   }
 
-  /** @internal The connection is gone. Call before its slot is freed. What was received can still be read. */
+  /**
+   * @internal The connection is gone. Call while its slot still has its counters. What was received can still be read.
+   */
   ended(end: End): void {
     if (this.#end !== undefined) return
     this.#lastStats = this.#readStats()
@@ -294,6 +307,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
+  /** Yields what `take` returns, until the connection is closed and everything was read. */
   async *#each<T>(take: () => T | undefined): AsyncGenerator<T, void, undefined> {
     try {
       for (;;) {
@@ -308,6 +322,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
+  /** Throws TRANSFERRED. */
   #checkHere(): void {
     if (this.#transferred) {
       throw new FakeTcpError(
@@ -317,6 +332,7 @@ export class Socket implements AsyncIterable<Uint8Array>, AsyncDisposable {
     }
   }
 
+  /** Throws TRANSFERRED or CLOSED. */
   #checkOpen(): void {
     this.#checkHere()
     if (this.#end !== undefined) {

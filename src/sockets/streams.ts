@@ -1,16 +1,18 @@
-/** What a stream needs of a socket. */
+/** What a stream needs from a socket. */
 interface Datagrams {
   recv(): Promise<Uint8Array | undefined>
   send(datagram: Uint8Array): void
   close(): Promise<void>
 }
 
-/** Datagrams written before the event loop gets a turn: a writer that never waits would starve everything else. */
+/**
+ * Datagrams that a writer may write before the event loop gets a turn. Without a limit it could starve everything else.
+ */
 const writesPerTurn = 256
 
 /**
- * The socket's datagrams, one per chunk, taken only when the reader asks: what it leaves waits in the socket's bounded
- * queue. Cancelling closes the socket.
+ * A stream of the socket's datagrams, one per chunk. It takes a datagram only when its reader asks for one; until then
+ * the datagrams wait in the socket's receive queue. Cancelling the stream closes the socket.
  */
 export const readableOf = (socket: Datagrams): ReadableStream<Uint8Array> =>
   new ReadableStream<Uint8Array>(
@@ -25,7 +27,7 @@ export const readableOf = (socket: Datagrams): ReadableStream<Uint8Array> =>
     { highWaterMark: 0 },
   )
 
-/** Takes one datagram per chunk. Closing or aborting it closes the socket. */
+/** A stream that sends one datagram per chunk. Closing or aborting the stream closes the socket. */
 export const writableOf = (socket: Datagrams): WritableStream<Uint8Array> => {
   let written = 0
   return new WritableStream<Uint8Array>({

@@ -1,7 +1,7 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
 import type { SharedStack } from '../memory/shared-stack.js'
 
-/** A free thread number, ours from now on. Throws CONSUMERS_EXHAUSTED. */
+/** Claims a free thread number for this thread, and returns it. Throws CONSUMERS_EXHAUSTED. */
 export const claimThread = ({ claims, device, bellFds }: SharedStack): number => {
   const words = new Int32Array(claims)
   for (let i = 0; i < words.length; i++) {
@@ -13,7 +13,7 @@ export const claimThread = ({ claims, device, bellFds }: SharedStack): number =>
   )
 }
 
-/** Somebody else may have it from now on. */
+/** Gives a thread number back: from now on another thread may claim it. */
 export const giveBackThread = ({ claims, device }: SharedStack, thread: number): void => {
   Atomics.store(new Int32Array(claims), thread - device.queues.length - 1, 0)
 }

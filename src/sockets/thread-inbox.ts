@@ -2,18 +2,18 @@ import type { StackMemory } from '../memory/shared-stack.js'
 import { native, type Poller, Ready, watch } from '../native.js'
 import { type Deliver, Inbox } from '../path/inbox.js'
 
-/** What the queue workers have for this thread, taken whenever its event loop hears the doorbell. */
+/** The `Inbox` of a thread that is no queue worker, connected to the thread's event loop. */
 export class ThreadInbox {
   readonly #inbox: Inbox
   readonly #poller: Poller
   readonly #events: number
   readonly #laneCapacity: number
 
-  /** `thread` is this thread's number. No worker may send to it yet. */
+  /** `thread`: this thread's number. Make it before a worker sends to that number. */
   constructor(memory: StackMemory, thread: number, deliver: Deliver) {
     const { device, laneCapacity } = memory.shared
     const lanes = device.queues.map((_, queue) => memory.laneFrom(queue, thread))
-    // Whoever had this number before may have died with deliveries in its hands.
+    // A thread that had this number before may have ended without releasing its deliveries.
     for (const lane of lanes) lane.reclaim()
     this.#laneCapacity = laneCapacity
     this.#inbox = new Inbox(memory.bell(thread), lanes, deliver)
@@ -23,16 +23,20 @@ export class ThreadInbox {
     watch(this.#poller, this.#inbox.bell.fd, 0, Ready.read)
   }
 
-  /** Delivers what the workers have sent so far: not more than full lanes hold, since a flood must not keep us here. */
+  /**
+   * Delivers everything that the workers have sent so far. From each lane it takes at most about twice the lane's
+   * capacity, so that it ends even while workers go on sending.
+   */
   drain(): void {
     this.#inbox.drain(2 * this.#laneCapacity)
   }
 
-  /** Whether it keeps the event loop alive; it does at first. */
+  /** From now on it keeps the event loop alive, as it does at first. */
   ref(): void {
     this.#poller.ref()
   }
 
+  /** From now on it does not keep the event loop alive. */
   unref(): void {
     this.#poller.unref()
   }

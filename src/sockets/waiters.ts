@@ -1,6 +1,6 @@
 import { aborted } from '../errors.js'
 
-/** Promises waiting for the next value of a queue, oldest first. */
+/** Promises that wait for the next value of a queue. The oldest gets the first value. */
 export class Waiters<T> {
   readonly #waiting: { resolve: (value: T) => void; reject: (error: Error) => void; stop: () => void }[] = []
 
@@ -8,7 +8,7 @@ export class Waiters<T> {
     return this.#waiting.length
   }
 
-  /** Rejects with ABORTED when `signal` aborts first. */
+  /** Resolves with a value. Rejects with ABORTED when `signal` aborts first. */
   wait(signal?: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
@@ -26,7 +26,7 @@ export class Waiters<T> {
     })
   }
 
-  /** Gives the oldest waiter its value; false when nobody waits. */
+  /** Gives a value to the oldest waiter. False when nobody waits. */
   resolveOne(value: T): boolean {
     const waiter = this.#waiting.shift()
     if (waiter === undefined) return false
@@ -35,6 +35,7 @@ export class Waiters<T> {
     return true
   }
 
+  /** Gives the same value to everybody who waits. */
   resolveAll(value: T): void {
     while (this.resolveOne(value)) {
       // until nobody waits

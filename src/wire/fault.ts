@@ -1,6 +1,6 @@
 /**
- * Every reason for which the checks of this folder refuse an inbound packet, as the end of a sentence. Whoever asked
- * drops the packet. To its sender that is a loss like any other.
+ * Every reason for which the checks of this folder refuse an inbound packet, as the end of a sentence. The caller of
+ * the check drops the packet. To its sender that is a loss like any other.
  */
 export const faultTexts = {
   frameTooShort: 'it is empty, shorter than an IP header, or its virtio-net header is cut.',

@@ -16,7 +16,7 @@ export const Offset = {
 } as const
 
 export const Flag = {
-  /** The L4 checksum field holds only the sum of the pseudo-header. Whoever puts the packet on a wire completes it. */
+  /** The L4 checksum field holds only the sum of the pseudo-header. The sender on the wire has to complete it. */
   needsCsum: 1,
   /** The kernel, or the network card, has verified the checksum. */
   dataValid: 2,

@@ -2,18 +2,21 @@ import { ErrorCode, FakeTcpError } from '../errors.js'
 import { errnoName, native, type Poller, Ready } from '../native.js'
 
 /**
- * Lets packets wait a little, when asked, so that one wake takes many: a descriptor that has brought something is not
- * polled but read at every tick of a timer, until a tick finds it empty. (The kernel does the same with network cards:
- * NAPI.) Costs up to one tick of latency.
+ * Makes packets wait a little, so that one wake of the worker handles many (`coalesceUs`). A descriptor that was
+ * readable is taken out of the poller. Instead it is read at every tick of a timer, until a tick finds it empty. (The
+ * kernel treats network cards alike: NAPI.) This costs up to one tick of latency.
  */
 export class Coalescer {
+  /** Descriptor of the timer. */
   readonly timer: number
   readonly #poller: Poller
   readonly #microseconds: number
+  /** By descriptor: what is read at each tick. */
   readonly #busy = new Map<number, { token: number; read: () => boolean }>()
 
   /**
-   * `poller` watches `timer`, with whichever token: call `tick` then. Throws DEVICE when there is no descriptor for it.
+   * The caller has `poller` watch `timer`, and calls `tick` when it is readable. Throws DEVICE when the kernel refuses
+   * the timer.
    */
   constructor(poller: Poller, microseconds: number) {
     this.#poller = poller
@@ -26,13 +29,14 @@ export class Coalescer {
     )
   }
 
-  /** `fd` was readable and has been read. From now on each tick calls `read`, which says whether there was anything. */
+  /** `fd` was readable and has been read. Each tick calls `read` from now on, until it returns false. */
   wait(fd: number, token: number, read: () => boolean): void {
     this.#poller.modify(fd, token, 0)
     if (this.#busy.size === 0) native.timerSet(this.timer, this.#microseconds)
     this.#busy.set(fd, { token, read })
   }
 
+  /** The timer is readable. */
   tick(): void {
     native.eventDrain(this.timer)
     for (const [fd, { token, read }] of this.#busy) {

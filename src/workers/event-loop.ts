@@ -6,23 +6,25 @@ import type { ReadHandler } from './service.js'
 interface Watched {
   readonly fd: number
   readonly act: () => unknown
-  /** The same, when its data may wait for company (`coalesceUs`). */
+  /** The same function, if what it reads may wait (`coalesceUs`). */
   readonly read: ReadHandler | undefined
 }
 
-/** Descriptors that the kernel reports as ready in one call. */
+/** The most descriptors that the kernel reports as ready in one call. */
 const maxReady = 64
 
 /**
- * What a queue worker waits for: descriptors, timers, messages. Each of its callbacks begins a turn, which takes the
- * time once and tells the coordinator's watchdog that the worker lives.
+ * What a queue worker waits for: descriptors and timers. Before each callback the loop begins a *turn*: it reads the
+ * clock once, and tells the coordinator's watchdog that the worker is not stuck.
  */
 export class EventLoop {
   readonly heartbeat: Heartbeat
   readonly #poller: Poller
   /** Pairs (token, ready events), as the poller fills them. */
   readonly #events = new Int32Array(maxReady * 2)
+  /** By token. */
   readonly #watched = new Map<number, Watched>()
+  /** By descriptor. */
   readonly #tokens = new Map<number, number>()
   readonly #coalescer: Coalescer | undefined
   readonly #intervals: NodeJS.Timeout[] = []
@@ -31,8 +33,8 @@ export class EventLoop {
   #now = native.clock()
 
   /**
-   * `coalesceUs`: microseconds that data may wait for company; 0: none. Throws DEVICE when the kernel refuses a
-   * descriptor.
+   * `coalesceUs`: microseconds that data may wait, so that more is read at once; 0: it does not wait. Throws DEVICE
+   * when the kernel refuses a descriptor.
    */
   constructor(heartbeat: Heartbeat, coalesceUs: number) {
     this.heartbeat = heartbeat
@@ -44,12 +46,12 @@ export class EventLoop {
     this.watchBell(coalescer.timer, () => coalescer.tick())
   }
 
-  /** CLOCK_MONOTONIC in milliseconds, as of the beginning of this turn. */
+  /** CLOCK_MONOTONIC in milliseconds, as it was when this turn began. */
   get now(): number {
     return this.#now
   }
 
-  /** Begins a turn; what calls into the worker from elsewhere does it first. */
+  /** Begins a turn. Call first in a callback that is not the loop's own, as for a message. */
   turn(): void {
     this.#now = native.clock()
     this.heartbeat.beat(this.#now)
@@ -62,14 +64,14 @@ export class EventLoop {
     this.#remember(token, { fd, act: read, read })
   }
 
-  /** The same for a doorbell or a timer: nothing waits in it, so it is never late. */
+  /** The same for a doorbell or a timer. `coalesceUs` does not apply to it. */
   watchBell(fd: number, act: () => void): void {
     const token = this.#nextToken++
     watch(this.#poller, fd, token, Ready.read)
     this.#remember(token, { fd, act, read: undefined })
   }
 
-  /** The same for a descriptor that the caller can do without: 0, or -errno when the kernel refuses. */
+  /** As `watch`, for a descriptor that the caller can do without. Returns 0, or -errno when the kernel refuses. */
   tryWatch(fd: number, read: ReadHandler): number {
     const token = this.#nextToken++
     const result = this.#poller.add(fd, token, Ready.read)
@@ -77,6 +79,7 @@ export class EventLoop {
     return result
   }
 
+  /** Ends a `watch`. Call before the descriptor is closed. */
   unwatch(fd: number): void {
     const token = this.#tokens.get(fd)
     if (token === undefined) return
@@ -95,7 +98,7 @@ export class EventLoop {
     this.#intervals.push(timer)
   }
 
-  /** Calls `act` once, after `ms` milliseconds, unless the loop is closed before. */
+  /** Calls `act` once, in `ms` milliseconds, unless the loop is closed before. */
   after(ms: number, act: (now: number) => void): void {
     const timer = setTimeout(() => {
       this.#timeouts.delete(timer)
@@ -122,7 +125,7 @@ export class EventLoop {
     if (watched === undefined) return
     const { fd, act, read } = watched
     act()
-    // It may have stopped to watch just now.
+    // `act` may have ended the watch.
     if (read !== undefined && this.#watched.has(token)) this.#coalescer?.wait(fd, token, read)
   }
 

@@ -18,16 +18,17 @@ import { Heartbeat } from './heartbeat.js'
 import { Reader } from './reader.js'
 import { ServiceHost } from './service-host.js'
 
-/** What piscina hands to a worker: the task runs until the coordinator says stop. */
+/** What piscina passes to a queue worker. The task runs until the coordinator orders `stop`. */
 export interface QueueTask {
   readonly queue: number
   readonly shared: SharedStack
-  readonly port: MessagePort
+  /** To the coordinator, which has the other end. */
+  readonly messagePort: MessagePort
 }
 
-/** How often the worker looks for ACKs that are due. */
+/** Milliseconds between two looks for late ACKs that are due. */
 const ackTickMs = 250
-/** An interface that is down is tried again after this time. */
+/** Milliseconds after which an interface that is down is read again. */
 const downMs = 100
 
 const endedAtOnce = { code: ErrorCode.CLOSED, message: 'The peer took the connection and ended it at once.' } as const
@@ -37,26 +38,28 @@ export default function run(task: QueueTask): Promise<void> {
 }
 
 /**
- * One TUN queue. The way of a packet that arrives on it:
+ * The thread that reads one TUN queue. The way of a packet that arrives on it:
  *
- *  1. `EventLoop` hears from the kernel that the queue is readable, and begins a turn.
- *  2. `Reader` reads a batch of packets, straight into the lane of the consumer that the last ones went to.
- *  3. `Inbound` takes them one by one: `Classifier` checks each against the rules of the wire, `TupleCache` and
- *     `TupleIndex` find its flow.
- *  4. The flow's numbers move, and an ACK leaves by `Egress` if one is due. What belongs to no flow is answered or
- *     counted, and a handshake that earned it is reported to the coordinator.
- *  5. `Reader` hands the datagrams on: to `ServiceHost` when the flow is a service's here, else to `LaneWriter`, whose
- *     lane ends at another worker's or a socket's thread (`Inbox`).
- *  6. At the end of the batch services get what was gathered for them (`received`, then `settle`), and the consumers'
- *     doorbells ring.
+ *  1. The kernel reports to `EventLoop` that the queue is readable, and a turn begins.
+ *  2. `Reader` reads a batch of packets, straight into the lane of the consumer that got the last one.
+ *  3. `Inbound` handles them one by one. `Classifier` checks and parses each. `TupleCache` and `TupleIndex` find its
+ *     flow.
+ *  4. `Inbound` moves the flow's numbers, and sends an ACK by `Egress` if one is due. A packet that belongs to no flow
+ *     is answered or dropped, and every dropped packet is counted. A handshake that proved its cookie is reported to
+ *     the coordinator.
+ *  5. `Reader` hands the datagrams on: to `ServiceHost` if a service of this worker has the flow, else to `LaneWriter`,
+ *     whose lane leads to the `Inbox` of another thread.
+ *  6. At the end of the batch services get what was gathered for them (`received`, then `settle`), and the doorbells of
+ *     other consumers ring.
  *
- * The way out begins wherever somebody sends, in any thread: `Egress`, docs/architecture.md.
+ * Any thread may send a datagram; for its way out see `Egress` and docs/architecture.md.
  */
 class QueueWorker {
+  /** Resolves when the worker has obeyed `stop`. */
   readonly stopped: Promise<void>
   readonly #queue: number
   readonly #fd: number
-  readonly #port: MessagePort
+  readonly #messagePort: MessagePort
   readonly #memory: StackMemory
   readonly #counters: CounterPage
   readonly #egress: Egress
@@ -64,20 +67,21 @@ class QueueWorker {
   readonly #reader: Reader
   readonly #inbox: Inbox
   readonly #host: ServiceHost
-  /** What this thread says to the log. */
+  /** Folds this thread's log events before they go to the coordinator. */
   readonly #repeats: Repeats
+  /** Services whose modules are being loaded. */
   readonly #loading = new Set<Promise<void>>()
   readonly #read = () => this.#reader.read(this.#loop.now)
   #stopping = false
   #resolve!: () => void
 
-  constructor({ queue, shared, port }: QueueTask) {
+  constructor({ queue, shared, messagePort }: QueueTask) {
     this.stopped = new Promise(resolve => {
       this.#resolve = resolve
     })
     this.#queue = queue
     this.#fd = shared.device.queues[queue]
-    this.#port = port
+    this.#messagePort = messagePort
     const memory = new StackMemory(shared)
     const counters = memory.counters(queue)
     const egress = new Egress(memory, counters)
@@ -107,16 +111,17 @@ class QueueWorker {
     loop.watchBell(this.#inbox.bell.fd, () => this.#inbox.wake())
     loop.every(ackTickMs, () => acks.tick(loop.now))
     loop.turn()
-    port.on('message', (order: Order) => this.#obey(order))
+    messagePort.on('message', (order: Order) => this.#obey(order))
     report({ kind: 'ready', thread: Number(basename(readlinkSync('/proc/thread-self'))) })
   }
 
-  /** A packet of a flow that lives here may arrive on any queue: what the other workers read of ours. */
+  /** The lanes from all other workers: a packet of a flow that this worker consumes may arrive on any queue. */
   #lanesFromOthers(): LaneReader[] {
     const others = this.#memory.shared.device.queues.map((_, other) => other).filter(other => other !== this.#queue)
     return others.map(other => this.#memory.laneFrom(other, this.#queue))
   }
 
+  /** Datagrams that another worker read, of a flow that this worker consumes. */
   #delivered(lane: LaneReader, flow: FlowId, span: Span): void {
     const { at } = span
     try {
@@ -133,10 +138,10 @@ class QueueWorker {
   }
 
   #post(report: Report): void {
-    this.#port.postMessage(report)
+    this.#messagePort.postMessage(report)
   }
 
-  /** EIO: the interface is down and may come up again. Anything else means that the queue is gone for good. */
+  /** A read failed. EIO: the interface is down, and may come up again. Any other error: the queue is gone for good. */
   #readFailed(result: number): void {
     this.#counters[Counter.deviceGone] += 1
     this.#loop.unwatch(this.#fd)
@@ -145,7 +150,7 @@ class QueueWorker {
   }
 
   #obey(order: Order): void {
-    // A closed port still delivers what had come: nothing may begin any more.
+    // A message port delivers what had come before it was closed. A worker that stops begins nothing any more.
     if (this.#stopping) return
     this.#loop.turn()
     switch (order.kind) {
@@ -178,7 +183,7 @@ class QueueWorker {
     }
   }
 
-  /** The flow's service hears of it first, then comes what was held while the coordinator made it. */
+  /** The flow's service is told first. Then it gets what was held while the coordinator made the flow. */
   #opened({ slot, generation, key }: Extract<Order, { kind: 'opened' }>): void {
     const { flows } = this.#memory
     const flow = { slot, generation }
@@ -186,7 +191,7 @@ class QueueWorker {
     if (key !== undefined) this.#reader.opened(key, flow, this.#loop.now)
   }
 
-  /** A service always hears what became of its `connect`, also when the connection is gone by now. */
+  /** A service always hears what became of its `connect`, even if the connection has ended by now. */
   #connected({ slot, generation, service, token }: Extract<Order, { kind: 'connected' }>): void {
     const flow = this.#host.opened({ slot, generation })
     if (flow === undefined) this.#host.connectFailed(service, token, endedAtOnce)
@@ -203,7 +208,7 @@ class QueueWorker {
     const { heartbeat } = this.#loop
     const served = (error?: { message: string; code: AnyErrorCode }) =>
       this.#post({ kind: 'served', id, ...(error && { error }) })
-    // Modules take what time they like to load.
+    // A module may take longer to load than the watchdog allows a worker.
     heartbeat.pause()
     const loading = this.#host
       .serve(order)
@@ -229,9 +234,9 @@ class QueueWorker {
     this.#loop.close()
     this.#inbox.close()
     this.#egress.close()
-    // A thread that ends while it reads a module leaves the file open.
+    // A thread that ends while it reads a module would leave the file open.
     void Promise.all(this.#loading).then(() => {
-      this.#port.close()
+      this.#messagePort.close()
       this.#resolve()
     })
   }

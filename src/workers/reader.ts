@@ -7,26 +7,27 @@ import { Inbound, type InboundHooks, type InboundParts } from '../path/inbound.j
 import type { Report } from '../path/messages.js'
 import { Packet } from '../path/packet.js'
 
-/** Packets read in one wake before the event loop gets its turn. */
+/** The most packets that are read before the event loop gets a turn. */
 const readBudget = 64
-/** Bytes of the worker's own memory: room for a batch of plain packets, or for several super-packets. */
+/** Bytes of the worker's own memory: a batch of plain packets fits, or several super-packets. */
 const ownBytes = 1024 * 1024
 /**
- * Less room than this behind the last packet of a batch, and the batch may have ended for want of it (`readBatch`
- * aligns to 64 bytes).
+ * If fewer bytes than these are free behind the last packet of a batch, the batch may have ended because the next
+ * packet had no room. `readBatch` aligns packets to 64 bytes.
  */
 const alignedRoom = readRoom + 64
 
+/** What the reader needs from its worker. */
 export interface ReaderHooks extends Pick<InboundHooks, 'report' | 'owesAck' | 'after'> {
-  /** Takes datagrams of a flow that this worker consumes itself. They stay where they are until `settle`. */
+  /** Gets datagrams of a flow that this worker consumes itself. They stay where they are until `settle` is called. */
   deliver(flow: FlowId, span: Span): void
-  /** The memory of what was delivered is about to be used again. */
+  /** Called before the memory of the delivered datagrams is used again. */
   settle(): void
-  /** The device refused a read: -errno. */
+  /** A read failed. `result`: -errno. */
   failed(result: number): void
 }
 
-/** Memory that packets are read into. */
+/** The worker's own memory, as a range that packets are read into. */
 interface ReadMemory {
   readonly arena: number
   readonly bytes: Uint8Array
@@ -35,8 +36,8 @@ interface ReadMemory {
 }
 
 /**
- * Reads one queue, takes its packets through `Inbound`, and hands what they carry to whoever consumes it: to the
- * worker's own services, or by a lane to another thread. A lane's packets are read straight into it, so that nobody
+ * Reads one queue, takes each packet through `Inbound`, and hands the datagrams to their consumer: to the services of
+ * this worker, or by a lane to another thread. Packets are read straight into a lane where possible, so that nobody
  * copies them.
  */
 export class Reader {
@@ -45,22 +46,24 @@ export class Reader {
   readonly #parts: InboundParts
   readonly #hooks: ReaderHooks
   readonly #inbound: Inbound
-  /** For what stays in this worker, and for what nobody knows yet. */
+  /** Where packets are read when they are expected to stay in this worker, or the lane is full. */
   readonly #own: ReadMemory
-  /** By consumer, as they are needed; none to ourselves. */
+  /** By consumer. They are made when they are first needed. There is none to this worker itself. */
   readonly #lanes: (LaneWriter | undefined)[] = []
   /**
-   * Lane of the last packet's consumer. The next packets probably have the same one, so they are read straight into
-   * this lane.
+   * The lane of the last packet's consumer. The next packets probably have the same consumer, so they are read straight
+   * into this lane.
    */
   #last: LaneWriter | undefined
-  /** The lane that packets are being read into; none: our own memory. */
+  /** The lane that packets are being read into. Undefined: they are read into the worker's own memory. */
   #reading: LaneWriter | undefined
   readonly #packet = new Packet()
-  /** Pairs (offset, length), then the packets' sums. */
+  /** The result of `readBatch`: pairs (offset, length), then the packets' sums. */
   readonly #packets = new Int32Array(readBudget * 3)
   readonly #packetsArena: number
-  /** Where `readBatch` puts the sums; -1: nobody has to sum, since the virtio-net header tells. */
+  /**
+   * Where in `#packets` the sums are. -1: none are made, since a virtio-net header says whether a checksum is right.
+   */
   readonly #sumsAt: number
 
   constructor(parts: InboundParts, hooks: ReaderHooks) {
@@ -81,7 +84,7 @@ export class Reader {
     })
   }
 
-  /** Reads what the queue has, at most `readBudget` packets; whether there was anything. `now` in milliseconds. */
+  /** Reads at most `readBudget` packets. Returns whether there were any. `now` in milliseconds. */
   read(now: number): boolean {
     const any = this.#readMany(now)
     this.#settle()
@@ -99,7 +102,7 @@ export class Reader {
     this.#inbound.turnedDown(key, reset)
   }
 
-  /** Nothing is read any more. */
+  /** Call when nothing is read any more. */
   close(): void {
     this.#inbound.close()
     for (const lane of this.#lanes) lane?.close()
@@ -123,13 +126,13 @@ export class Reader {
       this.#settle(true)
       const full = end - packet.at - packet.length < alignedRoom
       if (count === 0 || this.#reading === undefined || !full) return count > 0 || left < readBudget
-      // Stopped by the end of a block, not of the queue: there is more.
+      // The block is full, and the queue may have more packets: go on in another block.
       left -= count
     }
     return true
   }
 
-  /** The packets of one batch, one after the other. */
+  /** Handles the packets of one batch, one after the other. */
   #take(count: number, now: number): void {
     const packets = this.#packets
     const sumsAt = this.#sumsAt
@@ -142,11 +145,12 @@ export class Reader {
     }
   }
 
+  /** Hands on the datagrams of one packet. */
   #deliver(flow: FlowId, span: Span): void {
     const { memory, counters } = this.#parts
     const consumer = memory.flows.load(flow.slot, Field.consumer)
     if (consumer === this.#queue) {
-      // The service looks at these bytes only later: nothing may move over them.
+      // The service gets these bytes only at `settle`. Until then no delivery of the lane may be moved onto them.
       this.#reading?.flush()
       this.#hooks.deliver(flow, span)
       this.#last = undefined
@@ -160,8 +164,8 @@ export class Reader {
   }
 
   /**
-   * What was gathered goes off: the memory that it lies in is about to be used again. `more`: the next packets are read
-   * at once.
+   * Delivers everything that was gathered, before its memory is used again. `more`: more packets are read right after
+   * this.
    */
   #settle(more = false): void {
     this.#hooks.settle()
@@ -169,7 +173,8 @@ export class Reader {
   }
 
   #report(report: Report): void {
-    // Datagrams that came before the RST must be there when the coordinator looks for them.
+    // The coordinator drains the lanes before it ends the connection: the datagrams that came before the RST must be in
+    // them.
     if (report.kind === 'reset') for (const lane of this.#lanes) lane?.flush()
     this.#hooks.report(report)
   }

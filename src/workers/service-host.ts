@@ -11,12 +11,13 @@ import { type CloseReason, End, type Order, type Report } from '../path/messages
 import type { EventLoop } from './event-loop.js'
 import type { Service, ServiceContext, ServiceFactory, ServiceFlow } from './service.js'
 
-/** Datagrams that one flow's batch gathers from different packets before it goes to the service. */
+/** The most pieces in a batch for a service: each comes from one packet or delivery. */
 const maxPieces = 64
 
-/** Names the bytes of `sendBatch`. */
+/** The span that `sendBatch` sends. */
 const outgoing = new Span()
 
+/** A connection of a service, as the service sees it. */
 class Flow implements ServiceFlow, FlowId {
   open = true
   state: unknown
@@ -83,7 +84,7 @@ class Flow implements ServiceFlow, FlowId {
   }
 }
 
-/** What the host needs from the worker it lives in. */
+/** What the host needs from its worker. */
 export interface HostWorker {
   readonly queue: number
   readonly queues: number
@@ -94,12 +95,15 @@ export interface HostWorker {
   report(report: Report): void
 }
 
-/** Runs the services of one worker: knows their flows, gathers datagrams into batches, gives them their context. */
+/** Runs the services of one worker: keeps their flows, gathers datagrams into batches, and gives each its context. */
 export class ServiceHost {
   readonly #worker: HostWorker
+  /** By number. */
   readonly #services: Service[] = []
+  /** By slot. */
   readonly #flows: (Flow | undefined)[] = []
   readonly #batch = new Batch(maxPieces)
+  /** The flow whose datagrams are in `#batch`. */
   #flow: Flow | undefined
   #stopped = false
 
@@ -107,7 +111,7 @@ export class ServiceHost {
     this.#worker = worker
   }
 
-  /** Loads a service's module and makes its instance. Rejects with whatever the module throws. */
+  /** Loads a service's module and makes its instance. Rejects with the error that the module throws. */
   async serve(order: Extract<Order, { kind: 'serve' }>): Promise<void> {
     const module = (await import(order.url)) as { default: ServiceFactory }
     if (this.#stopped) return
@@ -117,8 +121,8 @@ export class ServiceHost {
   }
 
   /**
-   * A flow of this worker exists. Harmless when it is known already: its first datagrams may overtake the coordinator's
-   * word.
+   * A flow exists whose consumer is this worker: tells its service. Does nothing when the flow is known already, since
+   * its first datagrams may overtake the coordinator's order. Undefined when the flow has ended, or no service has it.
    */
   opened(id: FlowId): Flow | undefined {
     const { slot, generation } = id
@@ -134,10 +138,12 @@ export class ServiceHost {
     return flow
   }
 
+  /** Tells a service that its `connect` with `token` failed. */
   connectFailed(id: number, token: number, error: { code: string; message: string }): void {
     this.#services[id]?.connectFailed?.(token, error)
   }
 
+  /** The coordinator has ended a connection. */
   closed({ slot, generation }: FlowId, reason: CloseReason): void {
     const flow = this.#flows[slot]
     if (flow?.generation !== generation) return
@@ -145,7 +151,7 @@ export class ServiceHost {
     this.#flows[slot] = undefined
   }
 
-  /** Datagrams for one of this worker's flows; they reach the service at the latest with `settle`. */
+  /** Takes datagrams of a flow of this worker. Its service gets them at `settle` or before. */
   deliver(id: FlowId, span: Span): void {
     let flow = this.#flows[id.slot]
     if (flow === undefined || flow.generation !== id.generation) flow = this.opened(id)
@@ -161,7 +167,7 @@ export class ServiceHost {
     batch.add(span)
   }
 
-  /** Call when the memory of what was delivered is about to be reused. */
+  /** Call before the memory of what was delivered is used again. */
   settle(): void {
     this.#flush()
     for (const service of this.#services) service?.settle?.()
@@ -179,13 +185,17 @@ export class ServiceHost {
     if (flow.open) flow.service.received(flow, this.#batch)
   }
 
+  /** A service closes its flow. */
   #close(flow: Flow, reason: CloseReason): void {
     if (!flow.open) return
     this.#worker.report({ kind: 'close', slot: flow.slot, generation: flow.generation, end: End[reason] })
     this.#end(flow, reason)
   }
 
-  /** The flow stays known until the purge: datagrams that still come must not open it again. */
+  /**
+   * Tells the service that its flow is closed. The flow stays known until the purge: otherwise its next datagram would
+   * open it again.
+   */
   #end(flow: Flow, reason: CloseReason): void {
     if (!flow.open) return
     flow.open = false

@@ -3,32 +3,34 @@ import type { Batch } from '../memory/batch.js'
 import type { CloseReason } from '../path/messages.js'
 
 /**
- * A service handles flows inside the queue workers, so that datagrams never change threads. Its module is loaded once
- * per worker and its default export, a `ServiceFactory`, makes one instance there. A flow always comes to the same
- * worker: its home.
+ * Makes a service: code that handles connections inside the queue workers, so that their datagrams need not go to
+ * another thread. Every worker loads the service's module, whose default export is a `ServiceFactory`, and makes one
+ * instance. A connection stays with the worker that got it first.
  *
- * What throws, or keeps its worker for half a second (`StackOptions.stuckAfter`), ends it: another worker takes over,
- * its services begin anew, and the flows that live come to them as opened.
+ * If a service throws in a callback, or does not return for half a second (`StackOptions.stuckAfter`), the worker
+ * is ended and another one replaces it. There each service is made again, and `opened` is called for each connection
+ * that still exists, at its next datagram.
  *
- * `State` is what the service keeps in `flow.state`, `Data` what its starter passed as `workerData`, `CounterName` the
- * names of the counters that it was served with.
+ * `State` is the type of `flow.state`, `Data` that of the `workerData` that was passed to `Stack.serve`, and
+ * `CounterName` has the names of the counters that were passed to it.
  */
 export type ServiceFactory<State = unknown, Data = unknown, CounterName extends string = string> = (
   context: ServiceContext<Data, CounterName>,
 ) => Service<State> | Promise<Service<State>>
 
+/** One instance of a service, in one worker. */
 export interface Service<State = unknown> {
-  /** A connection exists: accepted, or asked for by `connect` with `flow.token`. */
+  /** A connection exists. It was accepted, or asked for by `connect` with `flow.token`. */
   opened(flow: ServiceFlow<State>): void
-  /** Datagrams of one flow, in order. The batch is valid until this returns. */
+  /** Datagrams of one connection came, in this order. The batch is valid until this returns. */
   received(flow: ServiceFlow<State>, batch: Batch): void
-  /** The connection is gone, whoever ended it. */
+  /** The connection is gone, whichever side ended it. */
   closed(flow: ServiceFlow<State>, reason: CloseReason): void
-  /** `connect` with this token failed. */
+  /** `connect` with this token failed. `error.code` is an `ErrorCode`. */
   connectFailed?(token: number, error: { code: string; message: string }): void
-  /** End of a batch of received packets: write what was gathered. */
+  /** A batch of received packets ends: send what was gathered from it. */
   settle?(): void
-  /** The worker stops: release what was opened. */
+  /** The worker stops: close what the service has opened. */
   stop(): void
 }
 
@@ -41,60 +43,63 @@ export interface ServiceFlow<State = unknown> {
   readonly localPort: number
   /** Largest datagram it carries, in bytes; shrinks when a router on the path says that packets are too big. */
   readonly maxDatagram: number
-  /** Most bytes of one batch. */
+  /** The most bytes that a batch for `send` may have. */
   readonly maxPayload: number
-  /** False once it is closed. */
+  /** False once the connection is closed. */
   readonly open: boolean
   /** For the service's own use. */
   state: State | undefined
   /**
-   * Writes at once: one datagram, or a batch, which may be the very one that `received` got: its datagrams leave from
-   * where they lie, as one super-packet. Answers the datagrams written: fewer when the device refused, 0 when the flow
-   * is closed. Throws DATAGRAM_SIZE for a single datagram that is too large.
+   * Sends at once: one datagram, or a batch, which may be the one that `received` got. The datagrams of a batch leave
+   * without a copy, as one super-packet. Returns the number of datagrams written: fewer when the device refused some, 0
+   * when the connection is closed. Throws DATAGRAM_SIZE for a single datagram that is empty or too large.
    */
   send(data: Uint8Array | Batch): number
-  /** As `Socket.sendBatch`: equal datagrams back to back, written at once. Datagrams written. Throws DATAGRAM_SIZE. */
+  /**
+   * Sends equal datagrams at once, without a copy: `bytes` has them back to back, `segmentSize` bytes each, the last
+   * may be shorter. Returns the number of datagrams written. Throws DATAGRAM_SIZE when `segmentSize` is not from 1 to
+   * `maxDatagram`.
+   */
   sendBatch(bytes: Uint8Array, segmentSize: number): number
-  /** Ends the connection: RST to the peer, `closed` follows at once. */
+  /** Ends the connection with RST. Calls the service's `closed` before it returns. `reason` defaults to 'local'. */
   close(reason?: CloseReason): void
 }
 
-/** Reads what a descriptor has; whether there was anything. */
+/** Reads what a descriptor has. Returns whether there was anything. */
 export type ReadHandler = () => boolean
 
+/** What an instance of a service gets from its worker. */
 export interface ServiceContext<Data = unknown, CounterName extends string = string> {
-  /** What the starter of the service passed. */
+  /** The `workerData` that was passed to `Stack.serve`. */
   readonly data: Data
-  /** This worker's queue. */
+  /** Number of this worker's queue, from 0. */
   readonly queue: number
+  /** How many queues, and so workers, the stack has. */
   readonly queues: number
-  /** CLOCK_MONOTONIC in milliseconds, read once per turn. */
+  /** CLOCK_MONOTONIC in milliseconds, read once per turn of the worker. */
   now(): number
-  /**
-   * Calls `read` whenever the descriptor is readable; it says whether there was anything to read. 0, or -errno when the
-   * kernel refuses.
-   */
+  /** Calls `read` whenever the descriptor is readable. Returns 0, or -errno when the kernel refuses to watch it. */
   onReadable(fd: number, read: ReadHandler): number
-  /** Takes `onReadable` back. Call before the descriptor is closed. */
+  /** Ends `onReadable`. Call before the descriptor is closed. */
   offReadable(fd: number): void
   /**
-   * Asks for a connection to the first of these addresses (4 or 16 bytes each) that answers, tried a quarter of a
-   * second apart. `opened` comes with `token`, or `connectFailed`.
+   * Asks for a connection to the first of these addresses (4 or 16 bytes each) that answers. The attempts begin a
+   * quarter of a second apart. The service's `opened` is called with `token` in the flow, or its `connectFailed`.
    */
   connect(token: number, remotes: readonly Uint8Array[], port: number): void
   /** Calls `tick` about every `ms` milliseconds until the worker stops. */
   every(ms: number, tick: () => void): void
-  /** Calls `act` once, after `ms` milliseconds, unless the worker stops before. */
+  /** Calls `act` once, in `ms` milliseconds, unless the worker stops before. */
   after(ms: number, act: () => void): void
   /**
-   * Adds to one of the counters that the service was served with (`Stack.serve`); `Stack.stats` shows them. Throws
-   * INVALID_ARGUMENT for any other name.
+   * Adds `by`, by default 1, to one of the counters that were passed to `Stack.serve`. `Stack.stats` has their values.
+   * Throws INVALID_ARGUMENT for any other name.
    */
   count(counter: CounterName, by?: number): void
   /**
-   * An event for the stack's logger, which gets its name as the field `event`. A service of yours names its events with
-   * a prefix, as in `echo:started`. Of many with the same level and text a few pass one by one; the others become one
-   * with the last fields and the number of events as `count`, some seconds later.
+   * Sends an event to the stack's logger, with the event's name in the field `event`. Name the events of your service
+   * with a prefix, as in `echo:started`. Of many events with the same level and text a few are logged one by one. The
+   * others are logged as one, some seconds later, with the fields of the last one and their number as `count`.
    */
   log(level: Level, event: EventName | ServiceEvent, text: string, fields?: Record<string, unknown>): void
 }

@@ -93,7 +93,7 @@ for (const isn of [0, 1, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff]) {
   })
 }
 
-t.test('what a half-open connection does not take', async t => {
+t.test('what a connection in state synSent does not take', async t => {
   const { stack, peer } = await openRaw(t)
   const connecting = stack.connect(peerAddress[4], 4567)
   const syn = await peer.next('SYN')

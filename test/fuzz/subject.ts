@@ -43,7 +43,7 @@ const traffic: ReadonlySet<string> = new Set(
 interface Known extends FlowId {
   readonly family: 4 | 6
   readonly remotePort: number
-  readonly half: boolean
+  readonly synSent: boolean
 }
 
 export interface SubjectOptions {
@@ -147,14 +147,14 @@ export class Subject {
     this.#known = []
     this.#story = []
     this.#offer = undefined
-    for (const [family, remotePort, half] of [
+    for (const [family, remotePort, synSent] of [
       [4, 40_000, false],
       [6, 40_000, false],
       [4, 40_001, true],
     ] as const) {
       const ports = (remotePort << 16) | localPort
-      const state = half ? State.synSent : State.established
-      this.#known.push({ ...this.#stack.add({ family, ports, state }), family, remotePort, half })
+      const state = synSent ? State.synSent : State.established
+      this.#known.push({ ...this.#stack.add({ family, ports, state }), family, remotePort, synSent })
     }
     this.#stack.raised()
   }
@@ -183,7 +183,7 @@ export class Subject {
       this.#explainSegment(judged, caused, flow)
       if (flow !== undefined) this.#explainMove(judged, flow, nextAck)
       if (flow !== undefined && reports.includes('reset')) {
-        demand(!flow.half && (judged.flags & 4) !== 0 && judged.seq === nextAck >>> 0, 'closed by an inexact RST')
+        demand(!flow.synSent && (judged.flags & 4) !== 0 && judged.seq === nextAck >>> 0, 'closed by an inexact RST')
       }
     }
     this.#coordinate(judged)
@@ -235,7 +235,7 @@ export class Subject {
       if (judged.source === judged.destination) demand(reasons.includes('ownSource'), 'its own source was believed')
     } else demand(reasons.includes('notForUs'), 'not for us, but taken')
     for (const { slot, bytes } of delivered) {
-      demand(flow !== undefined && !flow.half && slot === flow.slot, 'delivered to a flow that it is not of')
+      demand(flow !== undefined && !flow.synSent && slot === flow.slot, 'delivered to a flow that it is not of')
       demand(Buffer.compare(bytes, Buffer.from(judged.payload)) === 0, 'delivered other bytes than came')
     }
   }
@@ -244,7 +244,7 @@ export class Subject {
   #explainMove(judged: Parsed, flow: Known, before: number): void {
     const moved = distance(before, this.#stack.memory.flows.load(flow.slot, Field.nextAck))
     if (moved === 0) return
-    demand(!flow.half && (judged.flags & 0x17) === 0x10, 'expects another number without an ordinary segment')
+    demand(!flow.synSent && (judged.flags & 0x17) === 0x10, 'expects another number without an ordinary segment')
     demand(Math.abs(distance(before, judged.seq)) <= window || this.#story.length > 1, 'one segment moved the window')
   }
 
@@ -252,7 +252,7 @@ export class Subject {
   #coordinate(judged: Parsed | string): void {
     for (const report of this.#reports) {
       if (report.kind === 'reset') this.#end(report)
-      else if (report.kind === 'open') this.#open(report, judged as Parsed)
+      else if (report.kind === 'handshake') this.#handshake(report, judged as Parsed)
     }
   }
 
@@ -263,7 +263,7 @@ export class Subject {
     this.#known = this.#known.filter(one => one !== flow)
   }
 
-  #open({ key, tuple, seq, ack }: Extract<Report, { kind: 'open' }>, { payload }: Parsed): void {
+  #handshake({ key, tuple, seq, ack }: Extract<Report, { kind: 'handshake' }>, { payload }: Parsed): void {
     const { family, ports, r0, r1, r2, r3 } = tuple
     const host = dotted(family === 4 ? [r0] : [r0, r1, r2, r3])
     if (host !== theirs[family as 4 | 6] || this.#known.length > 8) {
@@ -271,7 +271,7 @@ export class Subject {
       return
     }
     const flow = this.#stack.add({ family: family as 4 | 6, ports, nextSeq: ack, nextAck: seq })
-    this.#known.push({ ...flow, family: family as 4 | 6, remotePort: ports >>> 16, half: false })
+    this.#known.push({ ...flow, family: family as 4 | 6, remotePort: ports >>> 16, synSent: false })
     this.#reader.opened(key, flow, this.#now)
     const found = Buffer.concat(this.#collect().map(({ bytes }) => bytes))
     demand(Buffer.compare(found, Buffer.from(payload)) === 0, 'other bytes than the third packet brought')

@@ -2,19 +2,19 @@ import t from 'tap'
 import { counterPageBytes, counterPageLength } from '../../src/memory/counters.js'
 import { DeliveryRing } from '../../src/memory/delivery-ring.js'
 import { laneBytes } from '../../src/memory/lane.js'
-import { ports, StackMemory } from '../../src/memory/shared-stack.js'
+import { listeningPorts, StackMemory } from '../../src/memory/shared-stack.js'
 import { MemoryStack } from '../support/memory-stack.js'
 import { spanAt } from '../support/spans.js'
 
 t.test('listening ports: a bit each', async t => {
-  const bits = new Int32Array(new SharedArrayBuffer(ports.bytes))
+  const bits = new Int32Array(new SharedArrayBuffer(listeningPorts.bytes))
   const listening = () =>
-    Array.from({ length: 65_536 }, (_, port) => port).filter(port => ports.isListening(bits, port))
+    Array.from({ length: 65_536 }, (_, port) => port).filter(port => listeningPorts.isListening(bits, port))
   t.strictSame(listening(), [])
-  for (const port of [0, 1, 31, 32, 63, 4567, 65_535]) ports.setListening(bits, port, true)
-  ports.setListening(bits, 4567, true)
+  for (const port of [0, 1, 31, 32, 63, 4567, 65_535]) listeningPorts.setListening(bits, port, true)
+  listeningPorts.setListening(bits, 4567, true)
   t.strictSame(listening(), [0, 1, 31, 32, 63, 4567, 65_535])
-  for (const port of [31, 4567, 4566]) ports.setListening(bits, port, false)
+  for (const port of [31, 4567, 4566]) listeningPorts.setListening(bits, port, false)
   t.strictSame(listening(), [0, 1, 32, 63, 65_535])
 })
 
@@ -99,5 +99,5 @@ t.test('another thread sees the same', async t => {
   const { slot, generation } = stack.add()
   t.ok(other.flows.alive({ slot, generation }))
   stack.listen(80)
-  t.ok(ports.isListening(other.listening, 80))
+  t.ok(listeningPorts.isListening(other.listening, 80))
 })

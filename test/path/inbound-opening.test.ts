@@ -8,7 +8,7 @@ import { InboundUnderTest } from '../support/inbound.js'
 import type { MemoryStackOptions } from '../support/memory-stack.js'
 import { ACK, FIN, type FrameFields, frame, localPort, ports, RST, remote4, remote6, SYN } from '../support/packets.js'
 
-type Open = Extract<Report, { kind: 'open' }>
+type Handshake = Extract<Report, { kind: 'handshake' }>
 const payload = [1, 2, 3, 4, 5]
 
 /** A listener that has answered a SYN; `cookie` is the sequence number it chose. */
@@ -20,9 +20,9 @@ const open = (t: Test, family: 4 | 6 = 4, options: MemoryStackOptions = {}) => {
   const receive = (fields: FrameFields) =>
     under.receive({ family, flags: ACK, seq: 1, ack: (cookie + 1) >>> 0, ...fields })
   /** Completes the handshake; the report. */
-  const third = (fields: FrameFields = {}) => receive(fields).reports?.[0] as Open
+  const third = (fields: FrameFields = {}) => receive(fields).reports?.[0] as Handshake
   /** The coordinator makes the connection. */
-  const opened = ({ key, seq, ack }: Open) => {
+  const opened = ({ key, seq, ack }: Handshake) => {
     return under.opened(key, under.stack.add({ family, nextSeq: ack | 0, nextAck: seq | 0 }))
   }
   return { under, cookie, receive, third, opened }
@@ -33,7 +33,13 @@ t.test('the third packet asks for a connection; nothing is answered yet', async 
     const { cookie, receive } = open(t, family)
     const [r0, r1, r2, r3] = family === 4 ? [remote4 | 0, 0, 0, 0] : remote6.map(word => word | 0)
     const key = `${ports},${r0},${r1},${r2},${r3},${family}`
-    const report: Open = { kind: 'open', tuple: { family, ports, r0, r1, r2, r3 }, key, seq: 1, ack: cookie + 1 }
+    const report: Handshake = {
+      kind: 'handshake',
+      tuple: { family, ports, r0, r1, r2, r3 },
+      key,
+      seq: 1,
+      ack: cookie + 1,
+    }
     t.strictSame(receive({}), { reports: [report] })
     t.strictSame(receive({}), {}, 'a duplicate asks once')
   }
@@ -67,7 +73,7 @@ t.test('lost final ACK: the first data completes the handshake, also when some w
 
 t.test('a stock client that saw a duplicate of our SYN+ACK: ack is the cookie itself', async t => {
   const { cookie, receive, opened, under } = open(t)
-  const report = receive({ ack: cookie, payload }).reports?.[0] as Open
+  const report = receive({ ack: cookie, payload }).reports?.[0] as Handshake
   t.equal(report.ack, cookie + 1)
   t.match(opened(report), { delivered: [{ payload }] })
   t.match(receive({ ack: cookie, seq: 6, payload }), { delivered: [{ payload }] }, 'and goes on with that number')
@@ -181,7 +187,7 @@ t.test('a tuple that was turned down is a stranger again', async t => {
     const { key } = third({ payload })
     const answer = { raised: { resetsOut: 1 }, sent: [`RST|ACK ${cookie + 1} 1`] }
     t.strictSame(under.turnedDown(key, told), told ? answer : {}, told ? 'its peer is told' : 'or left to wait')
-    t.equal(receive({ seq: 6 }).reports?.[0].kind, 'open', 'and may try again while its cookie lives')
+    t.equal(receive({ seq: 6 }).reports?.[0].kind, 'handshake', 'and may try again while its cookie lives')
   }
 })
 

@@ -1,4 +1,4 @@
-/** Inbound: segments that belong to no connection, and those of connections that are half-open (inbound-*.test.ts has the rest). */
+/** Inbound: segments that belong to no connection, and those of connections in state synSent (inbound-*.test.ts has the rest). */
 import t, { type Test } from 'tap'
 import { SynCookies } from '../../src/flood/syn-cookie.js'
 import { State } from '../../src/memory/flow-table.js'
@@ -184,7 +184,7 @@ t.test('answers to strangers are limited, cookies are not', async t => {
   t.equal(count(stranger, 20).sent, 5, '1,000 per second')
 })
 
-t.test('half-open', async t => {
+t.test('synSent', async t => {
   const stray: Outcome = { raised: { strayHandshake: 1 } }
   const synAck = (seq: number): Outcome => ({ reports: [{ kind: 'synAck', slot: 0, generation: 2, seq }] })
   const refused: Outcome = { reports: [{ kind: 'refused', slot: 0, generation: 2 }] }

@@ -155,7 +155,7 @@ t.test('anything else is counted and ignored', async t => {
     ['another kind of unreachable', { code: 1 }],
   ]
   for (const [name, message] of cases) t.strictSame(open(t).receive(message4(message)), ignored, name)
-  t.strictSame(open(t, 0, 4, State.synSent).receive(message4()), ignored, 'a half-open connection')
+  t.strictSame(open(t, 0, 4, State.synSent).receive(message4()), ignored, 'a connection in state synSent')
 })
 
 t.test('somebody who guesses: twenty messages a second are looked at', async t => {

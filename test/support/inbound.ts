@@ -90,7 +90,7 @@ export class InboundUnderTest {
     return this.outcome()
   }
 
-  /** The coordinator's answer to an `open`: what was held comes as if it came now. */
+  /** The coordinator's answer to a `handshake`: what was held comes as if it came now. */
   opened(key: string, flow: FlowId): Outcome {
     this.#reader.opened(key, flow, this.now)
     return this.outcome()

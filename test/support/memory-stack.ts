@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { counterNames, counterPageBytes } from '../../src/memory/counters.js'
 import { Doorbell } from '../../src/memory/doorbell.js'
 import { Field, type FlowId, FlowTable, State } from '../../src/memory/flow-table.js'
-import { ports as listening, type SharedStack, StackMemory, Switch } from '../../src/memory/shared-stack.js'
+import { listeningPorts, type SharedStack, StackMemory, Switch } from '../../src/memory/shared-stack.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 import { workerNumbers } from '../../src/memory/worker-options.js'
 import { Errno, native } from '../../src/native.js'
@@ -66,7 +66,7 @@ export class MemoryStack {
     this.shared = {
       flows: flows.shared,
       index: TupleIndex.allocate(flows, 0x5eed).shared,
-      listening: new SharedArrayBuffer(listening.bytes),
+      listening: new SharedArrayBuffer(listeningPorts.bytes),
       counters: new SharedArrayBuffer(threads * counterPageBytes),
       lanes: new SharedArrayBuffer(StackMemory.laneBytes(queues, threads, laneCapacity)),
       laneCapacity,
@@ -124,7 +124,7 @@ export class MemoryStack {
   }
 
   listen(port: number): void {
-    listening.setListening(this.memory.listening, port, true)
+    listeningPorts.setListening(this.memory.listening, port, true)
   }
 
   /** Next packet written on a queue, undefined when there is none. */

@@ -367,7 +367,7 @@ const handshake = (t: Test, under: ReturnType<typeof open>): string => {
   arrive({ seq: 1, ack: answer.seq + 1, payload: counting(30) })
   read()
   const [report] = reports
-  if (report?.kind !== 'open') throw new Error(`${report?.kind} instead of open`)
+  if (report?.kind !== 'handshake') throw new Error(`${report?.kind} instead of handshake`)
   return report.key
 }
 
@@ -377,7 +377,7 @@ t.test('what was held while a flow was made goes off as soon as the flow is ther
   const key = handshake(t, under)
   t.equal(main.wakes(), 0)
   const flow = stack.add({ consumer: mainThread, nextSeq: 1000, nextAck: 1 })
-  const [report] = under.reports as Extract<Report, { kind: 'open' }>[]
+  const [report] = under.reports as Extract<Report, { kind: 'handshake' }>[]
   stack.memory.flows.store(flow.slot, Field.nextSeq, report.ack)
   stack.memory.flows.store(flow.slot, Field.peerAck, report.ack)
   reader.opened(key, flow, 1_000_000)
