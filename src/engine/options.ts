@@ -2,7 +2,7 @@ import { invalid } from '../errors.js'
 import type { EventLog } from '../log/events.js'
 import { type WorkerOptions, workerNumbers } from '../memory/worker-options.js'
 import { type Address, parseAddress } from '../net/address.js'
-import { type Device, leastMtu } from '../net/device.js'
+import { type Device, minMtu } from '../net/device.js'
 import { type Given, type Resolved, resolveNumbers } from '../numbers.js'
 import { type ResolvedTun, resolveTun, type TunOptions, tunNumbers } from './tun-options.js'
 
@@ -53,7 +53,7 @@ export const virtualLinkNumbers = {
   /** Queues of each end, one worker each. */
   queues: { ...tunNumbers.queues, default: 1 },
   /** Bytes of the largest packet. */
-  mtu: { ...tunNumbers.mtu, min: leastMtu[6] },
+  mtu: { ...tunNumbers.mtu, min: minMtu[6] },
 } as const
 
 export interface KeepaliveOptions extends Given<typeof keepaliveNumbers> {}

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { invalid } from '../errors.js'
 import { type Address, parseAddress } from '../net/address.js'
-import { leastMtu } from '../net/device.js'
+import { minMtu } from '../net/device.js'
 import type { AddressPair } from '../net/pair.js'
 import { type Given, type Resolved, resolveNumbers, whole } from '../numbers.js'
 
@@ -10,7 +10,7 @@ export const tunNumbers = {
   /** TUN queues, one worker each. Default: the machine's cores, at most 8. */
   queues: { default: Math.min(availableParallelism(), 8), min: 1, max: 256 },
   /** Bytes of the largest packet; at least 1280 with IPv6. */
-  mtu: { default: 1_500, min: leastMtu[4], max: 65_535 },
+  mtu: { default: 1_500, min: minMtu[4], max: 65_535 },
   /** Packets that may wait in front of a slow worker. */
   txQueueLength: { default: 1_000, min: 1, max: 1_000_000 },
 } as const
@@ -73,7 +73,7 @@ export const resolveTun = (options: TunOptions): ResolvedTun => {
   const adopted = descriptors === undefined ? undefined : adoptedOf(options, descriptors)
   const pairs = adopted === undefined ? pairsOf(options) : []
   const six = adopted?.stackAddress6 !== undefined || pairs.some(({ host }) => host.family === 6)
-  const table = six ? { ...tunNumbers, mtu: { ...tunNumbers.mtu, min: leastMtu[6] } } : tunNumbers
+  const table = six ? { ...tunNumbers, mtu: { ...tunNumbers.mtu, min: minMtu[6] } } : tunNumbers
   const numbers = resolveNumbers(table, options, 'tun.')
   return { ...numbers, name, offload, ifAddressesTaken, ifAddressesTaken6, ifNoIPv6, pairs, adopted }
 }
