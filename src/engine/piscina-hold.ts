@@ -1,15 +1,15 @@
 import type { Piscina } from 'piscina'
 
-/** What piscina's own object of a worker has for this; not part of what piscina documents. */
+/** The part of piscina's record of a worker that is needed here. piscina does not document it. */
 interface Hold {
   ref(): void
   unref(): void
 }
 
 /**
- * Lets go of the event loop, or holds it again, while tasks run: piscina holds it for each of them, ours run as long as
- * their stack is open, and it has no option for that. (Read in piscina 5.3; without what is looked for here nothing
- * happens.)
+ * Sets whether running tasks keep the event loop alive. piscina makes each of its tasks do so, and has no option
+ * against it; but ours run as long as their stack is open. Written for piscina 5.3. If its record of a worker looks
+ * different, nothing happens.
  */
 export class PiscinaHold {
   readonly #holds = new Set<Hold>()
@@ -20,7 +20,7 @@ export class PiscinaHold {
       const hold = holdOf(worker)
       if (hold === undefined) return
       this.#holds.add(hold)
-      // piscina holds the loop when it gives the worker its task, right after this event.
+      // piscina calls `ref` when it gives the worker its task, right after this event. So `#apply` comes after that.
       setImmediate(() => this.#apply(hold))
     })
     pool.on('workerDestroy', (worker: object) => {
