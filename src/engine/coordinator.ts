@@ -169,7 +169,7 @@ export class Coordinator {
 
   /**
    * Loads a service module into every worker. `counters`: those that it may raise. With a port, the service gets the
-   * connections to that port. Rejects with the module's own error, PORT_TAKEN or INVALID_ARGUMENT.
+   * connections to that port. Rejects as `Services.serve` does, or with PORT_TAKEN.
    */
   async serve(port: number | undefined, url: string, data: unknown, counters: readonly CounterRow[]): Promise<void> {
     if (port !== undefined) this.#ports.checkFree(port)

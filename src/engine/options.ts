@@ -34,7 +34,7 @@ export const stackNumbers = {
 export const keepaliveNumbers = {
   /**
    * Milliseconds of silence before the first probe, and between two probes. The minimum is 500, because a peer answers
-   * one probe in 500 ms (RFC 5961 §7): with more of them, a live peer would seem dead.
+   * at most one probe in 500 ms (RFC 5961 §7): with more of them, a live peer would seem dead.
    */
   interval: { default: 15_000, min: 500, max: 2 ** 30 },
   /**

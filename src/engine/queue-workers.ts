@@ -54,7 +54,7 @@ export class QueueWorkers {
   readonly #aborts: AbortController[] = []
   readonly #beats: Int32Array
   readonly #watch: NodeJS.Timeout | undefined
-  /** Per queue: number of workers in a row that died young. */
+  /** Per queue: deaths in a row. Counted anew after a worker that lived for `matureMs`. */
   readonly #deaths: number[] = []
   readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
   #nextFence = 0
@@ -113,7 +113,7 @@ export class QueueWorkers {
   }
 
   /**
-   * Resolves once every worker has passed on all the packets that it has read so far, and has obeyed every order that
+   * Resolves once every worker has passed on all the packets that it has read so far, and has received every order that
    * was posted before.
    */
   fence(): Promise<void> {

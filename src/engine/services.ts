@@ -20,7 +20,8 @@ export class Services {
 
   /**
    * Loads a service module, which counts by `rows`, into every worker. Resolves with an acceptor for its connections.
-   * Rejects with the code and message of the module's FakeTcpError, or with WORKER. Throws INVALID_ARGUMENT.
+   * Rejects with CLOSED, or with the code and message of what the module throws (WORKER unless it is a FakeTcpError).
+   * Throws INVALID_ARGUMENT.
    */
   serve(url: string, data: unknown, rows: readonly CounterRow[]): Promise<Acceptor> {
     const counters = this.counters.declare(rows)

@@ -149,8 +149,8 @@ export class Stack implements AsyncDisposable {
   /**
    * Runs a service in every queue worker: the default export of the module at `url` is its `ServiceFactory`. With a
    * port, the service gets the connections to that port. `workerData` goes to the service. `counters` are those that it
-   * may raise; the services of a stack may declare 64 together. Rejects with what the module throws, PORT_TAKEN,
-   * INVALID_ARGUMENT or CLOSED.
+   * may raise; the services of a stack may declare 64 together. Rejects with PORT_TAKEN, INVALID_ARGUMENT or CLOSED, or
+   * with the code and message of what the module throws (WORKER unless it is a FakeTcpError).
    */
   async serve(
     port: number | undefined,

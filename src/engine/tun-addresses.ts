@@ -74,8 +74,8 @@ export class TunAddresses {
   }
 
   /**
-   * Another interface that has the same peer, because two processes looked for a free pair at the same moment. The
-   * interface that was made first keeps the pair.
+   * Another interface that has the same peer, because two processes looked for a free pair at the same moment;
+   * undefined: there is none. The interface that was made first keeps the pair.
    */
   #rival(index: number, { stack }: AddressPair): Conflict | undefined {
     const other = this.#netlink

@@ -21,8 +21,8 @@ const carries = (type: number): boolean =>
   type === RouteType.unicast || type === RouteType.local || type === RouteType.broadcast
 
 /**
- * The interface to which a route leads `address`, unless it is the default route. `local`: it is an address of this
- * machine. `routed`: a router is the next hop.
+ * The interface to which a route leads `address`; undefined when only the default route does, or none. `local`: it is
+ * an address of this machine. `routed`: a router is the next hop.
  */
 const holder = (netlink: Netlink, address: Address): { name: string; local: boolean; routed: boolean } | undefined => {
   const route = netlink.route(address.bytes)
@@ -51,8 +51,8 @@ export const conflictOf = (netlink: Netlink, { host, stack }: AddressPair): Conf
 }
 
 /**
- * Why a default pair cannot be used; undefined when it can. Any route to one of its ends is a reason, except the
- * default route.
+ * Why a default pair cannot be used; undefined when it can. Any route that delivers packets to one of its ends is a
+ * reason, except the default route.
  */
 export const anyConflictOf = (netlink: Netlink, { host, stack }: AddressPair): Conflict | undefined => {
   for (const [end, address] of [

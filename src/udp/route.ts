@@ -1,6 +1,6 @@
 import type { UdpSocket } from './socket.js'
 
-/** Where the datagrams of one flow go, and who decides what happens when the kernel refuses one. */
+/** Where the datagrams of one flow go. Its owner decides what happens when the kernel refuses one. */
 export interface Route {
   readonly socket: UdpSocket
   /**
