@@ -238,13 +238,13 @@ export class QueueWorkers {
   }
 }
 
-/** Options of Node.js that a worker may need to load a service as the program itself would. */
+/** Options of Node.js by which a worker finds and loads modules as the program does. */
 const loading = /^(--(import|require|loader|experimental-loader|conditions)$|-[rC]$)/u
 
 /**
- * How the workers' threads are started. They inherit the program's options, but for `--input-type`, which belongs to its
- * standard input. Node.js takes no inherited option back, and refuses V8's where they are listed: so only those by which
- * modules are loaded are.
+ * Options for the workers' threads. Without `execArgv` a thread inherits the program's options. It cannot inherit
+ * `--input-type`, which belongs to the program's standard input, and no single option can be left out. So `execArgv`
+ * then lists the options that loading modules needs; Node.js refuses V8's options in such a list.
  */
 const workerArguments = (inherited: readonly string[]): { execArgv?: string[] } => {
   if (!inherited.some(option => option.startsWith('--input-type'))) return {}
