@@ -1,3 +1,4 @@
+/** The library, as `fake-tcp`: everything that the package exports, but the tunnel (`fake-tcp/tunnel`). */
 export type {
   ConnectionClosed,
   ConnectionEnds,

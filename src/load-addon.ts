@@ -1,10 +1,11 @@
+/** Loads the native addon. Where that fails, the error says how to build it. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { ErrorCode, FakeTcpError } from './errors.js'
 
 const require = createRequire(import.meta.url)
 
-/** The C library that this Node.js runs with; undefined when it is neither of the two that nearly all have. */
+/** The C library of this process. Undefined when it is neither glibc nor musl, or when /proc cannot be read. */
 const cLibrary = (): string | undefined => {
   let maps: string
   try {
@@ -22,8 +23,8 @@ const machine = (): string => {
 }
 
 /**
- * How to build the addon of the package in this folder. npm 12 and pnpm run no scripts of dependencies, so they did
- * not.
+ * The command that builds the addon of the package in `root`. npm 12 and pnpm do not run the install scripts of
+ * dependencies, so the addon may never have been built.
  */
 const buildCommand = (root: string): string => {
   const folder = root.replace(/\/$/u, '')
@@ -31,7 +32,7 @@ const buildCommand = (root: string): string => {
   return `\`npm --prefix ${/^[\w./@+-]+$/u.test(folder) ? folder : JSON.stringify(folder)} run build:native\``
 }
 
-/** For an addon of the package in `root` that could not be loaded because of `cause`. */
+/** The error for the addon of the package in `root` that could not be loaded because of `cause`. */
 export const addonError = (root: string, cause: unknown): FakeTcpError => {
   const { code, message } = cause as NodeJS.ErrnoException
   const what =
@@ -45,7 +46,10 @@ export const addonError = (root: string, cause: unknown): FakeTcpError => {
   )
 }
 
-/** Throws ADDON as soon as somebody uses it: `--help` and `doctor` work without the addon. */
+/**
+ * Takes the place of an addon that could not be loaded. Any use of it throws `fault`, so `--help` and `doctor` work
+ * without the addon.
+ */
 const standIn = <Addon extends object>(fault: FakeTcpError): Addon =>
   new Proxy({} as Addon, {
     get: () => {
@@ -53,7 +57,10 @@ const standIn = <Addon extends object>(fault: FakeTcpError): Addon =>
     },
   })
 
-/** The addon of the package in `root`, and why it could not be loaded. */
+/**
+ * Loads the addon of the package in `root`. Does not throw: `fault` says why the addon could not be loaded, and every
+ * use of `addon` throws it then.
+ */
 export const loadAddon = <Addon extends object>(root: string): { addon: Addon; fault: FakeTcpError | undefined } => {
   try {
     return { addon: require('node-gyp-build')(root) as Addon, fault: undefined }

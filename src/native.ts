@@ -43,21 +43,24 @@ export const Message = {
   scope: 12,
   /** udpReceive: 1 when the datagram was longer than its room, so that the kernel cut it. */
   truncated: 13,
-  /** udpReceive: 1 when it was sent to a broadcast or multicast address. Each socket of the port has a copy then. */
+  /**
+   * udpReceive: 1 when the datagram was sent to a broadcast or multicast address. Then each socket on the port gets a
+   * copy.
+   */
   copies: 14,
   /** Words per record. */
   words: 16,
 } as const
 
 /**
- * `segment` only asks whether the kernel has UDP_SEGMENT: a kernel without it refuses the socket (-ENOPROTOOPT), as one
- * without UDP_GRO does for `gro`.
+ * `segment` changes nothing about the socket: it makes `udpOpen` fail (-ENOPROTOOPT) on a kernel without UDP_SEGMENT.
+ * `gro` fails in the same way on a kernel without UDP_GRO.
  */
 export const UdpFlag = { reusePort: 1, packetInfo: 2, gro: 4, v6Only: 8, segment: 16 } as const
 
 /**
- * Bits of a `Poller`'s interest and events: EPOLLIN, EPOLLOUT, and EPOLLERR | EPOLLHUP for `gone`. `write` and `gone`
- * are here for completeness.
+ * Bits of a `Poller`'s interest and events: EPOLLIN, EPOLLOUT, and EPOLLERR | EPOLLHUP for `gone`. Only tests use
+ * `write` and `gone`.
  */
 export const Ready = { read: 1, write: 4, gone: 0x18 } as const
 
@@ -73,13 +76,15 @@ export const TunFlag = {
 export const TunOffload = { checksum: 1, tso4: 2, tso6: 4 } as const
 
 export interface Poller {
-  /** Adds a descriptor, level-triggered. `token` (int32) comes back with its events. 0 or -errno. */
+  /**
+   * Adds a descriptor, level-triggered, for `interest` (`Ready`). Its events come with `token` (int32). 0 or -errno.
+   */
   add(fd: number, token: number, interest: number): number
   modify(fd: number, token: number, interest: number): number
   remove(fd: number): number
-  /** From now on the open poller keeps the event loop alive, as it does at first. */
+  /** The open poller keeps the event loop alive from now on. It does so at first. */
   ref(): void
-  /** From now on it does not. */
+  /** The open poller does not keep the event loop alive from now on. */
   unref(): void
   /** Idempotent. No callback comes afterwards. */
   close(): void
@@ -87,7 +92,7 @@ export interface Poller {
 
 export interface Addon {
   /**
-   * Registers memory for this thread and keeps it alive. The arena: a small number ≥ 0. The memory may be a
+   * Registers memory for this thread and keeps it alive. Answers the arena, a small number ≥ 0. The memory may be a
    * SharedArrayBuffer's.
    */
   arenaOpen(bytes: Uint8Array): number
@@ -96,8 +101,8 @@ export interface Addon {
   /** memmove. Bytes copied. */
   copy(to: Memory, toAt: number, from: Memory, fromAt: number, length: number): number
   /**
-   * Does memmoves within one memory, in the order of their triples (to, from, length: bytes) in `vec`. 0, or -EFAULT
-   * with some of them done.
+   * Does memmoves within one memory, in the order of the triples (to, from, length: bytes) in `vec`. 0, or -EFAULT
+   * after some of them were done.
    */
   moveBatch(memory: Memory, vec: number, vecAt: number, moves: number): number
   /**
@@ -111,8 +116,9 @@ export interface Addon {
   /** Opens /dev/net/tun and attaches one queue; an empty name lets the kernel choose. A descriptor or -errno. */
   tunOpen(name: string, flags: number): number
   /**
-   * Takes over a queue that somebody else has opened: makes it non-blocking, and closes it when this thread's
-   * environment ends. Its flags (IFF_TUN, IFF_NO_PI, IFF_VNET_HDR …), or -errno (-EBADFD, -ENOTTY: no TUN descriptor).
+   * Takes over a TUN queue that another program or library has opened: makes it non-blocking, and closes it when this
+   * thread's environment ends. Answers its flags (IFF_TUN, IFF_NO_PI, IFF_VNET_HDR …), or -errno (-EBADFD, -ENOTTY: no
+   * TUN descriptor).
    */
   tunAdopt(fd: number): number
   /** Interface name of a TUN descriptor, or -errno. */
@@ -122,25 +128,25 @@ export interface Addon {
   /**
    * Has the kernel put every packet on the queue (source port XOR destination port) modulo the number of queues, by an
    * eBPF program (TUNSETSTEERINGEBPF). `queueOf` in src/engine/ports.ts computes the same: the two must agree. Without
-   * a program the kernel puts a flow on the queue that wrote it last, and hashes every packet to find that. 0 or
-   * -errno: -EPERM without CAP_BPF.
+   * such a program the kernel hashes every packet, and puts a flow on the queue that wrote it last. 0 or -errno: -EPERM
+   * without CAP_BPF.
    */
   tunSteer(fd: number): number
   /**
-   * A BPF map for the flood filter: 16 MiB of the kernel's memory, one byte for each place that a tuple may hash to. A
-   * descriptor or -errno: -EPERM without CAP_BPF.
+   * A BPF map for the flood filter: 16 MiB of the kernel's memory, with one byte for each place that a tuple may hash
+   * to. A descriptor or -errno: -EPERM without CAP_BPF.
    */
   floodMapOpen(): number
   /**
    * An eBPF program for `tunFilter`. It passes all packets of the tuples that `floodAdmit` was given. Of the others it
    * passes, per span of 2^`spanBits` ns, up to `handshakes` packets that belong to a handshake, and up to `others` that
-   * do not. To a handshake belong a SYN, and any packet of a tuple whose SYN came in the current span of 2^`retryBits`
-   * ns or the one before. A descriptor or -errno: -EPERM without CAP_BPF.
+   * do not. SYNs belong to a handshake, and so does any packet of a tuple whose SYN came in the current span of
+   * 2^`retryBits` ns or the one before. A descriptor or -errno: -EPERM without CAP_BPF.
    */
   floodFilterOpen(map: number, spanBits: number, handshakes: number, others: number, retryBits: number): number
   /**
-   * Attaches this program to the interface of a TUN descriptor: the kernel asks it about every packet before it puts
-   * the packet on a queue (TUNSETFILTEREBPF). `program` -1 detaches what is attached. 0 or -errno.
+   * Attaches a program to the interface of a TUN descriptor. The kernel runs it for every packet before it puts the
+   * packet on a queue (TUNSETFILTEREBPF). `program` -1 detaches the one that is attached. 0 or -errno.
    */
   tunFilter(fd: number, program: number): number
   /** Forgets all tuples, and changes the places that tuples hash to. 0 or -errno. */
@@ -155,7 +161,9 @@ export interface Addon {
    * port, remote address). 0 or -errno.
    */
   floodAdmit(map: number, tuples: Uint8Array): number
-  /** Packets that programs of this map have dropped so far, or -errno: with `syns` 1 the SYNs, with 0 the others. */
+  /**
+   * Packets that the programs of this map have dropped so far: with `syns` 1 the SYNs, with 0 the others. Or -errno.
+   */
   floodDropped(map: number, syns: number): number
   /**
    * Writes to `out[0]` and `out[1]` two descriptors (SOCK_SEQPACKET, non-blocking) that carry whole packets to each
@@ -164,7 +172,7 @@ export interface Addon {
   pairOpen(out: Int32Array): number
   /**
    * An AF_PACKET socket that gets every packet of an interface, both directions, without link-layer header
-   * (SOCK_DGRAM).
+   * (SOCK_DGRAM). `receiveBuffer`: bytes, or 0 for the kernel's default. A descriptor or -errno.
    */
   captureOpen(interfaceName: string, receiveBuffer: number): number
 
@@ -175,8 +183,8 @@ export interface Addon {
    */
   sniffOpen(filter: Uint8Array): number
   /**
-   * Reads its next packet, cut to `length`: bytes or -errno (-EAGAIN: none). Writes to `vec` the interface's index, and
-   * 1 for an outgoing packet.
+   * Reads the next packet from a `sniffOpen` socket, cut to `length`: bytes or -errno (-EAGAIN: none). Writes to `vec`
+   * the index of the interface, and 1 for an outgoing packet, else 0.
    */
   sniffRead(fd: number, memory: Memory, at: number, length: number, vec: number, vecAt: number): number
 
@@ -184,13 +192,13 @@ export interface Addon {
   linkUp(name: string, mtu: number, txQueueLength: number): number
   /**
    * Lets the interface take super-packets whose segments all carry the same IP id (`tx-tcp-mangleid-segmentation`).
-   * Stock peers always send id 0. Without it the kernel cuts up again what GRO has merged of their packets. 0 or
+   * Stock peers always send id 0. Without this the kernel cuts their packets again after GRO has merged them. 0 or
    * -errno.
    */
   linkMangleId(name: string): number
   /**
-   * A non-blocking rtnetlink socket, for `read` and `write`. `groups` (RTMGRP_*): the changes that it gets messages of.
-   * A descriptor or -errno.
+   * A non-blocking rtnetlink socket, for `read` and `write`. `groups` (RTMGRP_*) selects the changes that the kernel
+   * reports on it. A descriptor or -errno.
    */
   netlinkOpen(groups: number): number
 
@@ -201,9 +209,9 @@ export interface Addon {
   /**
    * Makes up to `max` reads of one packet each. The packets lie densely in [at, end): each begins at the next multiple
    * of 64, and is read only while `room` bytes are left from there. Writes a pair (byte offset, length) per packet to
-   * `vec`, and with `sumsAt` ≥ 0 each packet's sum (`checksum` from 0) to the words from there on. The number of
-   * packets: 0 when there was none (EAGAIN) or no room. -errno when the first read fails (-EPIPE when the other end of
-   * a pair is gone).
+   * `vec`, and with `sumsAt` ≥ 0 each packet's sum (`checksum` from 0) to the words from there on. Answers the number
+   * of packets: 0 when none had come (EAGAIN) or there was no room. -errno when the first read fails (-EPIPE when the
+   * other end of a pair is gone).
    */
   readBatch(
     fd: number,
@@ -231,11 +239,12 @@ export interface Addon {
     pieces: number,
   ): number
   /**
-   * Writes the same bytes as one packet per segment, for devices without offload. `head` is a template: `virtioLength`
-   * bytes that are written as zeros, a 20-byte IPv4 or 40-byte IPv6 header, and a TCP header of any valid length. It
-   * stays unchanged. Each piece is cut every `segmentSize` bytes, so its last segment may be shorter; 0 cuts nothing.
-   * In each segment the addon sets total or payload length, IPv4 id (+ 1 each) and header checksum, seq (+ the bytes
-   * before it), and the whole TCP checksum. The number of segments written, or -errno when the first one fails.
+   * Writes what `writeGather` writes as one super-packet, but as one packet per segment: for devices without offload.
+   * `head` is a template: `virtioLength` bytes that are written as zeros, a 20-byte IPv4 or 40-byte IPv6 header, and a
+   * TCP header of any valid length. It stays unchanged. Each piece is cut every `segmentSize` bytes, so its last
+   * segment may be shorter; 0 cuts nothing. In each segment the addon sets total or payload length, IPv4 id (+ 1 each)
+   * and header checksum, seq (+ the bytes before it), and the whole TCP checksum. The number of segments written, or
+   * -errno when the first one fails.
    */
   writeSegments(
     fd: number,
@@ -255,8 +264,8 @@ export interface Addon {
   udpBind(fd: number, address: Uint8Array, port: number, scope: number): number
   udpConnect(fd: number, address: Uint8Array, port: number, scope: number): number
   /**
-   * Undoes `udpConnect`. A port that was bound stays; the address and interface that the kernel chose do not. 0 or
-   * -errno.
+   * Undoes `udpConnect`. The socket keeps a port that was bound, but not the address and interface that the kernel
+   * chose. 0 or -errno.
    */
   udpDisconnect(fd: number): number
   /** Writes the socket's own address to `out`, all zero when it has none yet. Its length (4 or 16) or -errno. */
@@ -264,13 +273,13 @@ export interface Addon {
   /** Local port, or -errno. */
   udpPort(fd: number): number
   /**
-   * Sets both buffers (bytes), each unless it is 0: beyond the system's maximum with CAP_NET_ADMIN, up to it without. 0
-   * or -errno.
+   * Sets both socket buffers (bytes), each unless it is 0. The system's maximum holds only for a process without
+   * CAP_NET_ADMIN. 0 or -errno.
    */
   socketBuffers(fd: number, receive: number, send: number): number
   /**
    * Reads up to `max` (≤ 256) messages by one recvmmsg, message i to the `stride` bytes at `at + i * stride`. Writes a
-   * record (`Message`) per message to `vec`. The number of messages (0: there was none) or -errno.
+   * record (`Message`) per message to `vec`. The number of messages (0: none had come) or -errno.
    */
   udpReceive(fd: number, memory: Memory, at: number, stride: number, max: number, vec: number, vecAt: number): number
   /**
@@ -288,42 +297,41 @@ export interface Addon {
   /** A non-blocking eventfd. */
   eventOpen(): number
   eventRing(fd: number): number
-  /** Resets the counter. What it was: 0 when nobody has rung. */
+  /** Resets the counter. Answers its value: 0 when nobody has rung. */
   eventDrain(fd: number): number
 
   /** A non-blocking timerfd. `eventDrain` answers how often it has ticked. */
   timerOpen(): number
-  /** From now on it ticks every so many microseconds; 0 stops it. */
+  /** The timer ticks at this interval from now on; 0 stops it. 0 or -errno. */
   timerSet(fd: number, microseconds: number): number
 
   /**
-   * One write that never waits, and that changes nothing for others who have the same open file. A socket takes what it
-   * has room for. Anything else takes at most PIPE_BUF (4,096) bytes, and only when poll() finds it writable. A
-   * terminal may be writable and have room for less: it must be open with O_NONBLOCK. Bytes or -errno (-EAGAIN: no
-   * room).
+   * One write that never blocks. It leaves the flags of the open file alone, which other processes may share. A socket
+   * takes as much as it has room for. Anything else is written only when poll() finds it writable, and then at most
+   * PIPE_BUF (4,096) bytes. A terminal must be open with O_NONBLOCK, since it may be writable and have room for less.
+   * Bytes or -errno (-EAGAIN: no room).
    */
   writeNow(fd: number, memory: Memory, at: number, length: number): number
   /**
-   * Ends the process with this code after so many milliseconds, whatever its threads do: an orderly exit waits for name
-   * look-ups. 0 or -errno.
+   * Ends the process with this exit code after so many milliseconds, whatever its threads are doing then. An orderly
+   * exit would wait for name look-ups that are under way. 0 or -errno.
    */
   exitAfter(milliseconds: number, code: number): number
 
   /**
-   * Another descriptor for the same open file, which belongs to this thread. `fd` may be another thread's. A descriptor
-   * or -errno.
+   * Another descriptor for the open file of `fd`. The new one belongs to this thread; `fd` may belong to another. A
+   * descriptor or -errno.
    */
   duplicate(fd: number): number
   /**
-   * Closes a descriptor that this thread has opened. Those that it leaves open are closed when its environment ends. 0
-   * or -errno.
+   * Closes a descriptor that this thread has opened. The addon closes those that are left when the thread's environment
+   * ends. 0 or -errno (-EBADF: this thread has not opened it).
    */
   close(fd: number): number
 
   /**
    * One epoll set, whose descriptor libuv polls. `onReady(count)` is called when `count` pairs (token, events) lie at
-   * the start of `vec`, at most `capacity` of them. Descriptors for which there was no pair come in the next turn of
-   * the loop.
+   * the start of `vec`, at most `capacity` of them. Events that did not fit come in the next turn of the event loop.
    */
   Poller: new (
     vec: number,
@@ -332,16 +340,16 @@ export interface Addon {
   ) => Poller
 }
 
-/** The package's root: this file runs as dist/src/native.js. */
+/** The package's root. The compiled file is dist/src/native.js. */
 const { addon, fault } = loadAddon<Addon>(fileURLToPath(new URL('../..', import.meta.url)))
 
-/** The addon. Where it could not be loaded, every call throws `addonFault`. */
+/** The addon. If it could not be loaded, every call throws `addonFault`. */
 export const native: Addon = addon
 
-/** Why there is no addon; undefined when there is one. */
+/** Why the addon could not be loaded; undefined when it was. */
 export const addonFault: FakeTcpError | undefined = fault
 
-/** 'EAGAIN' for -11. A number that the C library does not know comes back as digits. */
+/** The name of a -errno: 'EAGAIN' for -11. A number that Node.js does not know comes back as digits. */
 export const errnoName = (result: number): string => {
   try {
     return getSystemErrorName(result)
@@ -351,8 +359,8 @@ export const errnoName = (result: number): string => {
 }
 
 /**
- * Has a poller watch a descriptor that the caller cannot do without. Throws DEVICE when the kernel refuses: it has no
- * memory or no watch left.
+ * Adds a descriptor that the caller cannot do without to a poller. Throws DEVICE when the kernel refuses: it has no
+ * memory left, or no epoll watch.
  */
 export const watch = (poller: Poller, fd: number, token: number, interest: number): void => {
   const result = poller.add(fd, token, interest)
@@ -360,7 +368,7 @@ export const watch = (poller: Poller, fd: number, token: number, interest: numbe
   throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused to watch a descriptor (${errnoName(result)}).`)
 }
 
-/** Linux errno values that the code tells apart, and those that its tests expect. */
+/** Errno values of Linux that the code or its tests distinguish. */
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,

@@ -15,7 +15,8 @@ export interface AcceptingParts {
 }
 
 /**
- * Accepts connections: decides what becomes of a handshake that a worker has found complete, and answers that worker.
+ * Decides about each handshake that a worker reports as complete: makes the connection or turns it down, and answers
+ * the worker.
  */
 export class Accepting {
   readonly #parts: AcceptingParts
@@ -24,7 +25,7 @@ export class Accepting {
     this.#parts = parts
   }
 
-  /** The third packet of a handshake came on `queue`: this is where an accepted connection begins. */
+  /** A worker on `queue` reports the third packet of a handshake. An accepted connection begins here. */
   handshake(queue: number, report: Extract<Report, { kind: 'handshake' }>): void {
     const { key, seq, ack } = report
     const { connections, ports, counters, post } = this.#parts
@@ -35,7 +36,7 @@ export class Accepting {
     const localPort = report.tuple.ports & 0xffff
     const known = table.find(remote, remotePort, localPort)
     if (known >= 0) {
-      // Two queues saw the handshake; the second one only learns what the first one began.
+      // The same handshake was reported before, since its packets came on two queues. This worker only learns the slot.
       counters[Counter.duplicateOpen] += 1
       post(queue, { kind: 'opened', slot: known, generation: flows.load(known, Field.generation), key })
       return
@@ -75,7 +76,7 @@ export class Accepting {
     }
   }
 
-  /** The peer takes the connection for open, and is told that it is not. */
+  /** The peer considers the connection open. So the worker sends it a RST. */
   #refuse(queue: number, key: string): void {
     this.#parts.counters[Counter.openRefused] += 1
     this.#parts.post(queue, { kind: 'turnedDown', key, reset: true })

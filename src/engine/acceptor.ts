@@ -7,18 +7,21 @@ export interface FlowUser {
   readonly consumer: number
   /** Number of the service that it belongs to; -1: none. */
   readonly service: number
-  /** What the service called it when it asked for it; 0 for accepted ones. */
+  /** What the service passed to `connect`; 0 for accepted connections. */
   readonly token: number
-  /** Called once, while the flow's slot still holds its numbers. A service hears of the end by a purge. */
+  /**
+   * Called once when the flow ends, while its slot still holds its fields. Absent for a service: its worker learns the
+   * end from a purge.
+   */
   ended?(flow: FlowId, end: End): void
 }
 
-/** Who accepts the connections that come to a port. */
+/** Accepts the connections to a port: a listener or a service. */
 export interface Acceptor {
-  /** Whether it takes one more connection now. The peer of one that is turned away may try again. */
+  /** Whether it accepts one more connection now. If not, the peer gets no answer, and may try again. */
   admits(): boolean
   /** Who uses a connection whose packets arrive on `queue`. */
   user(queue: number): FlowUser
-  /** A connection has begun. Called before anything of it is delivered. */
+  /** A connection has begun. Called before any of its datagrams is delivered. */
   accepted(flow: FlowId): void
 }

@@ -2,18 +2,21 @@ import { readFileSync } from 'node:fs'
 import { ErrorCode, FakeTcpError } from '../errors.js'
 
 /**
- * MiB of addresses that V8 reserves for the machine code of a worker. Its own default, 512, would make eight queues
- * larger than 6 GiB.
+ * MiB of address space that V8 reserves for the machine code of a worker. With V8's default of 512, a stack of eight
+ * queues would take more than 6 GiB of addresses.
  */
 export const codeRangeMiB = 32
 /**
- * MiB of addresses that a worker takes while it starts: V8's reservations, stacks, malloc's arenas. (Measured: 145 in
- * the end, 250 on the way.)
+ * MiB of address space that a worker takes while it starts: V8's reservations, stacks, malloc's arenas. Measured: 250
+ * at the peak, 145 afterwards.
  */
 const workerMiB = 300
 const MiB = 1024 * 1024
 
-/** A number of KiB or bytes behind a name in a file of /proc/self; undefined when it is not there, or 'unlimited'. */
+/**
+ * The number behind a name in a file of /proc/self, in that file's unit. Undefined when the name is missing, or the
+ * value is 'unlimited'.
+ */
 const found = (file: string, pattern: RegExp): number | undefined => {
   const digits = pattern.exec(readFileSync(`/proc/self/${file}`, 'latin1'))?.[1]
   return digits === undefined ? undefined : Number(digits)
@@ -21,7 +24,7 @@ const found = (file: string, pattern: RegExp): number | undefined => {
 
 const inMiB = (bytes: number): number => Math.ceil(bytes / MiB)
 
-/** Bytes of addresses that this process may have and has; undefined without a limit. */
+/** The limit of this process's address space, and how much is in use, in bytes. Undefined without a limit. */
 const addressSpace = (): { limit: number; used: number } | undefined => {
   const limit = found('limits', /^Max address space\s+(\d+)/mu)
   const used = found('status', /^VmSize:\s+(\d+)/mu)
@@ -35,8 +38,8 @@ const tooSmall = (what: string): FakeTcpError =>
   )
 
 /**
- * Where the addresses of this process are limited (`ulimit -v`), V8 ends it when it finds none for a worker: so that is
- * asked before. Throws MEMORY.
+ * Throws MEMORY when the limit of the address space (`ulimit -v`) leaves too little for the workers. Call before they
+ * start: V8 ends the process when it finds no addresses for a worker.
  */
 export const checkAddressSpace = (workers: number): void => {
   const space = addressSpace()
@@ -49,7 +52,7 @@ export const checkAddressSpace = (workers: number): void => {
   )
 }
 
-/** What `allocate` makes. Throws MEMORY where there is no memory for it. */
+/** Answers what `allocate` makes. Throws MEMORY when there is not enough memory. */
 export const orTooSmall = <T>(allocate: () => T): T => {
   try {
     return allocate()

@@ -3,8 +3,8 @@ import { errnoName, native, TunFlag } from '../native.js'
 import type { TunQueues } from './tun-queues.js'
 
 /**
- * Takes over queues of one interface. Fills `queues` as it goes, so that the caller can close them whatever happens.
- * Throws INVALID_ARGUMENT.
+ * Takes over the queues of an interface that another program has made. Appends to `queues` as it goes, so that the
+ * caller can close them after an error. Throws INVALID_ARGUMENT.
  */
 export const adoptQueues = (descriptors: readonly number[], queues: number[]): TunQueues => {
   const kinds = new Set<string>()

@@ -16,10 +16,13 @@ export interface AllocatedStack {
   readonly index: TupleIndex
 }
 
-/** A signed 32-bit number nobody can guess. */
+/** A random word that nobody can guess. */
 const secretWord = (): number => randomInt(0, 2 ** 32) | 0
 
-/** The shared memory and doorbells of a stack. Throws DEVICE without descriptors. */
+/**
+ * Allocates the shared memory and the doorbells of a stack. Throws DEVICE when the kernel refuses a descriptor,
+ * RangeError when there is not enough memory.
+ */
 export const allocateStack = (
   device: Device,
   address4: Address | undefined,

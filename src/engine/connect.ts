@@ -13,18 +13,19 @@ import { connectNumbers } from './options.js'
 import type { Ports } from './ports.js'
 import { race } from './race.js'
 
-/** Between two addresses of the same peer (RFC 8305 §5). */
+/** Milliseconds between the attempts to reach two addresses of the same peer (RFC 8305 §5). */
 const raceDelayMs = 250
-/** A stock server's SYN+ACK begins there; ours with a cookie. */
+/** Sequence number of a stock server's SYN+ACK. Ours has a cookie there. */
 const stockServerSeq = 0
 
 export interface ConnectRequest {
   readonly remote: Address
   readonly port: number
   readonly user: FlowUser
+  /** Milliseconds. */
   readonly timeout: number
   readonly signal?: AbortSignal
-  /** Queue that the flow lives on; default: the next one in turn. */
+  /** The flow's home queue. Default: the queues take turns. */
   readonly queue?: number
 }
 
@@ -39,7 +40,7 @@ export interface ConnectingParts {
   checkFamily(remote: Address): void
 }
 
-/** Opens connections: for sockets of this thread, and for the services in the workers. */
+/** Opens connections for the sockets of this thread, and for the services in the workers. */
 export class Connecting {
   readonly #parts: ConnectingParts
   readonly #handshakes = new Handshakes()
@@ -50,9 +51,9 @@ export class Connecting {
   }
 
   /**
-   * Resolves with what `use` makes of the flow. It is called at the moment the flow is established: nothing of the flow
-   * can be delivered and it cannot end before. Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED,
-   * TABLE_FULL, NO_ADDRESS or CLOSED.
+   * Resolves with the result of `use`. That is called at the moment when the flow is established: before it can end,
+   * and before any of its datagrams can be delivered. Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED,
+   * PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS or CLOSED.
    */
   connect<T>(request: ConnectRequest, use: (flow: FlowId) => T): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -77,7 +78,8 @@ export class Connecting {
             resolve(use(flow))
             connections.witness.opened(flow, 'out')
           } else {
-            // Tell the peer that its SYN+ACK, should one be under way, came too late; a refusal needs no answer.
+            // The peer gets a RST, since its SYN+ACK may be under way and comes too late. A peer that refused needs
+            // none.
             connections.end(flow, End.local, error.code !== ErrorCode.CONNECT_REFUSED)
             reject(error)
             connections.witness.refused({ remote, remotePort: port, localPort }, 'out', refusalOf(error.code))
@@ -88,8 +90,8 @@ export class Connecting {
   }
 
   /**
-   * A service wants a connection to one of several addresses, on its worker's queue; that worker is told what became of
-   * it.
+   * A service asks for a connection to one of several addresses, if possible on its worker's queue. Tells that worker
+   * what became of it.
    */
   connectForService(queue: number, request: Extract<Report, { kind: 'connect' }>): void {
     const { connections, counters, post } = this.#parts
@@ -109,7 +111,7 @@ export class Connecting {
     )
   }
 
-  /** A SYN+ACK came for one of ours. */
+  /** A worker reports a SYN+ACK for a connection that we opened. */
   answered(report: Extract<Report, { kind: 'synAck' }>): void {
     const { slot, seq } = report
     const { connections, egress, counters } = this.#parts
@@ -122,24 +124,24 @@ export class Connecting {
     table.setNumbers(slot, 1, (seq + 1) | 0, now)
     flows.store(slot, Field.state, State.established)
     egress.ack(slot, now)
-    // A stock server's silence would keep its window at 64 KiB in conntrack's eyes (docs/architecture.md); ours speaks
-    // soon.
+    // Until a server sends its first packet after the SYN+ACK, conntrack takes its window for 64 KiB. A stock server is
+    // silent for long, so a probe makes it answer (docs/decisions/early-acks.md). Our server sends ACKs early.
     if (seq === stockServerSeq) egress.ack(slot, now, 1)
     this.#handshakes.answered(report)
   }
 
-  /** The peer refused one of ours. */
+  /** A worker reports a RST for a connection that we opened. */
   refused(report: Extract<Report, { kind: 'refused' }>): void {
     if (!this.#handshakes.refused(report)) this.#parts.counters[Counter.strayHandshake] += 1
   }
 
-  /** Every attempt that waits fails with an error of its own. */
+  /** Fails every attempt that has no answer yet, each with an error of its own. */
   abandonAll(error: () => FakeTcpError): void {
     this.#handshakes.abandonAll(error)
   }
 }
 
-/** Why an attempt came to nothing, by the error that it ends with. */
+/** The reason for the diagnostics channel, by the error of the attempt. */
 const refusalOf = (code: FakeTcpError['code']): ConnectionRefused['reason'] => {
   if (code === ErrorCode.CONNECT_REFUSED) return 'refused'
   if (code === ErrorCode.CONNECT_TIMEOUT) return 'timeout'

@@ -9,7 +9,7 @@ import type { FlowUser } from './acceptor.js'
 import { type NewFlow, TupleTable } from './tuple-table.js'
 import type { Witness } from './witness.js'
 
-/** A connection that begins: accepted (established), or asked for (synSent). */
+/** A connection that begins: accepted (`established`), or asked for by us (`synSent`). */
 export interface NewConnection
   extends Pick<NewFlow, 'remote' | 'remotePort' | 'localPort' | 'state' | 'homeQueue' | 'nextSeq' | 'nextAck'> {
   readonly user: FlowUser
@@ -18,23 +18,26 @@ export interface NewConnection
 export interface ConnectionsHooks {
   /** Bytes of the largest packet to an address. */
   mtuTo(remote: Address): number
-  /** A connection's packets must pass from now on. */
+  /** A connection begins. A flood filter must pass its packets from now on. */
   begun(flow: FlowId): void
-  /** Triples (slot, generation, End) of connections that are gone: every worker is to hear of them. */
+  /** Triples (slot, generation, End) of connections that are gone. Every worker must be told. */
   purge(gone: Int32Array): void
 }
 
-/** Every connection of a stack, from its first packet to its end: who uses it, and who is told when it is gone. */
+/**
+ * Every connection of a stack, from its first packet to its end. Knows who uses each of them, and tells those concerned
+ * when it is gone.
+ */
 export class Connections {
   readonly flows: FlowTable
   readonly table: TupleTable
-  /** Told of every connection that opens, closes or does not come about. */
+  /** Publishes every connection that opens, closes or is refused. */
   readonly witness: Witness
   readonly #egress: Egress
   readonly #hooks: ConnectionsHooks
-  /** By slot: who hears of the flow's end. */
+  /** By slot: called when the flow ends. */
   readonly #ended: FlowUser['ended'][] = []
-  /** What the next purge will name. */
+  /** The triples of the next purge. */
   readonly #gone: number[] = []
 
   constructor({ flows, index }: StackMemory, witness: Witness, egress: Egress, hooks: ConnectionsHooks) {
@@ -59,12 +62,12 @@ export class Connections {
     return id
   }
 
-  /** From now on `ended` hears of the connection's end, instead of whoever did before. */
+  /** Replaces the function that is called when the connection ends. */
   rehome(flow: FlowId, ended: (end: End) => void): void {
     if (this.flows.alive(flow)) this.#ended[flow.slot] = (_, end) => ended(end)
   }
 
-  /** Ends a connection, for everybody and at once. With `tell` the peer gets a RST. */
+  /** Ends a connection at once and for every thread, unless it has ended already. With `tell` the peer gets a RST. */
   end(flow: FlowId, end: End, tell: boolean): void {
     const { slot, generation } = flow
     const { flows } = this
@@ -82,7 +85,7 @@ export class Connections {
     if (wasOpen) this.witness.closed({ slot, generation }, end)
   }
 
-  /** Ends every connection, and tells the workers at once. */
+  /** Ends every connection with RST, and tells the workers without delay. */
   endAll(end: End): void {
     const { flows } = this
     for (let slot = 0; slot < flows.capacity && this.size > 0; slot++) {

@@ -29,10 +29,10 @@ import { Transfers } from './transfers.js'
 import { UsedFeatures } from './used-features.js'
 import { Witness } from './witness.js'
 
-/** Bytes of the largest packet to `remote`, at most `most`. */
-export type MtuTo = (remote: Address, most: number) => number
+/** Bytes of the largest packet to `remote`, at most `max`. */
+export type MtuTo = (remote: Address, max: number) => number
 
-/** Where a stack stands in the network. */
+/** The stack's addresses, and how large the packets may be that it sends from them. */
 export interface StackPlace {
   readonly address4: Address | undefined
   readonly address6: Address | undefined
@@ -40,8 +40,8 @@ export interface StackPlace {
 }
 
 /**
- * The main thread's part of a stack: makes what it consists of, hands what workers report to whoever decides about it,
- * and closes all of it. Each part knows only those that are made before it.
+ * The main thread's part of a stack. Makes the other parts, passes each report of a worker to the part that decides
+ * about it, and closes everything. A part knows only those that were made before it.
  */
 export class Coordinator {
   readonly device: Device
@@ -131,29 +131,31 @@ export class Coordinator {
     return this.#workers.count
   }
 
-  /** What the device is used with by now. */
+  /** The device's optional features that are in use at this moment. */
   get features(): DeviceFeatures {
     return this.#used.features
   }
 
-  /** Whether the stack keeps the process alive; it does at first. */
+  /** Sets whether the stack keeps the process alive. It does so at first. */
   setRef(ref: boolean): void {
     this.#workers.setRef(ref)
     this.sockets.setRef(ref)
   }
 
+  /** Starts the workers. Throws MEMORY, rejects with WORKER. */
   start(): Promise<void> {
     checkAddressSpace(this.queues)
     return this.#workers.start()
   }
 
+  /** The counters of one thread, or their sums over all threads. */
   counters(thread?: number): CounterReading & { readonly services: ServiceReading } {
     const threads = thread === undefined ? Array.from({ length: this.#memory.threads }, (_, i) => i) : [thread]
     const pages = threads.map(number => this.#memory.counters(number))
     return { ...readCounters(pages), services: this.#services.counters.read(pages) }
   }
 
-  /** From now on handshakes on `port` end in connections of `acceptor`. Throws PORT_TAKEN. */
+  /** Gives the connections to `port` to `acceptor` from now on. Throws PORT_TAKEN. */
   listen(port: number, acceptor: Acceptor): void {
     this.#ports.take(port, acceptor)
     this.#answering.begin()
@@ -166,8 +168,8 @@ export class Coordinator {
   }
 
   /**
-   * Loads a service module, which counts by `counters`, into every worker; with a port it gets that port's connections.
-   * Rejects with the module's own error, PORT_TAKEN or INVALID_ARGUMENT.
+   * Loads a service module into every worker. `counters`: those that it may raise. With a port, the service gets the
+   * connections to that port. Rejects as `Services.serve` does, or with PORT_TAKEN.
    */
   async serve(port: number | undefined, url: string, data: unknown, counters: readonly CounterRow[]): Promise<void> {
     if (port !== undefined) this.#ports.checkFree(port)
@@ -181,7 +183,10 @@ export class Coordinator {
     return this.#connecting.connect(request, use)
   }
 
-  /** The end is near: packets of no connection are not answered any more, and a device that goes is no news. */
+  /**
+   * Prepares for `close`: workers no longer answer packets of no connection, and the loss of the device is not
+   * reported.
+   */
   fallSilent(): void {
     this.#ending = true
     this.#answering.end()
@@ -219,7 +224,8 @@ export class Coordinator {
   }
 
   #reported(queue: number, report: WorkerReport): void {
-    // Nothing may begin any more: its timers would write to descriptors that are closed, or somebody else's by then.
+    // Nothing may begin while the stack closes. The timers of a new connection would write to descriptors that are
+    // closed, or that belong to another stack by then.
     if (this.#closing && report.kind !== 'log') return
     switch (report.kind) {
       case 'handshake':
@@ -232,7 +238,7 @@ export class Coordinator {
         this.#connecting.refused(report)
         break
       case 'reset':
-        // Datagrams that came before the RST are still on their way to us.
+        // Datagrams from before the RST may still lie in this thread's lanes. They are delivered first.
         this.sockets.drain()
         this.#connections.end(report, End.reset, false)
         break
@@ -271,7 +277,7 @@ export class Coordinator {
     this.#services.restore(queue)
   }
 
-  /** Every queue's worker tells of it. */
+  /** The workers of all queues report it; only the first report counts. */
   #lost(): void {
     if (this.#deviceLost || this.#ending) return
     this.#deviceLost = true

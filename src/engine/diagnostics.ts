@@ -1,10 +1,9 @@
 /**
- * What a stack tells on channels of node:diagnostics_channel, by name: `subscribe('fake-tcp:connection:opened',
- * listener)`. All of it is published in the thread that opened the stack, about all stacks of that thread. Without a
- * subscriber nothing is made and nothing costs; with one, each connection costs a few objects at its begin and at its
- * end, and datagrams cost nothing.
+ * The channels of node:diagnostics_channel on which stacks publish: `subscribe('fake-tcp:connection:opened',
+ * listener)`. Everything about a stack is published in the thread that opened it. Without a subscriber no payload is
+ * made. With one, each connection costs a few objects when it begins and when it ends; datagrams cost nothing.
  *
- * A listener is called at the moment the thing happens. What it throws ends the process.
+ * A listener is called at the moment of the event. An error that it throws ends the process.
  */
 import { channel } from 'node:diagnostics_channel'
 import type { CloseReason } from '../path/messages.js'
@@ -33,9 +32,9 @@ export interface ConnectionOpened extends ConnectionEnds {
 }
 
 export interface ConnectionClosed extends ConnectionEnds {
-  /** As `Socket.closed` has it. */
+  /** As in `Socket.closed`. */
   readonly reason: CloseReason
-  /** Datagrams, and bytes of datagrams, that the connection carried. */
+  /** Datagrams that the connection carried, and their bytes without headers. */
   readonly datagramsIn: number
   readonly bytesIn: number
   readonly datagramsOut: number
@@ -45,10 +44,11 @@ export interface ConnectionClosed extends ConnectionEnds {
 export interface ConnectionRefused extends ConnectionEnds {
   readonly direction: Direction
   /**
-   * In: 'not-listening' (the listener was closed during the handshake), 'quarantined' (the same addresses and ports
-   * were a connection two seconds ago), 'backlog-full' (nobody accepts them fast enough), 'table-full' (as many
-   * connections as `maxConnections`). Out: 'refused' (the peer sent RST), 'timeout' (it sent nothing), 'aborted' (by
-   * the caller's signal, or another address answered first), 'stack' (the stack was closed).
+   * In: 'not-listening' (the listener was closed during the handshake), 'quarantined' (a connection between the same
+   * addresses and ports ended less than two seconds before), 'backlog-full' (as many connections wait for `accept` as
+   * `backlog` allows), 'table-full' (the stack has as many connections as `maxConnections` allows). Out: 'refused' (the
+   * peer sent RST), 'timeout' (the peer did not answer), 'aborted' (the caller's signal was aborted, or another address
+   * answered first), 'stack' (the stack was closed).
    */
   readonly reason:
     | 'not-listening'
@@ -65,22 +65,22 @@ export interface WorkerReplaced {
   readonly device: string
   /** The worker's queue, from 0. */
   readonly queue: number
-  /** What the worker died of. */
+  /** The error that ended the worker. */
   readonly error: Error
 }
 
 export interface FloodBegun {
   readonly device: string
   /**
-   * Whether the kernel drops the flood in front of the queues (an eBPF program, with CAP_BPF); else the workers refuse
-   * it packet by packet.
+   * True: an eBPF program in the kernel drops most of the flood in front of the queues (with CAP_BPF). False: the
+   * workers refuse it packet by packet.
    */
   readonly filtered: boolean
 }
 
 export interface FloodEnded {
   readonly device: string
-  /** Milliseconds since it began. */
+  /** Milliseconds from its beginning to its end. */
   readonly lasted: number
 }
 
@@ -91,7 +91,7 @@ export interface PathMtuLowered extends ConnectionEnds {
 
 export interface DeviceLost {
   readonly device: string
-  /** DEVICE; the stack closes by itself. */
+  /** A FakeTcpError with the code DEVICE. The stack closes by itself. */
   readonly error: Error
 }
 
@@ -100,28 +100,33 @@ export interface PeerDead extends ConnectionEnds {
   readonly silence: number
 }
 
-/** Every channel, and what is published on it. */
+/** Every channel and its payload. */
 export interface DiagnosticsPayloads {
   /** A handshake is complete. The connection has its socket, or reaches its service in a moment. */
   'fake-tcp:connection:opened': ConnectionOpened
-  /** A connection that was open is gone, whoever ended it. */
+  /** An open connection is gone, for whatever reason. */
   'fake-tcp:connection:closed': ConnectionClosed
   /**
-   * A handshake was begun and no connection came of it. What fails before the first packet is an error of `connect`
-   * alone.
+   * A handshake began, and no connection came of it. Where `connect` fails before it sends a packet, nothing is
+   * published.
    */
   'fake-tcp:connection:refused': ConnectionRefused
-  /** A queue worker died or was stuck, and another one reads its queue. Connections live on. */
+  /** A queue worker died or was stuck, and another one reads its queue. Connections stay open. */
   'fake-tcp:worker:replaced': WorkerReplaced
-  /** More than 10,000 packets a second that belong to no connection reach a worker. */
+  /**
+   * A worker refuses more than 10,000 packets a second: they belong to no connection, or are SYNs beyond those that it
+   * answers.
+   */
   'fake-tcp:flood:begun': FloodBegun
-  /** The flood that was told of is over. */
+  /** The flood that was published is over. */
   'fake-tcp:flood:ended': FloodEnded
   /** A router said twice that a connection's packets are too big for the path. */
   'fake-tcp:path-mtu:lowered': PathMtuLowered
-  /** The TUN interface, or the other end of the virtual link, is gone for good. Every connection's `closed` follows. */
+  /**
+   * The TUN interface, or the other end of the virtual link, is gone for good. `closed` follows for every connection.
+   */
   'fake-tcp:device:lost': DeviceLost
-  /** A peer gave no sign of life (`StackOptions.keepalive`). `closed` follows, with the reason 'timeout'. */
+  /** A peer did not answer the probes (`StackOptions.keepalive`). `closed` follows, with the reason 'timeout'. */
   'fake-tcp:peer:dead': PeerDead
 }
 
@@ -139,7 +144,7 @@ const open = <N extends DiagnosticsChannel>(name: N) => {
   }
 }
 
-/** Look at `wanted` before a payload is made. */
+/** The channels. Check `wanted` before you make a payload. */
 export const diagnostics = {
   opened: open('fake-tcp:connection:opened'),
   closed: open('fake-tcp:connection:closed'),

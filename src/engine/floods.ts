@@ -7,12 +7,12 @@ import type { Device } from '../net/device.js'
 import { diagnostics } from './diagnostics.js'
 import type { StackOptions } from './options.js'
 
-/** Workers tell of a flood once a second while it lasts. */
+/** A flood is over after so many milliseconds without a report. Workers report it once a second while it lasts. */
 const quietMs = 3_000
 
 /**
- * Floods as the stack knows them: from what workers refuse, and from what the kernel's filter drops where there is one.
- * Says when one begins and ends.
+ * Tells the log and the diagnostics channels when a flood begins and ends. It learns that from workers, which report
+ * what they refuse, and from the kernel's filter where there is one.
  */
 export class Floods {
   readonly #device: Device
@@ -20,11 +20,11 @@ export class Floods {
   readonly #counters: CounterPage
   readonly #logger: StackOptions['logger']
   #filter: FloodFilter | undefined
-  /** `native.clock()` when the flood began; undefined in peace. */
+  /** `native.clock()` when the flood began; undefined when there is none. */
   #since: number | undefined
   /**
-   * Runs out when no worker has told of the flood for a while; not used while the filter is in place, which sees its
-   * end.
+   * Runs out when no worker has reported the flood for a while. Not used while the filter is attached: the filter tells
+   * by itself when the flood ends.
    */
   #quiet: NodeJS.Timeout | undefined
 
@@ -35,7 +35,7 @@ export class Floods {
     this.#logger = logger
   }
 
-  /** From now on the kernel may be asked to help, where it takes eBPF programs from us. */
+  /** Prepares the kernel's filter, if the kernel takes eBPF programs from this process. */
   openFilter(): void {
     this.#filter ??= FloodFilter.open(this.#device.queues[0], this.#memory.flows, {
       dropped: (syns, others) => {
@@ -52,12 +52,12 @@ export class Floods {
     })
   }
 
-  /** A connection begins: in a flood its packets must pass. */
+  /** A connection begins. During a flood the filter must pass its packets. */
   admit({ slot }: FlowId): void {
     this.#filter?.admit(slot)
   }
 
-  /** A worker gets more than it answers; `syns`: of SYNs. */
+  /** A worker refuses too many packets. `syns`: they are SYNs. */
   reported(syns: boolean): void {
     if (this.#filter?.flood(syns) === true) return
     this.#begun(false)

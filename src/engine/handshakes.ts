@@ -1,21 +1,25 @@
 import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
 import type { FlowId } from '../memory/flow-table.js'
 
-/** One SYN each second, like a stock peer: its server answers every one of them. */
+/** Milliseconds between two SYNs, as of a stock client. A stock server answers each of them. */
 const retryMs = 1_000
 
 export interface Attempt extends FlowId {
   /** 'address:port' for messages. */
   readonly target: string
+  /** Milliseconds. */
   readonly timeout: number
   readonly signal?: AbortSignal
   /** Sends the SYN. */
   syn(): void
-  /** Called once: with nothing when the peer answered, or with what went wrong. */
+  /** Called once: without an error when the peer has answered, and else with what went wrong. */
   done(error?: FakeTcpError): void
 }
 
-/** Connections we opened and nobody has answered yet. Any number of them wait at once. */
+/**
+ * The connections that we opened and no peer has answered yet, any number of them. Repeats the SYN of each until the
+ * peer answers or the attempt fails.
+ */
 export class Handshakes {
   readonly #waiting = new Map<number, { attempt: Attempt; finish: (error?: FakeTcpError) => void }>()
 
@@ -39,12 +43,12 @@ export class Handshakes {
     attempt.syn()
   }
 
-  /** A SYN+ACK with the right number came. False when no such attempt waits. */
+  /** The peer sent a SYN+ACK with the right number. False when this attempt does not wait any more. */
   answered(flow: FlowId): boolean {
     return this.#finish(flow)
   }
 
-  /** A RST came. False when no such attempt waits. */
+  /** The peer sent a RST. False when this attempt does not wait any more. */
   refused(flow: FlowId): boolean {
     const target = this.#waiting.get(flow.slot)?.attempt.target
     return this.#finish(
@@ -56,6 +60,7 @@ export class Handshakes {
     )
   }
 
+  /** Fails every attempt, each with an error of its own. */
   abandonAll(error: () => FakeTcpError): void {
     for (const { finish } of [...this.#waiting.values()]) finish(error())
   }

@@ -5,19 +5,20 @@ import type { ResolvedKeepalive } from './options.js'
 export interface KeepAliveHooks {
   /** Sends the `nth` probe in a row. */
   probe(slot: number, nth: number): void
+  /** The peer has answered none of the probes. */
   dead(flow: FlowId): void
 }
 
 /**
- * Notices peers that are gone. A probe is a bare ACK just before what the peer has acknowledged: stock peers answer it
- * at once, and so do we. Whatever comes from a peer counts as life. A stack that itself stood still (SIGSTOP, a busy
- * thread) asks before it gives up.
+ * Finds peers that are gone. A probe is a bare ACK whose sequence number lies just before what the peer has
+ * acknowledged; stock peers and ours answer it at once. Every valid packet of a peer is a sign of life. When this
+ * process itself stood still (SIGSTOP, a busy thread), it sends its probes before it gives up a peer.
  */
 export class KeepAlive {
   readonly #flows: FlowTable
   readonly #options: ResolvedKeepalive
   readonly #hooks: KeepAliveHooks
-  /** Per slot: probes since the peer was last heard, and when the last of them went out. */
+  /** Per slot: probes since the peer's last packet, and when the last one was sent. */
   readonly #probes: Uint8Array
   readonly #probedAt: Int32Array
 
@@ -29,14 +30,14 @@ export class KeepAlive {
     this.#probedAt = new Int32Array(flows.capacity)
   }
 
-  /** Ticks from now on; answers how to stop that. `slots`: how many were ever used. */
+  /** Starts to tick. Answers a function that stops it. `slots`: number of slots that were ever used. */
   start(slots: () => number): () => void {
     const period = Math.min(1_000, this.#options.interval / 4)
     const timer = setInterval(() => this.tick(slots(), native.clock()), period).unref()
     return () => clearInterval(timer)
   }
 
-  /** Looks at the first `slots` slots. */
+  /** Checks the first `slots` slots. `now` in milliseconds. */
   tick(slots: number, now: number): void {
     const { interval, probes } = this.#options
     for (let slot = 0; slot < slots; slot++) {

@@ -3,9 +3,10 @@ import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
 import type { Socket } from '../sockets/socket.js'
 import { Waiters } from '../sockets/waiters.js'
 
-/** Accepts the connections of one port, in the order their handshakes ended. */
+/** Accepts the connections to one port, in the order in which their handshakes ended. */
 export class Listener implements AsyncIterable<Socket>, AsyncDisposable {
   readonly port: number
+  /** As in `ListenOptions`. */
   readonly backlog: number
   readonly #ready: Socket[] = []
   readonly #waiting = new Waiters<Socket | undefined>()
@@ -19,7 +20,7 @@ export class Listener implements AsyncIterable<Socket>, AsyncDisposable {
     this.#stop = stop
   }
 
-  /** Connections waiting to be accepted. */
+  /** Number of connections that wait for `accept`. */
   get pending(): number {
     return this.#ready.length
   }
@@ -41,7 +42,7 @@ export class Listener implements AsyncIterable<Socket>, AsyncDisposable {
     }
   }
 
-  /** Stops listening. Connections nobody accepted are closed; accepted ones live on. Idempotent. */
+  /** Stops listening. Connections that nobody has accepted are closed, accepted ones stay open. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true

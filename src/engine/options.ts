@@ -2,58 +2,63 @@ import { invalid } from '../errors.js'
 import type { EventLog } from '../log/events.js'
 import { type WorkerOptions, workerNumbers } from '../memory/worker-options.js'
 import { type Address, parseAddress } from '../net/address.js'
-import { type Device, leastMtu } from '../net/device.js'
+import { type Device, minMtu } from '../net/device.js'
 import { type Given, type Resolved, resolveNumbers } from '../numbers.js'
 import { type ResolvedTun, resolveTun, type TunOptions, tunNumbers } from './tun-options.js'
 
 /**
- * Every number among the options of a stack: what it means and its unit, its default, and what is allowed. Those that
- * the workers read stand in memory/worker-options.ts, those of a TUN interface in tun-options.ts.
+ * The numeric options of a stack: their meaning and unit, default and range. Those that workers read are in
+ * memory/worker-options.ts, those of a TUN interface in tun-options.ts.
  */
 export const stackNumbers = {
-  /** Most connections at once, 256 bytes of shared memory each. */
+  /** Maximum of connections at once. Each takes 256 bytes of shared memory, and its share of the tuple index. */
   maxConnections: { default: 32_768, min: 1, max: 4 * 1024 * 1024 },
-  /** Bytes of packets that may wait between a worker and a consumer. */
+  /** Bytes of packets that may wait between one worker and one consumer. */
   ringBytes: { default: 4 * 1024 * 1024, min: 512 * 1024, max: 2 ** 30 },
-  /** Threads that sockets can be transferred to, besides the stack's own. */
+  /** Maximum of other threads that may hold sockets of the stack at once. */
   consumers: { default: 4, min: 0, max: 64 },
-  /** Most unread bytes of one socket before its newest datagrams are dropped and counted. */
+  /** Maximum of unread bytes of one socket. Datagrams that come beyond it are dropped and counted. */
   receiveBytes: { default: 4 * 1024 * 1024, min: 65_536, max: 2 ** 31 - 1 },
   /**
-   * Milliseconds that a worker may be busy, or asleep, in one callback of a service before another one takes its place;
-   * 0: for ever. Not while it loads a service, and not under a debugger.
+   * Milliseconds that a worker may spend in one callback of a service, busy or asleep, before another worker takes its
+   * place; 0: any time. Does not count while a service loads, nor under a debugger.
    */
   stuckAfter: { default: 500, min: 500, max: 2 ** 30, orZero: true },
-  /** MiB of JavaScript heap at which a worker is ended, and another one takes its place. */
+  /** MiB of JavaScript heap at which a worker is ended and another one takes its place. */
   workerHeap: { default: 512, min: 16, max: 1024 * 1024 },
 } as const
 
-/** Numbers of `StackOptions.keepalive`: a peer that is gone is noticed within a minute. */
+/**
+ * Numeric options of `StackOptions.keepalive`. With the defaults the stack finds within a minute that a peer is gone.
+ */
 export const keepaliveNumbers = {
   /**
-   * Milliseconds of silence after which a peer is asked for a sign of life, and between two such questions. A peer
-   * answers one question in 500 ms (RFC 5961 §7): asked more often, a live one would seem dead.
+   * Milliseconds of silence before the first probe, and between two probes. The minimum is 500, because a peer answers
+   * at most one probe in 500 ms (RFC 5961 §7): with more of them, a live peer would seem dead.
    */
   interval: { default: 15_000, min: 500, max: 2 ** 30 },
-  /** Questions without an answer until the connection is closed; the last one waits for half an interval. */
+  /**
+   * Number of probes without an answer after which the connection is closed. The peer has half an interval to answer
+   * the last one.
+   */
   probes: { default: 3, min: 1, max: 100 },
 } as const
 
 export const connectNumbers = {
-  /** Milliseconds until the attempt fails; a SYN goes out each second. */
+  /** Milliseconds until the attempt fails. The stack sends a SYN each second. */
   timeout: { default: 6_000, min: 1, max: 2 ** 31 - 1 },
 } as const
 
 export const listenNumbers = {
-  /** Connections waiting for `accept`; more are turned away. */
+  /** Maximum of connections that wait for `accept`. The peers of more get no answer, and may try again. */
   backlog: { default: 128, min: 1, max: 65_535 },
 } as const
 
 export const virtualLinkNumbers = {
   /** Queues of each end, one worker each. */
   queues: { ...tunNumbers.queues, default: 1 },
-  /** Bytes of the largest packet. */
-  mtu: { ...tunNumbers.mtu, min: leastMtu[6] },
+  /** Bytes of the largest IP packet. */
+  mtu: { ...tunNumbers.mtu, min: minMtu[6] },
 } as const
 
 export interface KeepaliveOptions extends Given<typeof keepaliveNumbers> {}
@@ -61,22 +66,25 @@ export interface KeepaliveOptions extends Given<typeof keepaliveNumbers> {}
 export type ResolvedKeepalive = Resolved<typeof keepaliveNumbers>
 
 export interface StackOptions extends Given<typeof stackNumbers>, Given<typeof workerNumbers> {
+  /** Make a TUN interface, or take one over. Exactly one of `tun` and `device` must be given. */
   tun?: TunOptions
-  /** A device made elsewhere (`createVirtualLink`) instead of a TUN interface; the stack closes it. */
+  /** A device of `createVirtualLink`, instead of a TUN interface. The stack closes it. */
   device?: Device
-  /** Our address on `device`; default: what the device brings. */
+  /** The stack's own IPv4 address on `device`. Default: `Device.stackAddress`. */
   stackAddress?: string
+  /** The same for IPv6. */
   stackAddress6?: string
   /**
-   * Ask silent peers for a sign of life, and close connections to those that give none; `{}`: with the defaults.
+   * Send probes to silent peers, and close the connections of those that do not answer. `{}`: with the defaults.
    * Default: never.
    */
   keepalive?: KeepaliveOptions
-  /** Where the stack tells of its life; a pino logger or anything like it. Default: nowhere. */
+  /** Gets the stack's events: a pino logger or anything like it. Default: none. */
   logger?: EventLog
 }
 
 export interface ConnectOptions extends Given<typeof connectNumbers> {
+  /** When it aborts, `connect` rejects with ABORTED. */
   signal?: AbortSignal
 }
 
@@ -88,9 +96,9 @@ export interface ResolvedOptions extends Resolved<typeof stackNumbers> {
   readonly tun: ResolvedTun | undefined
   readonly stackAddress: Address | undefined
   readonly stackAddress6: Address | undefined
-  /** undefined: never ask. */
+  /** undefined: no probes. */
   readonly keepalive: ResolvedKeepalive | undefined
-  /** What the workers read. */
+  /** The options that workers read. */
   readonly workers: WorkerOptions
   readonly logger: EventLog | undefined
 }

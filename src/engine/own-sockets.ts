@@ -21,7 +21,7 @@ export interface OwnSocketsParts {
 
 /** The sockets of the stack's own thread, and the lanes by which workers send them datagrams. */
 export class OwnSockets {
-  /** A connection that one of these sockets consumes. */
+  /** The user of every connection that one of these sockets consumes. */
   readonly user: FlowUser
   readonly #sockets: LocalSockets<Socket>
   readonly #inbox: ThreadInbox
@@ -64,13 +64,13 @@ export class OwnSockets {
     this.#inbox.drain()
   }
 
-  /** Whether they keep the process alive; they do at first. */
+  /** Sets whether the sockets keep the process alive. They do so at first. */
   setRef(ref: boolean): void {
     if (ref) this.#inbox.ref()
     else this.#inbox.unref()
   }
 
-  /** Every connection has ended. */
+  /** Closes the lanes. Call when every connection has ended. */
   close(): void {
     this.#inbox.close()
   }

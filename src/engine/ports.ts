@@ -17,7 +17,7 @@ const count = ephemeral.last - ephemeral.first + 1
 export const queueOf = (localPort: number, remotePort: number, queues: number): number =>
   (localPort ^ remotePort) % queues
 
-/** The first usable local port from a random start on, wrapping around; -1 when none is. */
+/** The first usable local port from a random start on, wrapping around; -1 when no port is usable. */
 export const choosePort = (usable: (port: number) => boolean): number => {
   const start = randomInt(count)
   for (let i = 0; i < count; i++) {
@@ -27,14 +27,14 @@ export const choosePort = (usable: (port: number) => boolean): number => {
   return -1
 }
 
-/** The ports of a stack's own addresses: who listens on which, and which one a connection to elsewhere may have. */
+/** The stack's own ports: who listens on which, and which of them a new outgoing connection may have. */
 export class Ports {
   readonly #device: Device
   readonly #table: TupleTable
   readonly #listening: Int32Array
   readonly #acceptors = new Map<number, Acceptor>()
 
-  /** `listening`: the bits that the workers look at. */
+  /** `listening`: the shared bits by which workers know the ports that somebody listens on. */
   constructor(device: Device, table: TupleTable, listening: Int32Array) {
     this.#device = device
     this.#table = table
@@ -69,8 +69,8 @@ export class Ports {
   }
 
   /**
-   * A local port for a connection to `port`, if there is one such that its packets arrive on the queue `wanted`, and
-   * the queue they do arrive on. Throws PORTS_EXHAUSTED.
+   * Chooses a local port for a connection to `port` of `remote`, if possible one whose packets arrive on the queue
+   * `wanted`. Answers the port, and the queue on which its packets arrive. Throws PORTS_EXHAUSTED.
    */
   choose(remote: Address, port: number, wanted: number, now: number): { localPort: number; queue: number } {
     const { steered, queues } = this.#device

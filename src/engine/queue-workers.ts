@@ -10,16 +10,16 @@ import { PoolRefs } from './pool-refs.js'
 import { Watchdog } from './watchdog.js'
 
 /**
- * A worker that has not started within this time is stuck. It takes 60 ms of processor time, but a machine may be busy
- * with much else.
+ * Milliseconds after which a worker that has not started counts as stuck. A start takes 60 ms of processor time, but
+ * the machine may be busy with much else.
  */
-const startPatienceMs = 30_000
-/** A worker that has lived this long did not die of its start. */
+const startTimeoutMs = 30_000
+/** A worker that has lived for so many milliseconds did not die of its start. */
 const matureMs = 5_000
-/** Most time between the death of a worker and its successor's start. */
-const mostPatienceMs = 5_000
-/** One that has not stopped within this time is terminated. */
-const stopPatienceMs = 5_000
+/** Maximum of milliseconds between the death of a worker and the start of its successor. */
+const maxReplaceDelayMs = 5_000
+/** Milliseconds after which a worker that has not stopped is terminated. */
+const stopTimeoutMs = 5_000
 
 export interface WorkerLimits {
   /** As `StackOptions.stuckAfter`. */
@@ -28,31 +28,33 @@ export interface WorkerLimits {
   readonly workerHeap: number
 }
 
-/** What a worker reports, without the answers that the life cycle itself waits for. */
+/** A worker's reports, except the answers that only this class waits for. */
 export type WorkerReport = Exclude<Report, { kind: 'ready' | 'fence' }>
 
 export interface QueueWorkersHooks {
   report(queue: number, report: WorkerReport): void
-  /** A worker died and another one serves its queue. */
+  /** A worker died, and another one reads its queue now. */
   replaced(queue: number, error: Error): void
 }
 
-/** The queue workers' life cycle: one piscina task per queue, for as long as the stack is open. */
+/**
+ * Starts, watches, replaces and stops the queue workers: one piscina task per queue, for as long as the stack is open.
+ */
 export class QueueWorkers {
   readonly #pool: Piscina
   readonly #refs: PoolRefs
   readonly #shared: SharedStack
   readonly #hooks: QueueWorkersHooks
   readonly #messagePorts: MessagePort[] = []
-  /** Per queue: settles once everything that its worker reported has been heard. */
+  /** Per queue: resolves once every report of its worker was handled. */
   readonly #heard: Promise<void>[] = []
   readonly #tasks: Promise<void>[] = []
-  /** Per queue: its worker's thread, and how to end that worker. */
+  /** Per queue: the kernel's number of its worker's thread (undefined: none runs), and how to end that worker. */
   readonly #threads: (number | undefined)[] = []
   readonly #aborts: AbortController[] = []
   readonly #beats: Int32Array
   readonly #watch: NodeJS.Timeout | undefined
-  /** Per queue: workers in a row that died young. */
+  /** Per queue: deaths in a row. Counted anew after a worker that lived for `matureMs`. */
   readonly #deaths: number[] = []
   readonly #fences = new Map<number, { left: Set<number>; resolve: () => void }>()
   #nextFence = 0
@@ -65,19 +67,19 @@ export class QueueWorkers {
     this.#hooks = hooks
     this.#pool = new Piscina({
       filename: new URL('../workers/queue-worker.js', import.meta.url).href,
-      // Each task gets a thread of its own. With a minimum, piscina would replace a stuck worker that ends after
-      // `destroy`.
+      // Each task gets a thread of its own. With a minimum above 0, piscina would replace a stuck worker that ends
+      // after `destroy`.
       minThreads: 0,
       maxThreads: count,
       concurrentTasksPerWorker: 1,
       ...workerArguments(process.execArgv),
-      // A worker lives in one endless task; between two it must not sleep in Atomics.wait, or it could not be told to
-      // end.
+      // A worker runs one endless task. Between two tasks it must not sleep in Atomics.wait, since nobody could tell it
+      // to end then.
       atomics: 'disabled',
       resourceLimits: { maxOldGenerationSizeMb: workerHeap, codeRangeSizeMb: codeRangeMiB },
     })
     this.#refs = new PoolRefs(this.#pool)
-    // A thread that failed before it had its task; without a listener the process would end.
+    // A thread may fail before it has its task. Without a listener this error would end the process.
     this.#pool.on('error', (error: Error) => this.#startFailed(error))
     this.#beats = new Int32Array(shared.beats)
     if (stuckAfter > 0) this.#watch = this.#startWatchdog(stuckAfter)
@@ -92,7 +94,7 @@ export class QueueWorkers {
     await Promise.all(Array.from({ length: this.count }, (_, queue) => this.#run(queue)))
   }
 
-  /** Whether the workers keep the process alive; they do at first. */
+  /** Sets whether the workers keep the process alive. They do so at first. */
   setRef(ref: boolean): void {
     this.#ref = ref
     this.#refs.setRef(ref)
@@ -110,7 +112,10 @@ export class QueueWorkers {
     for (const messagePort of this.#messagePorts) messagePort.postMessage(order)
   }
 
-  /** Resolves once every worker has sent off whatever it has read so far, and knows every word told to it before. */
+  /**
+   * Resolves once every worker has passed on all the packets that it has read so far, and has received every order that
+   * was posted before.
+   */
   fence(): Promise<void> {
     const id = this.#nextFence++
     return new Promise(resolve => {
@@ -119,17 +124,17 @@ export class QueueWorkers {
     })
   }
 
-  /** Tells every worker to stop and waits; one that does not is terminated. */
+  /** Tells every worker to stop, and waits. Workers that do not stop in time are terminated. */
   async stop(): Promise<void> {
     this.#stopping = true
     for (let queue = 0; queue < this.count; queue++) this.#passAll(queue)
     this.broadcast({ kind: 'stop' })
     let timer: NodeJS.Timeout | undefined
-    const patience = new Promise(resolve => {
-      timer = setTimeout(resolve, stopPatienceMs)
+    const timeout = new Promise(resolve => {
+      timer = setTimeout(resolve, stopTimeoutMs)
     })
-    // A worker's last words come by its port, and may be later than the end of its task.
-    await Promise.race([Promise.allSettled([...this.#tasks, ...this.#heard]), patience])
+    // A worker's last reports come through its port. They may be handled after its task has ended.
+    await Promise.race([Promise.allSettled([...this.#tasks, ...this.#heard]), timeout])
     clearTimeout(timer)
     clearInterval(this.#watch)
     for (const messagePort of this.#messagePorts) messagePort.close()
@@ -145,7 +150,7 @@ export class QueueWorkers {
   }
 
   #run(queue: number): Promise<void> {
-    // While the queue had no worker nobody could answer.
+    // While the queue had no worker, nobody could answer its fences.
     this.#passAll(queue)
     const { port1, port2 } = new MessageChannel()
     this.#messagePorts[queue]?.close()
@@ -155,9 +160,9 @@ export class QueueWorkers {
       const timer = setTimeout(
         () =>
           reject(
-            new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} did not start in ${startPatienceMs} ms.`),
+            new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} did not start in ${startTimeoutMs} ms.`),
           ),
-        startPatienceMs,
+        startTimeoutMs,
       )
       port1.on('message', (report: Report) => {
         if (report.kind === 'ready') {
@@ -177,7 +182,7 @@ export class QueueWorkers {
       this.#aborts[queue] = abort
       Atomics.store(this.#beats, queue, 0)
       this.#tasks[queue] = this.#pool.run(task, { transferList: [port2], signal: abort.signal }).then(
-        // Told to stop before anybody heard that it was ready.
+        // The worker was told to stop before its `ready` was handled.
         () => clearTimeout(timer),
         (error: Error) => {
           const cause = abort.signal.aborted ? (abort.signal.reason as Error) : error
@@ -186,18 +191,21 @@ export class QueueWorkers {
           this.#passAll(queue)
           if (this.#stopping) return
           reject(new FakeTcpError(ErrorCode.WORKER, `The worker of queue ${queue} failed: ${cause.message}`, { cause }))
-          setTimeout(() => this.#replace(queue, cause), this.#patience(queue, performance.now() - born)).unref()
+          setTimeout(() => this.#replace(queue, cause), this.#replaceDelay(queue, performance.now() - born)).unref()
         },
       )
     })
   }
 
-  /** Nobody knows whose thread it was going to be: all that have not started are tried again. */
+  /**
+   * piscina does not tell for which queue the failed thread was meant. So every worker that has not started is started
+   * anew.
+   */
   #startFailed(error: Error): void {
     for (const [queue, abort] of this.#aborts.entries()) if (this.#threads[queue] === undefined) abort.abort(error)
   }
 
-  /** What the worker knew stands in shared memory; its successor reads on where it stopped. */
+  /** The dead worker's state is in shared memory, so its successor reads on where it stopped. */
   #replace(queue: number, cause: Error): void {
     if (this.#stopping) return
     this.#run(queue).then(
@@ -207,12 +215,13 @@ export class QueueWorkers {
   }
 
   /**
-   * Milliseconds until a worker that lived for `lived` is replaced: none at first, more for one that keeps dying young.
+   * Milliseconds until the worker of `queue`, which lived for `lived` ms, is replaced: none at first, and more while
+   * the queue's workers keep dying young.
    */
-  #patience(queue: number, lived: number): number {
+  #replaceDelay(queue: number, lived: number): number {
     const deaths = lived < matureMs ? (this.#deaths[queue] ?? 0) + 1 : 1
     this.#deaths[queue] = deaths
-    return deaths === 1 ? 0 : Math.min(5 * 2 ** deaths, mostPatienceMs)
+    return deaths === 1 ? 0 : Math.min(5 * 2 ** deaths, maxReplaceDelayMs)
   }
 
   #pass(id: number, queue: number): void {
@@ -223,19 +232,19 @@ export class QueueWorkers {
     fence.resolve()
   }
 
-  /** A worker that is gone has nothing on its way. */
+  /** Counts as the worker's answer to every fence: a worker that is gone passes nothing on any more. */
   #passAll(queue: number): void {
     for (const id of [...this.#fences.keys()]) this.#pass(id, queue)
   }
 }
 
-/** Options of Node.js that a worker may need to load a service as the program itself would. */
+/** Options of Node.js by which a worker finds and loads modules as the program does. */
 const loading = /^(--(import|require|loader|experimental-loader|conditions)$|-[rC]$)/u
 
 /**
- * How the workers' threads are started. They inherit the program's options, but for `--input-type`, which belongs to its
- * standard input. Node.js takes no inherited option back, and refuses V8's where they are listed: so only those by which
- * modules are loaded are.
+ * Options for the workers' threads. Without `execArgv` a thread inherits the program's options. It cannot inherit
+ * `--input-type`, which belongs to the program's standard input, and no single option can be left out. So `execArgv`
+ * then lists the options that loading modules needs; Node.js refuses V8's options in such a list.
  */
 const workerArguments = (inherited: readonly string[]): { execArgv?: string[] } => {
   if (!inherited.some(option => option.startsWith('--input-type'))) return {}

@@ -1,7 +1,7 @@
 /**
- * Starts attempts one after the other, `delayMs` apart or as soon as one fails; the first that succeeds wins (RFC 8305,
- * Happy Eyeballs). The others' signal is aborted then, and what one of them still brings is given to `discard`. Rejects
- * with the first attempt's error when all fail.
+ * Starts attempts one after the other: each one `delayMs` after the one before, or as soon as any fails. The first that
+ * succeeds wins (RFC 8305, Happy Eyeballs). Then the others' signal is aborted, and `discard` gets the result of any
+ * that succeeds nevertheless. If all fail, rejects with the first attempt's error.
  */
 export const race = <T>(
   attempts: readonly ((signal: AbortSignal) => Promise<T>)[],

@@ -5,12 +5,12 @@ import type { Order, Report } from '../path/messages.js'
 import type { Acceptor } from './acceptor.js'
 import type { QueueWorkers } from './queue-workers.js'
 
-/** The services of a stack: which modules every worker runs, the ones that take a dead one's place too. */
+/** The services of a stack. Every worker loads all of them, and so does a worker that takes a dead one's place. */
 export class Services {
-  /** What they count. */
+  /** The counters that the services have declared. */
   readonly counters = new ServiceCounters()
   readonly #workers: QueueWorkers
-  /** A service's number is its place here. */
+  /** By service number. */
   readonly #orders: Extract<Order, { kind: 'serve' }>[] = []
   readonly #loading = new Map<number, { left: number; resolve: () => void; reject: (error: Error) => void }>()
 
@@ -19,8 +19,9 @@ export class Services {
   }
 
   /**
-   * Loads a service module, which counts by `rows`, into every worker. Answers who accepts connections for it. Rejects
-   * with the module's own FakeTcpError, or with WORKER. Throws INVALID_ARGUMENT.
+   * Loads a service module, which counts by `rows`, into every worker. Resolves with an acceptor for its connections.
+   * Rejects with CLOSED, or with the code and message of what the module throws (WORKER unless it is a FakeTcpError).
+   * Throws INVALID_ARGUMENT.
    */
   serve(url: string, data: unknown, rows: readonly CounterRow[]): Promise<Acceptor> {
     const counters = this.counters.declare(rows)
@@ -33,7 +34,7 @@ export class Services {
     })
   }
 
-  /** A worker has loaded one, or failed to. */
+  /** A worker has loaded a service, or failed to. */
   served({ id, error }: Extract<Report, { kind: 'served' }>): void {
     const loading = this.#loading.get(id)
     if (loading === undefined) return
@@ -46,7 +47,7 @@ export class Services {
     }
   }
 
-  /** A new worker has taken the place of `queue`'s. */
+  /** The worker of `queue` is new: it loads all services. */
   restore(queue: number): void {
     for (const order of this.#orders) this.#workers.post(queue, order)
   }
@@ -57,7 +58,7 @@ export class Services {
   }
 }
 
-/** A service takes whatever comes, in the worker that it came to, and hears of it there. */
+/** A service accepts every connection, in the worker on whose queue it came. The worker itself tells the service. */
 const acceptorOf = (service: number): Acceptor => ({
   admits: () => true,
   user: queue => ({ consumer: queue, service, token: 0 }),

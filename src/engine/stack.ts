@@ -19,18 +19,21 @@ import { Surroundings } from './surroundings.js'
 import { openTriedTun } from './tun.js'
 
 export interface StackStats {
+  /** Connections that exist, and attempts of `connect` that wait for an answer. */
   readonly connections: number
+  /** Name of the device. */
   readonly device: string
-  /** Whether super-packets are in use. */
+  /** Whether the stack writes super-packets. */
   readonly offload: boolean
-  /** What the device is used with, and what was refused and why. */
+  /** The device's optional features: those in use, and why the others are not. */
   readonly features: DeviceFeatures
+  /** Sums over all threads: workers, the stack's own, and those that hold transferred sockets. */
   readonly total: WorkerStats
-  /** One per queue. */
+  /** One per queue: what its worker counted. */
   readonly workers: readonly WorkerStats[]
 }
 
-/** Counters; docs/operations.md has a sentence for each. They only grow. */
+/** Counters of a worker, or sums of them. They only grow. docs/operations.md has a sentence for each. */
 export interface WorkerStats {
   /** What went through, and what was done. */
   readonly traffic: Readonly<Record<TrafficCounter, number>>
@@ -43,9 +46,9 @@ export interface WorkerStats {
   }
 }
 
-/** A fake-TCP stack on one device: opens and accepts connections, and owns everything they need. */
+/** A fake-TCP stack on one device. It opens and accepts connections, and owns everything they need. */
 export class Stack implements AsyncDisposable {
-  /** Settles once the stack is closed, by `close` or because its device is gone. Never rejects. */
+  /** Resolves when the stack is closed, by `close` or because its device is gone. Never rejects. */
   readonly closed: Promise<void>
   readonly #coordinator: Coordinator
   readonly #surroundings: Surroundings | undefined
@@ -53,7 +56,10 @@ export class Stack implements AsyncDisposable {
   #closing: Promise<void> | undefined
   #resolveClosed!: () => void
 
-  /** Makes the device and starts one worker per queue. Throws FakeTcpError; nothing is left behind then. */
+  /**
+   * Makes the device and starts one worker per queue. Rejects with INVALID_ARGUMENT, ADDON, NO_TUN, PERMISSION,
+   * NAME_TAKEN, ADDRESS_TAKEN, NO_IPV6, DEVICE, MEMORY or WORKER; nothing is left behind then.
+   */
   static async open(options: StackOptions): Promise<Stack> {
     let device = options.device
     let coordinator: Coordinator | undefined
@@ -68,7 +74,7 @@ export class Stack implements AsyncDisposable {
       const place: StackPlace = {
         address4: resolved.stackAddress ?? device!.stackAddress,
         address6: resolved.stackAddress6 ?? device!.stackAddress6,
-        mtuTo: (remote, most) => surroundings?.mtuTo(remote, most) ?? most,
+        mtuTo: (remote, max) => surroundings?.mtuTo(remote, max) ?? max,
       }
       coordinator = new Coordinator(device!, place, resolved)
       await coordinator.start()
@@ -95,18 +101,19 @@ export class Stack implements AsyncDisposable {
     return this.#coordinator.device.name
   }
 
-  /** Our addresses. */
+  /** The stack's own IPv4 address. */
   get address(): string | undefined {
     return this.#coordinator.address4?.text
   }
 
+  /** The stack's own IPv6 address. */
   get address6(): string | undefined {
     return this.#coordinator.address6?.text
   }
 
   /**
-   * Opens a connection. Throws FakeTcpError: CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED, PORTS_EXHAUSTED, TABLE_FULL,
-   * NO_ADDRESS, INVALID_ARGUMENT or CLOSED.
+   * Opens a connection to an IPv4 or IPv6 address. Rejects with CONNECT_TIMEOUT, CONNECT_REFUSED, ABORTED,
+   * PORTS_EXHAUSTED, TABLE_FULL, NO_ADDRESS, INVALID_ARGUMENT or CLOSED.
    */
   async connect(address: string, port: number, options: ConnectOptions = {}): Promise<Socket> {
     this.#checkOpen()
@@ -120,7 +127,7 @@ export class Stack implements AsyncDisposable {
     return this.#coordinator.connect(request, flow => sockets.add(flow))
   }
 
-  /** Accepts connections on a port of the stack's addresses. Throws PORT_TAKEN, INVALID_ARGUMENT or CLOSED. */
+  /** Accepts connections on a port of all the stack's addresses. Throws PORT_TAKEN, INVALID_ARGUMENT or CLOSED. */
   listen(port: number, options: ListenOptions = {}): Listener {
     this.#checkOpen()
     checkPort(port, 'port')
@@ -140,9 +147,10 @@ export class Stack implements AsyncDisposable {
   }
 
   /**
-   * Runs a module inside the queue workers, as `ServiceFactory` of workers/service.ts. With a port, that port's
-   * connections are its own. `counters` are those that the service may count with; the services of a stack may have 64
-   * together. Rejects with what the module throws, PORT_TAKEN, INVALID_ARGUMENT or CLOSED.
+   * Runs a service in every queue worker: the default export of the module at `url` is its `ServiceFactory`. With a
+   * port, the service gets the connections to that port. `workerData` goes to the service. `counters` are those that it
+   * may raise; the services of a stack may declare 64 together. Rejects with PORT_TAKEN, INVALID_ARGUMENT or CLOSED, or
+   * with the code and message of what the module throws (WORKER unless it is a FakeTcpError).
    */
   async serve(
     port: number | undefined,
@@ -154,6 +162,7 @@ export class Stack implements AsyncDisposable {
     await this.#coordinator.serve(port, url.href, options.workerData, options.counters ?? [])
   }
 
+  /** What the stack did and lost so far. */
   stats(): StackStats {
     const coordinator = this.#coordinator
     return {
@@ -167,15 +176,15 @@ export class Stack implements AsyncDisposable {
   }
 
   /**
-   * From now on the open stack does not keep the process alive by itself: a program that has nothing else to do ends,
-   * and the kernel takes back what the stack had. A connection attempt that waits still does.
+   * The open stack does not keep the process alive from now on: a program that has nothing else to do ends, and the
+   * kernel frees what the stack had. A `connect` that waits for its answer still keeps the process alive.
    */
   unref(): this {
     this.#coordinator.setRef(false)
     return this
   }
 
-  /** Takes `unref` back. */
+  /** Undoes `unref`. */
   ref(): this {
     this.#coordinator.setRef(true)
     return this

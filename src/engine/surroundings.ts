@@ -5,7 +5,7 @@ import { Netlink } from '../net/netlink.js'
 import type { StackOptions } from './options.js'
 import type { TunDevice } from './tun-device.js'
 
-/** The machine around a TUN interface: keeps the interface as it was made, and knows what leaves the machine whole. */
+/** Keeps a TUN interface as it was made, and knows the MTU of the machine's other interfaces and routes. */
 export class Surroundings {
   readonly #netlink = new Netlink()
   readonly #watch: InterfaceWatch
@@ -16,9 +16,9 @@ export class Surroundings {
     this.#watch = new InterfaceWatch(this.#netlink, device, log, () => this.#mtus.refresh())
   }
 
-  /** Bytes of the largest packet to `remote` that its first hop takes, `most` at the most. */
-  mtuTo(remote: Address, most: number): number {
-    return this.#mtus.to(remote, most)
+  /** Bytes of the largest packet to `remote` that the first hop carries, at most `max`. */
+  mtuTo(remote: Address, max: number): number {
+    return this.#mtus.to(remote, max)
   }
 
   close(): void {

@@ -7,22 +7,22 @@ import type { End } from '../path/messages.js'
 import { giveBackThread } from '../sockets/thread-claims.js'
 import type { Notice, Request, Residue } from '../sockets/transfer-messages.js'
 
-/** How long a closing stack waits for the threads that hold its sockets. */
-const leavePatienceMs = 1_000
+/** Milliseconds that a closing stack waits for the threads that hold its sockets. */
+const leaveTimeoutMs = 1_000
 const eventPairs = 16
 
 /** What transfers need of the coordinator. */
 export interface TransferHooks {
-  /** From now on `ended` hears of the connection's end. */
+  /** Replaces the function that is called when the connection ends. */
   rehome(id: FlowId, ended: (end: End) => void): void
-  /** Resolves once whatever any worker has read so far has gone off. */
+  /** Resolves once every worker has passed on all the packets that it has read so far. */
   fence(): Promise<void>
   end(id: FlowId): void
 }
 
 /**
- * Where a connection is that was offered to other threads. Until then it is an ordinary socket of this thread, and not
- * known here.
+ * Where a connection is, once it was offered to other threads. Before that it belongs to an ordinary socket of this
+ * thread, and `Transfers` does not know it.
  *
  *                    attach                    the fence has passed, and
  *                 (of thread `to`)             `from` has surrendered it
@@ -34,13 +34,14 @@ export interface TransferHooks {
  *      └──────────────────────────────────────────────────────────────────────┘
  *                 `transfer` in the thread that holds it
  *
- * - offered: `holder` had it last, and still consumes what comes. Anybody may attach it.
- * - moving: datagrams go to `to`; `from` is asked for what it has not read. Nobody else may attach it.
- * - held: the socket of `holder` consumes it.
- * - ended: the connection is gone. Whoever it was moving to hears that once it has arrived there.
+ * - offered: any thread may attach it. Until then `holder`, which had it last, consumes what comes.
+ * - moving: new datagrams go to the thread `to`, and `from` hands over what it has not read. No third thread may attach
+ *   it.
+ * - held: a socket of the thread `holder` consumes it.
+ * - ended: the connection is gone. If it was moving, the thread `to` is told once the connection has arrived there.
  *
- * Only the coordinator moves it. When the thread that an offered or held connection is with ends, the connection ends;
- * one that is moving arrives first.
+ * Only the coordinator changes the phase. When the thread `holder` ends, the connection ends too. A connection that is
+ * moving arrives first.
  */
 type Phase =
   | { readonly kind: 'offered' | 'held'; readonly holder: number }
@@ -50,21 +51,24 @@ type Phase =
 /** A connection that was offered to other threads, or is held by one. */
 interface Away extends FlowId {
   phase: Phase
-  /** Takes the connection from its first holder, this thread: what it had not read. */
+  /** Takes the connection from this thread, its first holder. Answers what was not read. */
   readonly surrender: () => Residue[]
   readonly ended: (end: End) => void
 }
 
-/** The coordinator's part in sockets of other threads: moves connections there, and notices when such a thread ends. */
+/**
+ * Moves connections between the sockets of different threads, for the coordinator. Notices when a thread that holds
+ * sockets ends.
+ */
 export class Transfers {
   readonly #shared: SharedStack
   readonly #flows: FlowTable
   readonly #hooks: TransferHooks
-  /** This thread's number; the others' follow it. */
+  /** The coordinator's thread number. The numbers of the other threads that may hold sockets follow it. */
   readonly #thread: number
   readonly #away = new Map<number, Away>()
   readonly #recalls = new Map<number, { holder: number; resolve: (residue: Residue[]) => void }>()
-  /** Our end of each thread's lifeline. */
+  /** By thread: our duplicate of its lifeline, which becomes readable when the thread ends. */
   readonly #lifelines = new Map<number, number>()
   #channel: BroadcastChannel | undefined
   #poller: Poller | undefined
@@ -79,8 +83,8 @@ export class Transfers {
   }
 
   /**
-   * A socket of this thread may be attached elsewhere from now on. `ended` is called when its connection ends, wherever
-   * it is.
+   * Another thread may attach this socket of our thread from now on. `ended` is called when the connection ends,
+   * whichever thread holds it then.
    */
   offer(id: FlowId, surrender: () => Residue[], ended: (end: End) => void): void {
     this.#open()
@@ -91,8 +95,8 @@ export class Transfers {
   }
 
   /**
-   * Every connection has ended. Resolves when the threads have let go of what is shared; with the numbers of those that
-   * have not.
+   * Call when every connection has ended. Resolves when the threads have released what is shared, or after a timeout:
+   * with the numbers of those that have not.
    */
   async close(): Promise<Set<number>> {
     for (const thread of this.#lifelines.keys()) this.#post({ to: thread, kind: 'stackClosed' })
@@ -101,7 +105,7 @@ export class Transfers {
       let timer: NodeJS.Timeout | undefined
       await new Promise<void>(resolve => {
         this.#onLeft = resolve
-        timer = setTimeout(resolve, leavePatienceMs)
+        timer = setTimeout(resolve, leaveTimeoutMs)
       })
       clearTimeout(timer)
     }
@@ -170,7 +174,7 @@ export class Transfers {
     this.#arrived(away, thread)
   }
 
-  /** What happened while the connection was moving. */
+  /** Ends the move. Meanwhile the connection, or the thread that it goes to, may have ended. */
   #arrived(away: Away, thread: number): void {
     const { slot, generation, phase } = away
     if (phase.kind === 'ended') {
@@ -204,7 +208,7 @@ export class Transfers {
     this.#post({ to: holder, kind: 'ended', slot, generation, end })
   }
 
-  /** Sees to it that we hear of the thread's end. False when that has come already. */
+  /** Watches for the thread's end. False when it has ended already, or the kernel refuses to watch. */
   #watch(thread: number, lifeline: number): boolean {
     if (this.#lifelines.has(thread)) return true
     const fd = native.duplicate(lifeline)
@@ -227,7 +231,7 @@ export class Transfers {
     if (this.#lifelines.size === 0) this.#onLeft()
     for (const [slot, { holder }] of this.#recalls) if (holder === thread) this.#surrendered(slot, [])
     for (const away of [...this.#away.values()]) if (holderOf(away.phase) === thread) this.#hooks.end(away)
-    // Nobody sends there any more: the next one may have its number.
+    // After the fence no worker sends to this thread any more. So another thread may have its number.
     await this.#hooks.fence()
     giveBackThread(this.#shared, thread)
   }
@@ -237,6 +241,6 @@ export class Transfers {
   }
 }
 
-/** The thread whose socket has the connection. */
+/** The thread whose socket holds the connection; undefined while it moves, and after its end. */
 const holderOf = (phase: Phase): number | undefined =>
   phase.kind === 'offered' || phase.kind === 'held' ? phase.holder : undefined

@@ -7,20 +7,20 @@ import * as ipv6 from '../wire/ipv6.js'
 import * as tcp from '../wire/tcp.js'
 import * as virtio from '../wire/virtio-net.js'
 
-/** A port of our end; no connection of the stack begins there, since there is none yet. */
+/** Port of our end. It is free: the stack has no connections yet. */
 const ownPort = 65_000
 const firstSeq = 1_000
 const nothing = new Uint8Array(0)
 
 /** A segment that the kernel sent to our end. */
 export interface Found {
-  /** SYN+ACK. */
+  /** Whether it is a SYN+ACK. */
   readonly opens: boolean
   readonly payload: Buffer
 }
 
 /**
- * One connection from our end of a TUN interface to a socket of the kernel's end, by hand: no window, no
+ * One TCP connection from our end of a TUN interface to a socket at the kernel's end, without flow control and
  * retransmission.
  */
 export class TrialWire {
@@ -37,7 +37,7 @@ export class TrialWire {
     this.#port = port
   }
 
-  /** Each of these answers what the write did: bytes or -errno. */
+  /** Sends a SYN. This method and the other ones that send answer bytes written or -errno. */
   syn(): number {
     const result = this.#write(tcp.Flag.syn, nothing, 0)
     this.#seq++
@@ -48,14 +48,14 @@ export class TrialWire {
     return this.#write(tcp.Flag.ack, nothing, 0)
   }
 
-  /** One super-packet, cut and summed by the kernel. */
+  /** Sends one super-packet. The kernel cuts it and computes the checksums. */
   send(payload: Uint8Array, segmentSize: number): number {
     const result = this.#write(tcp.Flag.ack, payload, segmentSize)
     if (result >= 0) this.#seq += payload.length
     return result
   }
 
-  /** A part of what `send` sent last, once more, as a plain packet with its checksum. */
+  /** Sends a part of the last `send` once more, as a plain packet with its checksum. */
   sendPlain(all: Uint8Array, at: number, length: number): number {
     const head = this.#head(tcp.Flag.ack, this.#seq - all.length + at, length, 0)
     const packet = Buffer.concat([head, all.subarray(at, at + length)])
@@ -69,7 +69,7 @@ export class TrialWire {
     return this.#write(tcp.Flag.rst, nothing, 0)
   }
 
-  /** What the kernel has sent on this connection since the last look, on whichever queue; anything else is dropped. */
+  /** Segments of this connection that the kernel has sent since the last call, on any queue. Drops other packets. */
   read(): Found[] {
     const found: Found[] = []
     for (const queue of this.#device.queues) {
@@ -105,7 +105,7 @@ export class TrialWire {
     return native.write(this.#device.queues[0], packet, 0, packet.length)
   }
 
-  /** Headers; the kernel is asked for the checksum, and with `gsoSize` for the cutting. */
+  /** Headers that ask the kernel for the checksum and, with `gsoSize` > 0, for the cutting. */
   #head(flags: number, seq: number, length: number, gsoSize: number): Uint8Array {
     const { virtioSize } = this.#device
     const { host, stack } = this.#pair

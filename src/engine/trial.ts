@@ -8,38 +8,39 @@ import type { AddressPair } from '../net/pair.js'
 import { TrialWire } from './trial-wire.js'
 import type { TunDevice } from './tun-device.js'
 
-/** What the kernel really does with super-packets. */
+/** What a trial found out about super-packets. */
 export interface TrialResult {
   readonly superPacketsOut: Feature
   readonly superPacketsIn: Feature
-  /** Whether everything was tried to its end, in every family: a firewall may let nothing in. */
+  /** Whether every step was tried in every family. A firewall may let nothing in. */
   readonly complete: boolean
 }
 
-/** No step takes longer, on however busy a machine. */
+/** Milliseconds that one step may take, on a busy machine too. */
 const stepMs = 200
 /**
- * The kernel answers a SYN while it is being written, unless it is busy. Where a firewall lets nothing in, a start
- * takes this much longer.
+ * Milliseconds to wait for the SYN+ACK. The kernel answers a SYN while it is being written, unless it is busy. Where a
+ * firewall drops the SYN, the start takes this much longer.
  */
 const answerMs = 100
-/** Equal segments: with the headers no multiple of their size, as datagrams usually are. */
+/** Bytes per segment. As usual for datagrams, packet sizes with headers are no multiple of it. */
 const segmentSize = 500
 const outBytes = 3 * segmentSize
 /**
- * Several segments of any size that the kernel may choose, and few enough to be sent before anything is acknowledged.
+ * Enough for several segments, whatever size the kernel chooses. Few enough for the kernel to send them before it gets
+ * an ACK.
  */
 const inBytes = 4_000
 
 /**
- * Tries super-packets on the interface itself, both ways and in every family that it has: a connection to a socket of
- * this process by way of the kernel. Kernels are out there that take the settings and refuse the packets. Before the
- * workers read the queues. What cannot be tried (a firewall that lets nothing in) is believed to work, until a write is
- * refused.
+ * Tries super-packets on the interface itself, both ways and in every family that it has: over a connection through the
+ * kernel to a socket of this process. Some kernels accept the settings and then refuse or damage the packets. Call
+ * before workers read the queues. What cannot be tried, because a firewall lets nothing in, counts as working until a
+ * write is refused.
  */
 export const tryOffloads = async (device: TunDevice): Promise<TrialResult> => {
   const results: TrialResult[] = []
-  // One after the other: whoever reads a queue drops what is not its own.
+  // One after the other: a trial drops all packets that it reads and that are not its own.
   for (const pair of device.pairs) results.push(await tryPair(device, pair))
   const first = (pick: (result: TrialResult) => Feature): Feature => results.map(pick).find(({ used }) => !used) ?? used
   return {
@@ -63,7 +64,7 @@ const tryPair = async (device: TunDevice, pair: AddressPair): Promise<TrialResul
     return { ...works, ...(await converse(device, pair, server, accepted)) }
   } catch (error) {
     if (!isSystemError(error)) throw error
-    // No socket can be had here: nothing was tried.
+    // This process cannot open a server socket, so nothing was tried.
     return works
   } finally {
     for (const socket of accepted) socket.destroy()
@@ -71,7 +72,7 @@ const tryPair = async (device: TunDevice, pair: AddressPair): Promise<TrialResul
   }
 }
 
-/** The conversation; what it found to be wrong. */
+/** Exchanges the packets of a trial. Answers what differs from a result where everything works. */
 const converse = async (
   device: TunDevice,
   pair: AddressPair,
@@ -117,14 +118,17 @@ const converse = async (
   }
 }
 
-/** What a write was refused with. An interface that is down or a queue that is full says nothing of super-packets. */
+/**
+ * The error with which a write was refused. EIO and EAGAIN do not count: an interface that is down or a full queue
+ * tells nothing about super-packets.
+ */
 const refusalOf = (result: number): string | undefined =>
   result >= 0 || result === -Errno.EIO || result === -Errno.EAGAIN ? undefined : errnoName(result)
 
 const pattern = (bytes: number): Buffer =>
   Buffer.from(Uint8Array.from({ length: bytes }, (_, i) => (i * 7 + (i >> 8)) & 0xff))
 
-/** Whether `test` holds within so many milliseconds. */
+/** Whether `test` becomes true within `ms` milliseconds. */
 const until = async (test: () => boolean, ms = stepMs): Promise<boolean> => {
   const end = native.clock() + ms
   for (let turns = 0; ; turns++) {

@@ -6,15 +6,15 @@ import type { Netlink } from '../net/netlink.js'
 import { type AddressPair, anyConflictOf, type Conflict, conflictOf } from '../net/pair.js'
 import type { ResolvedTun } from './tun-options.js'
 
-/** Pairs of the default kind that are tried: 200, 202 … 254 as the third byte of 192.168.200.1. */
+/** Number of pairs that are tried: for 192.168.200.1 the third byte is 200, 202 … 254. */
 const candidates = 28
 
-/** What a kernel with IPv6 switched off, or without it, answers to an IPv6 address. */
+/** Errors with which a kernel without IPv6, or with IPv6 switched off, refuses an IPv6 address. */
 const noIPv6: readonly number[] = [Errno.EACCES, Errno.EOPNOTSUPP, Errno.EAFNOSUPPORT]
 
 export type AddressLog = Pick<EventLog, 'warn'>
 
-/** Gives an interface its addresses; looks first whether anybody on this machine has them. */
+/** Chooses the addresses of a TUN interface and assigns them. Checks first whether they are in use on this machine. */
 export class TunAddresses {
   readonly #netlink: Netlink
   readonly #options: ResolvedTun
@@ -27,7 +27,8 @@ export class TunAddresses {
   }
 
   /**
-   * The pair itself or, where the options allow it, the first free one like it. Changes nothing. Throws ADDRESS_TAKEN.
+   * Answers the pair itself or, where the options allow it, the first free one like it. Changes nothing. Throws
+   * ADDRESS_TAKEN.
    */
   choose(wanted: AddressPair): AddressPair {
     if (!this.#mayReplace(wanted)) {
@@ -50,8 +51,9 @@ export class TunAddresses {
   }
 
   /**
-   * Gives the pair, or another one if somebody was faster, to the interface; undefined for IPv6 where the machine has
-   * none and the options allow that. Throws ADDRESS_TAKEN, NO_IPV6, PERMISSION or DEVICE.
+   * Assigns the pair to the interface. If another process was faster, assigns the next free pair where the options
+   * allow it. Answers the pair, or undefined for IPv6 where the machine has none and the options allow that. Throws
+   * ADDRESS_TAKEN, NO_IPV6, PERMISSION or DEVICE.
    */
   give(index: number, name: string, chosen: AddressPair): AddressPair | undefined {
     for (let pair = chosen; ; pair = this.choose(pair)) {
@@ -71,7 +73,10 @@ export class TunAddresses {
     return (host.family === 4 ? ifAddressesTaken : ifAddressesTaken6) === 'others'
   }
 
-  /** Two processes may have looked at the same moment: the interface that was made first keeps the pair. */
+  /**
+   * Another interface that has the same peer, because two processes looked for a free pair at the same moment;
+   * undefined: there is none. The interface that was made first keeps the pair.
+   */
   #rival(index: number, { stack }: AddressPair): Conflict | undefined {
     const other = this.#netlink
       .addresses()
@@ -113,7 +118,10 @@ const refusedAddress = (result: number, name: string, { host, stack }: AddressPa
   )
 }
 
-/** The `nth` pair after one: the third byte of IPv4 addresses, the second of IPv6 addresses, grows by two. */
+/**
+ * The `nth` pair after this one: the third byte of IPv4 addresses and the second of IPv6 addresses grow by two each
+ * time.
+ */
 const nextLike = ({ host, stack }: AddressPair, nth: number): AddressPair => {
   const moved = (bytes: Uint8Array) => {
     const copy = Uint8Array.from(bytes)

@@ -1,10 +1,10 @@
 import type { Device } from '../net/device.js'
 import type { AddressPair } from '../net/pair.js'
 
-/** A TUN interface, with what we did to it. */
+/** A TUN interface that the stack has made or adopted. */
 export interface TunDevice extends Device {
-  /** Addresses that we gave it; none for an adopted one. */
+  /** Addresses that we assigned; none for an adopted interface. */
   readonly pairs: readonly AddressPair[]
-  /** The kernel's number of the interface; 0: somebody else looks after it. */
+  /** Index of the interface; 0: it was adopted, and another program looks after it. */
   readonly index: number
 }

@@ -1,46 +1,50 @@
 import { availableParallelism } from 'node:os'
 import { invalid } from '../errors.js'
 import { type Address, parseAddress } from '../net/address.js'
-import { leastMtu } from '../net/device.js'
+import { minMtu } from '../net/device.js'
 import type { AddressPair } from '../net/pair.js'
 import { type Given, type Resolved, resolveNumbers, whole } from '../numbers.js'
 
-/** Numbers of a TUN interface. */
+/** Numeric options of a TUN interface. */
 export const tunNumbers = {
   /** TUN queues, one worker each. Default: the machine's cores, at most 8. */
   queues: { default: Math.min(availableParallelism(), 8), min: 1, max: 256 },
-  /** Bytes of the largest packet; at least 1280 with IPv6. */
-  mtu: { default: 1_500, min: leastMtu[4], max: 65_535 },
-  /** Packets that may wait in front of a slow worker. */
+  /** Bytes of the largest IP packet; at least 1,280 with IPv6. */
+  mtu: { default: 1_500, min: minMtu[4], max: 65_535 },
+  /** Maximum of packets that wait in the kernel for a slow worker. */
   txQueueLength: { default: 1_000, min: 1, max: 1_000_000 },
 } as const
 
 /** How to make a TUN interface. Addresses come in pairs: the kernel's end (`host…`) and ours (`stack…`). */
 export interface TunOptions extends Given<typeof tunNumbers> {
-  /** Interface name; the kernel chooses when it is left out. */
+  /** Interface name, 1 to 15 bytes. Default: the kernel chooses. */
   name?: string
+  /** The kernel's end and ours, IPv4. */
   hostAddress?: string
   stackAddress?: string
+  /** The kernel's end and ours, IPv6. */
   hostAddress6?: string
   stackAddress6?: string
   /**
-   * What happens when an IPv4 address is in use on this machine already: an error (default), or the next free pair like
-   * this one (192.168.202.1 and .2 for 192.168.200.1 and .2, and so on), and a warning that names it.
+   * What to do when an IPv4 address is in use on this machine already. 'error' (default): reject with ADDRESS_TAKEN.
+   * 'others': take the next free pair like this one (192.168.202.1 and .2 for 192.168.200.1 and .2, and so on), and log
+   * a warning that names it.
    */
   ifAddressesTaken?: 'error' | 'others'
   /** The same for the IPv6 addresses (fcca::1 and ::2 for fcc8::1 and ::2). */
   ifAddressesTaken6?: 'error' | 'others'
   /**
-   * What happens when IPv6 addresses are given and the machine has IPv6 switched off: an error (default), or IPv4 alone
-   * and a warning.
+   * What to do when IPv6 addresses are given, and the machine has IPv6 switched off. 'error' (default): reject with
+   * NO_IPV6. 'ipv4': use IPv4 alone, and log a warning.
    */
   ifNoIPv6?: 'error' | 'ipv4'
-  /** Super-packets and checksum offload. Default true; a kernel that refuses them is used without. */
+  /** Use super-packets and checksum offload. Default true. Where the kernel refuses them, the stack works without. */
   offload?: boolean
   /**
-   * Queues of an interface that somebody else has opened, brought up and addressed, instead of making one: the
-   * descriptors become ours. IFF_TUN and IFF_NO_PI, and IFF_VNET_HDR for super-packets. Of the other options only
-   * `mtu`, `stackAddress` and `stackAddress6` apply. Needs no privileges.
+   * Descriptors of the queues of an interface that another program has made, brought up and addressed. The stack takes
+   * them over, and closes them at the end, instead of making an interface. They must be attached with IFF_TUN and
+   * IFF_NO_PI, and with IFF_VNET_HDR for super-packets. Of the other options only `mtu`, `stackAddress` and
+   * `stackAddress6` apply. Needs no privileges.
    */
   descriptors?: readonly number[]
 }
@@ -53,9 +57,9 @@ export interface ResolvedTun extends Resolved<typeof tunNumbers> {
   readonly ifAddressesTaken: 'error' | 'others'
   readonly ifAddressesTaken6: 'error' | 'others'
   readonly ifNoIPv6: 'error' | 'ipv4'
-  /** Addresses to give to the interface, of each family at most one pair; none for an adopted one. */
+  /** Addresses to assign to the interface, at most one pair of each family; none for an adopted one. */
   readonly pairs: readonly AddressPair[]
-  /** What somebody else has made already. */
+  /** The queues of an adopted interface; undefined: make one. */
   readonly adopted: AdoptedTun | undefined
 }
 
@@ -73,7 +77,7 @@ export const resolveTun = (options: TunOptions): ResolvedTun => {
   const adopted = descriptors === undefined ? undefined : adoptedOf(options, descriptors)
   const pairs = adopted === undefined ? pairsOf(options) : []
   const six = adopted?.stackAddress6 !== undefined || pairs.some(({ host }) => host.family === 6)
-  const table = six ? { ...tunNumbers, mtu: { ...tunNumbers.mtu, min: leastMtu[6] } } : tunNumbers
+  const table = six ? { ...tunNumbers, mtu: { ...tunNumbers.mtu, min: minMtu[6] } } : tunNumbers
   const numbers = resolveNumbers(table, options, 'tun.')
   return { ...numbers, name, offload, ifAddressesTaken, ifAddressesTaken6, ifNoIPv6, pairs, adopted }
 }

@@ -2,13 +2,13 @@ import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 import { Errno, errnoName, native, TunFlag } from '../native.js'
 import type { Netlink } from '../net/netlink.js'
 
-/** An interface that this process has made, and the descriptors of its queues. */
+/** A TUN interface that this process has made or adopted, and the descriptors of its queues. */
 export interface TunQueues {
   readonly name: string
   readonly queues: readonly number[]
   /** Whether a virtio-net header stands in front of every packet. */
   readonly headers: boolean
-  /** Flags of TUNSETIFF that the kernel did not take, and how it said so: 'IFF_VNET_HDR' → 'EINVAL'. */
+  /** Flags that TUNSETIFF refused, and with which error: 'IFF_VNET_HDR' → 'EINVAL'. */
   readonly refused: ReadonlyMap<string, string>
 }
 
@@ -19,18 +19,18 @@ interface Wanted {
   readonly headers: boolean
 }
 
-/** In the order in which they are given up: what costs least first. */
+/** Flags that the stack can do without. The least costly one is given up first. */
 const optional = [
-  // Without it the check below is all that keeps us from joining an interface of somebody else's.
+  // Without this flag, only the look at the name in `openQueues` keeps us from joining another program's interface.
   { name: 'IFF_TUN_EXCL', flag: TunFlag.exclusive },
   { name: 'IFF_MULTI_QUEUE', flag: TunFlag.multiQueue },
   { name: 'IFF_VNET_HDR', flag: TunFlag.vnetHeader },
 ] as const
 
 /**
- * Makes a TUN interface of up to `count` queues. A kernel or sandbox that refuses one of the flags is asked again
- * without it. Fills `queues` as it goes, so that the caller can close them whatever happens. Throws NO_TUN, PERMISSION,
- * NAME_TAKEN, INVALID_ARGUMENT or DEVICE.
+ * Makes a TUN interface of up to `count` queues. When a kernel or sandbox refuses one of the optional flags, asks again
+ * without it. Appends to `queues` as it goes, so that the caller can close them after an error. Throws NO_TUN,
+ * PERMISSION, NAME_TAKEN, INVALID_ARGUMENT or DEVICE.
  */
 export const openQueues = (netlink: Netlink, wanted: Wanted, queues: number[]): TunQueues => {
   checkName(wanted.name)
@@ -50,7 +50,7 @@ export const openQueues = (netlink: Netlink, wanted: Wanted, queues: number[]): 
   return { name, queues: [...queues], headers: (flags & TunFlag.vnetHeader) !== 0, refused }
 }
 
-/** Opens the queue that makes the interface, with as many of the flags as the kernel takes. */
+/** Opens the first queue, which makes the interface, with as many of the flags as the kernel takes. */
 const openFirst = (name: string, asked: number, refused: Map<string, string>): { flags: number; fd: number } => {
   const mayGo = optional.filter(({ flag }) => (asked & flag) !== 0)
   let first = 0
@@ -68,7 +68,7 @@ const openFirst = (name: string, asked: number, refused: Map<string, string>): {
   throw tunError(first, name)
 }
 
-/** What the kernel takes as a name (dev_valid_name, dev_alloc_name), said in words. */
+/** Throws INVALID_ARGUMENT for a name that the kernel would refuse (dev_valid_name, dev_alloc_name). */
 const checkName = (name: string): void => {
   const given = JSON.stringify(name)
   if (Buffer.byteLength(name) > 15)

@@ -21,7 +21,7 @@ type Log = ResolvedOptions['logger']
 export const openTun = (options: ResolvedTun, log?: Log): TunDevice =>
   options.adopted === undefined ? makeTun(options, log) : adoptTun(options, options.adopted)
 
-/** The same, and super-packets are tried: what does not work is said once, and not used. */
+/** As `openTun`, and tries super-packets. What does not work is logged once, and not used. */
 export const openTriedTun = async (options: ResolvedTun, log?: Log): Promise<TunDevice> => {
   const device = openTun(options, log)
   if (device.virtioSize === 0) return device
@@ -63,8 +63,8 @@ const makeTun = (options: ResolvedTun, log: Log): TunDevice => {
     }
     if (made.headers) native.linkMangleId(name)
     const features = featuresOf(made, options)
-    // Before the addresses: on an interface that is down the kernel leaves out the route to an IPv6 address's peer, for
-    // good.
+    // Bring the interface up before it gets addresses. While it is down, the kernel does not add the route to an IPv6
+    // address's peer, and does not add it later either.
     checkUp(bringUp(name, mtu, txQueueLength), name, mtu)
     const index = netlink.link(name)?.index ?? 0
     const pairs = chosen.map(pair => addresses.give(index, name, pair)).filter(pair => pair !== undefined)
@@ -114,7 +114,7 @@ const deviceOf = (
   steered: features.steering.used,
 })
 
-/** Sets up what the queues can do beyond carrying packets, and says what that is. */
+/** Sets up the optional features of the queues. Answers which of them are in use. */
 const featuresOf = ({ queues, headers, refused }: TunQueues, options: ResolvedTun): Omit<DeviceFeatures, 'ipv6'> => {
   const single = refused.get('IFF_MULTI_QUEUE')
   const superPacketsIn = headers ? useHeaders(queues[0]) : withoutHeaders(options, refused)
@@ -126,7 +126,7 @@ const featuresOf = ({ queues, headers, refused }: TunQueues, options: ResolvedTu
   }
 }
 
-/** What the kernel hands over with virtio-net headers in front. */
+/** Sets up virtio-net headers. Answers whether the kernel delivers super-packets. */
 const useHeaders = (queue: number): Feature => {
   // A kernel without this call has headers of this size anyway.
   native.tunHeaderSize(queue, virtioSize)
@@ -148,7 +148,7 @@ const steer = (queues: readonly number[]): Feature => {
   return unused(`${cause} (${errnoName(result)})`)
 }
 
-/** What a flag that was refused costs. */
+/** What is lost without a flag. */
 const loss: Readonly<Record<string, string>> = {
   IFF_TUN_EXCL: 'somebody who makes an interface of this name at the same moment would share it',
   IFF_MULTI_QUEUE: 'one queue and one worker have to do',
@@ -157,7 +157,7 @@ const loss: Readonly<Record<string, string>> = {
 
 const hasSix = (pairs: readonly AddressPair[]): boolean => pairs.some(({ host }) => host.family === 6)
 
-/** Throws when nothing is left. */
+/** Whether IPv6 is in use. Throws NO_IPV6 when no pair of addresses is left. */
 const ipv6Of = (wanted: readonly AddressPair[], given: readonly AddressPair[]): Feature => {
   if (given.length === 0) {
     throw new FakeTcpError(
@@ -169,7 +169,7 @@ const ipv6Of = (wanted: readonly AddressPair[], given: readonly AddressPair[]): 
   return unused(hasSix(wanted) ? 'IPv6 is switched off on this machine' : 'no IPv6 addresses were given')
 }
 
-/** In a user namespace the kernel lets nobody set the queue length: its default must do there. */
+/** Brings the interface up. In a user namespace the kernel refuses to set the queue length, so its default stays. */
 const bringUp = (name: string, mtu: number, txQueueLength: number): number => {
   const result = native.linkUp(name, mtu, txQueueLength)
   return result === -Errno.EPERM ? native.linkUp(name, mtu, 0) : result

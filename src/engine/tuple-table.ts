@@ -3,9 +3,15 @@ import { Field, type FlowId, type FlowTable, State } from '../memory/flow-table.
 import { Lookup, type TupleIndex } from '../memory/tuple-index.js'
 import type { Address } from '../net/address.js'
 
-/** A closed tuple stays unusable for this long, so that late packets of the old connection cannot meet a new one. */
+/**
+ * Milliseconds that a closed tuple stays in quarantine, so that late packets of the old connection cannot meet a new
+ * one.
+ */
 const quarantineMs = 2_000
-/** A freed slot rests for this long: whoever checked its generation just before has finished with it. */
+/**
+ * Milliseconds that a freed slot rests. A thread that checked the slot's generation just before has finished with it by
+ * then.
+ */
 const restMs = 100
 
 export interface NewFlow {
@@ -22,13 +28,16 @@ export interface NewFlow {
   readonly nextAck: number
 }
 
-/** The coordinator's table of connections: the only writer of identities and of the index. Times in milliseconds. */
+/**
+ * The coordinator's table of connections. It alone writes the identity of flows, and the tuple index. Times are in
+ * milliseconds.
+ */
 export class TupleTable {
   readonly flows: FlowTable
   readonly index: TupleIndex
   #used = 0
   #fresh = 0
-  /** Freed slots, oldest first, each with the time it may be used again. */
+  /** Freed slots, oldest first. Each may be used again from `until` on. */
   readonly #resting: { slot: number; until: number }[] = []
   #restingFrom = 0
   readonly #quarantine = new Map<string, number>()
@@ -54,7 +63,7 @@ export class TupleTable {
     return slot === Lookup.contended ? Lookup.missing : slot
   }
 
-  /** True while the tuple of a closed connection must not be used. */
+  /** Whether the tuple is in quarantine. */
   quarantined(remote: Address, remotePort: number, localPort: number, now: number): boolean {
     for (const [key, until] of this.#quarantine) {
       if (until > now) break
@@ -97,7 +106,7 @@ export class TupleTable {
     flows.store(slot, Field.sentAckAt, now | 0)
   }
 
-  /** Ends a connection for every reader at once; its tuple goes to quarantine, its slot to rest. */
+  /** Ends a connection for every thread at once. Its tuple goes into quarantine, and its slot rests. */
   remove(slot: number, remote: Address, remotePort: number, localPort: number, now: number): void {
     this.index.remove(slot)
     this.flows.store(slot, Field.state, State.free)

@@ -3,20 +3,23 @@ import { errnoName } from '../native.js'
 import type { Device } from '../net/device.js'
 import { type DeviceFeatures, unused } from '../net/features.js'
 
-/** How often a look is taken. */
+/** Milliseconds between two looks at the switch. */
 const lookMs = 1_000
-/** Stands for the reason that the trial has given in words. */
+/** Value of the switch when super-packets are unused from the start. `Device.features` has the reason then. */
 const unspecified = -1
 
-/** What a device is used with by now. Any thread may find that the kernel refuses what it took at the start. */
+/**
+ * The device's optional features that are in use at this moment. Any thread may find later that the kernel refuses what
+ * it took at the start.
+ */
 export class UsedFeatures {
   readonly #device: Device
   readonly #switches: Int32Array
   readonly #look: NodeJS.Timeout | undefined
 
   /**
-   * `switches`: words by `Switch`, of all threads. `lost` is called once, with the reason, when super-packets can be
-   * used no more.
+   * `switches`: the shared words by `Switch`. `lost` is called once, with the reason, when the kernel begins to refuse
+   * super-packets.
    */
   constructor(device: Device, switches: Int32Array, lost: (reason: string) => void) {
     this.#device = device

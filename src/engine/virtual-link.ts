@@ -7,13 +7,14 @@ import { type Given, resolveNumbers } from '../numbers.js'
 import { virtualLinkNumbers } from './options.js'
 
 export interface VirtualLinkOptions extends Given<typeof virtualLinkNumbers> {
-  /** Super-packets. Default true. */
+  /** Use super-packets. Default true. */
   offload?: boolean
 }
 
 /**
- * Two devices joined back to back, without privileges or a kernel interface. `a` has the addresses 192.168.200.2 and
- * fcc8::2, `b` 192.168.201.2 and fcc9::2, unless `Stack.open` is told otherwise.
+ * Makes two devices that are connected to each other. They need no privileges and no kernel interface. `a` has the
+ * addresses 192.168.200.2 and fcc8::2, `b` 192.168.201.2 and fcc9::2, unless `Stack.open` is told otherwise. Throws
+ * INVALID_ARGUMENT or DEVICE.
  */
 export const createVirtualLink = (options: VirtualLinkOptions = {}): [a: Device, b: Device] => {
   const { queues, mtu } = resolveNumbers(virtualLinkNumbers, options)

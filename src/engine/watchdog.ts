@@ -4,17 +4,18 @@ import { native } from '../native.js'
 import { type ProcessStat, processStat } from '../process-stat.js'
 
 export interface WatchdogHooks {
-  /** The thread of this queue's worker, or undefined while there is none to watch. */
+  /** The kernel's number of the thread of this queue's worker; undefined while there is none to watch. */
   thread(queue: number): number | undefined
+  /** The worker does not come back. `how`: in words. */
   stuck(queue: number, how: string): void
 }
 
-/** Since when a worker is under suspicion, and what it was doing then. */
+/** The first look at a worker that seems stuck: its last heartbeat, and what its thread was doing then. */
 interface Suspicion extends ProcessStat {
   readonly beat: number
 }
 
-/** Undefined when the thread is gone, or no descriptor is left to read about it. */
+/** Undefined when the thread is gone, or when no descriptor is left to read its file. */
 const threadStat = (thread: number): ProcessStat | undefined => {
   try {
     return processStat(`/proc/self/task/${thread}/stat`)
@@ -25,9 +26,9 @@ const threadStat = (thread: number): ProcessStat | undefined => {
 }
 
 /**
- * Notices workers that do not come back: from a loop without end, or from a call that sleeps. A worker leaves the time
- * of each turn in shared memory. An old one alone means nothing, as the machine may be busy with others: the worker
- * must have had processor time and not ended its turn, or have slept in it.
+ * Finds workers that do not end their turn, because of an endless loop or a call that sleeps. A worker writes the time
+ * of each turn to shared memory. An old time alone proves nothing, since other programs may keep the machine busy. The
+ * worker must also have had processor time without ending its turn, or have slept in it.
  */
 export class Watchdog {
   readonly #beats: Int32Array
@@ -37,8 +38,7 @@ export class Watchdog {
   #tickedAt = native.clock()
 
   /**
-   * `beats`: a word per queue, `native.clock()` of its worker's last turn; 0: not to be watched. `limit` in
-   * milliseconds.
+   * `beats`: one word per queue, `native.clock()` at its worker's last turn; 0: do not watch it. `limit`: milliseconds.
    */
   constructor(beats: Int32Array, limit: number, hooks: WatchdogHooks) {
     this.#beats = beats
@@ -52,7 +52,7 @@ export class Watchdog {
   }
 
   tick(now: number): void {
-    // We may have stood still ourselves (SIGSTOP, a busy thread), or a debugger has stopped a worker.
+    // This thread itself may have stood still (SIGSTOP, a busy callback), or a debugger may have stopped a worker.
     const paused = now - this.#tickedAt > this.#limit || inspected() !== undefined
     this.#tickedAt = now
     for (let queue = 0; queue < this.#beats.length; queue++) {

@@ -5,7 +5,7 @@ import { type Address, fromWords, remoteAddress } from '../net/address.js'
 import { closeReasons, type End } from '../path/messages.js'
 import { type ConnectionEnds, type ConnectionRefused, type Direction, diagnostics } from './diagnostics.js'
 
-/** What a connection was to be, from the stack's side. */
+/** The tuple of a connection, or of one that did not come about, from the stack's side. */
 export interface Asked {
   readonly remote: Address
   readonly remotePort: number
@@ -13,8 +13,8 @@ export interface Asked {
 }
 
 /**
- * Publishes on the diagnostics channels what becomes of one stack's connections. A slot that was freed keeps its
- * numbers until it is given out again. Listeners may do whatever they like: call last.
+ * Publishes on the diagnostics channels what becomes of a stack's connections. Works for a freed slot too, which keeps
+ * its fields until it is used again. Callers call it last, since a listener may do anything.
  */
 export class Witness {
   readonly #device: string

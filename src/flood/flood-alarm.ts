@@ -1,7 +1,7 @@
 import { alarmBurst, alarmMs, alarmRate } from './limits.js'
 import { TokenBucket } from './token-bucket.js'
 
-/** Tells when a worker refuses far more packets than anybody sends by mistake. */
+/** Calls `onFlood` when a worker refuses far more packets than anybody sends by mistake. */
 export class FloodAlarm {
   readonly #refusals = new TokenBucket(alarmRate, alarmBurst)
   readonly #onFlood: () => void

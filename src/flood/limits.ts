@@ -45,14 +45,14 @@ export const synFilterBits = 2 ** 23
 export const synFilterMs = 2_000
 
 /**
- * Answers (RST) per worker to packets that belong to nothing. The peers of a restarted server must hear of it; a flood
- * must not be answered as a whole.
+ * RSTs per worker to packets that belong to no connection. The peers of a restarted server must learn that their
+ * connections are gone; but a flood must not get an answer to every packet.
  */
 export const strangerRate = 1_000
 
 /**
- * Packets refused per worker that make it a flood. Nobody sends that many by mistake. To refuse them takes 1.3 % of a
- * core.
+ * A worker that refuses more packets than this reports a flood. Nobody sends that many by mistake. Refusing them takes
+ * 1.3 % of a core.
  */
 export const alarmRate = 10_000
 /** Of them at once, before the alarm: what 0.1 s bring at that rate. */

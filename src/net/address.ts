@@ -3,8 +3,8 @@ import { invalid } from '../errors.js'
 import type { Remote } from '../memory/tuple.js'
 
 /**
- * An IP address as it goes on the wire: 4 or 16 bytes, and as four signed big-endian-valued words (IPv4 uses the
- * first).
+ * An IP address. `bytes`: 4 or 16, in network byte order. `words`: the same as four signed 32-bit numbers, the most
+ * significant byte first; IPv4 uses the first one, the others are 0. `text`: its canonical form.
  */
 export interface Address {
   readonly family: 4 | 6
@@ -28,14 +28,17 @@ export const parseAddress = (text: string, what: string, family?: 4 | 6): Addres
   return address
 }
 
-/** What is too much in a text that is almost an address. */
+/** Tells what to leave out of a text that is almost an address; empty for other texts. */
 const hint = (text: string): string => {
   if (/^[\da-f.:]+\/\d+$/iu.test(text)) return ': leave the prefix length out'
   if (text.includes('%')) return ': leave the zone out'
   return ''
 }
 
-/** An address on a link: `zone` is the name or number of an interface, empty where the address needs none. */
+/**
+ * An address, and the interface of a link-local one. `zone`: name or number of the interface; empty for other
+ * addresses.
+ */
 export interface ZonedAddress {
   readonly address: Address
   readonly zone: string
@@ -50,21 +53,21 @@ export const parseZoned = (text: string, what: string): ZonedAddress => {
     if (at < 0) return { address, zone }
     throw invalid(`${what} has a zone, which only link-local addresses have: write ${address.text}.`)
   }
-  // What the kernel takes as the name of an interface.
+  // What the kernel accepts as the name of an interface, except '%'.
   if (/^[^\s/:%]{1,15}$/u.test(zone)) return { address, zone }
   throw invalid(`${what} is link-local, and needs the name of its interface: write ${address.text}%eth0, for example.`)
 }
 
-/** fe80::/10, and the multicast groups of a link (RFC 4291 §2.7): an address that several links may have. */
+/** Whether an address is valid on one link only: fe80::/10, or multicast of interface or link scope (RFC 4291 §2.7). */
 export const isLinkLocal = (bytes: Uint8Array): boolean =>
   bytes.length === 16 &&
   ((bytes[0] === 0xfe && (bytes[1] & 0xc0) === 0x80) || (bytes[0] === 0xff && (bytes[1] & 0x0f) <= 2))
 
-/** ::ffff:0:0/96: an IPv4 address as sockets for both families have it. */
+/** Whether it is in ::ffff:0:0/96: an IPv4 address in the form that dual-stack sockets use. */
 const isMapped = (bytes: Uint8Array): boolean =>
   bytes.length === 16 && bytes.every((byte, i) => i >= 12 || byte === (i < 10 ? 0 : 0xff))
 
-/** `text` of an IPv4-mapped address is IPv4's. */
+/** Makes an address of 4 or 16 bytes. For an IPv4-mapped one, `text` is that of the IPv4 address. */
 export const fromBytes = (bytes: Uint8Array): Address => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const word = (i: number) => (i * 4 < bytes.length ? view.getInt32(i * 4) : 0)
@@ -83,7 +86,7 @@ export const fromWords = (family: number, words: ArrayLike<number>, at = 0): Add
   return fromBytes(bytes)
 }
 
-/** The other end of a tuple. */
+/** The remote address of a tuple. */
 export const remoteAddress = ({ family, r0, r1, r2, r3 }: Remote): Address => fromWords(family, [r0, r1, r2, r3])
 
 /** '192.0.2.1:80' or '[2001:db8::1]:80'. */

@@ -1,19 +1,19 @@
-/** Something that a kernel may refuse, and that there is another way without. */
+/** An optional feature. Where the kernel refuses it, the stack works without. */
 export interface Feature {
   readonly used: boolean
-  /** Why it is not in use. */
+  /** Why it is not in use; absent when it is. */
   readonly reason?: string
 }
 
-/** What a device is used with. */
+/** The optional features of a device. */
 export interface DeviceFeatures {
-  /** Several queues, a worker each (IFF_MULTI_QUEUE). */
+  /** Several queues, one worker each (IFF_MULTI_QUEUE). */
   readonly queues: Feature
-  /** Super-packets that the kernel cuts, and checksums that it computes. */
+  /** Super-packets that the stack writes: the kernel cuts them and computes the checksums. */
   readonly superPacketsOut: Feature
-  /** Super-packets that the kernel hands over whole. */
+  /** Super-packets that the kernel delivers uncut. */
   readonly superPacketsIn: Feature
-  /** The queue of a packet follows from its ports (eBPF). */
+  /** The ports of a packet determine its queue (an eBPF program). */
   readonly steering: Feature
   readonly ipv6: Feature
 }

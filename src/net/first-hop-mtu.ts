@@ -1,10 +1,10 @@
 import type { Address } from './address.js'
 import { type Netlink, RouteType } from './netlink.js'
 
-/** The largest packets that leave this machine whole, by destination. */
+/** Knows, by destination, how large a packet may be that leaves this machine unfragmented. */
 export class FirstHopMtu {
   readonly #netlink: Netlink
-  /** Interface whose own MTU does not count: packets come from it. */
+  /** Index of the stack's TUN interface. Its MTU does not count, since packets come from it. */
   readonly #own: number
   #byLink = new Map<number, number>()
   #smallest = 0
@@ -15,7 +15,7 @@ export class FirstHopMtu {
     this.refresh()
   }
 
-  /** Interfaces have changed. */
+  /** Reads the interfaces again. Call when they have changed. */
   refresh(): void {
     const links = this.#netlink.links().filter(({ index, up }) => up && index !== this.#own)
     this.#byLink = new Map(links.map(({ index, mtu }) => [index, mtu]))
@@ -23,14 +23,14 @@ export class FirstHopMtu {
   }
 
   /**
-   * Bytes of the largest packet to `remote`, `most` at the most. Asks the kernel only where some interface carries less
-   * than `most`.
+   * Bytes of the largest packet to `remote`, at most `max`. Asks the kernel for the route only if some interface has an
+   * MTU below `max`.
    */
-  to(remote: Address, most: number): number {
-    if (this.#smallest >= most) return most
+  to(remote: Address, max: number): number {
+    if (this.#smallest >= max) return max
     const route = this.#netlink.route(remote.bytes)
-    if (route === undefined || route.type !== RouteType.unicast) return most
-    const link = this.#byLink.get(route.index) ?? most
-    return Math.min(most, link, route.mtu > 0 ? route.mtu : most)
+    if (route === undefined || route.type !== RouteType.unicast) return max
+    const link = this.#byLink.get(route.index) ?? max
+    return Math.min(max, link, route.mtu > 0 ? route.mtu : max)
   }
 }

@@ -6,32 +6,39 @@ import * as ipv6 from '../wire/ipv6.js'
 import * as tcp from '../wire/tcp.js'
 import { type Address, fromBytes } from './address.js'
 
-/** A SYN to a port, or a RST from it, as it passed an interface of this machine. */
+/** A SYN to the port, or a RST from it, that passed an interface of this machine. */
 export interface Sniffed {
   readonly kind: 'syn' | 'rst'
   readonly source: Address
   readonly destination: Address
-  /** Kernel's number of the interface. */
+  /** Index of the interface. */
   readonly index: number
-  /** Whether it left the machine there. */
+  /** Whether it left the machine through that interface. */
   readonly outgoing: boolean
 }
 
-/** Room for the IP and TCP headers that are looked at. */
+/** Bytes kept of each packet: enough for the IP and TCP headers that are read. */
 const headerBytes = 128
 const instructionBytes = 8
 
-/** Classic BPF (linux/bpf_common.h): loads of a byte or half word, at an offset or behind X; jumps; the answer. */
+/**
+ * Opcodes of classic BPF (linux/bpf_common.h): loads of a byte or half word, at an offset or at an offset from X;
+ * jumps; the return.
+ */
 const Op = { byte: 0x30, half: 0x28, byteBehind: 0x50, halfBehind: 0x48, ipLength: 0xb1, setX: 0x01 } as const
 const Jump = { equal: 0x15, anyBit: 0x45, atLeast: 0x35 } as const
 const answer = 0x06
 
 /**
- * A step, or a decision: where it leads when it holds; the next step follows when it does not, or the other way round.
+ * An instruction, or a label (the string). A jump goes to the label `ifTrue` when its condition holds, and else to
+ * `ifFalse`. Where a label is left out, the next instruction follows.
  */
 type Line = readonly [code: number, value: number, ifTrue?: string | undefined, ifFalse?: string] | string
 
-/** Takes SYNs to `port` and RSTs from it; both families are looked at alike once X has the length of the IP header. */
+/**
+ * A program that accepts SYNs to `port` and RSTs from it. From the label 'tcp' on, both families share the code: X
+ * holds the length of the IP header.
+ */
 const lines = (port: number): readonly Line[] => [
   [Op.byte, 0],
   [Jump.atLeast, 0x60, 'six'],
@@ -59,7 +66,7 @@ const lines = (port: number): readonly Line[] => [
   [answer, headerBytes],
 ]
 
-/** `struct sock_filter` after `struct sock_filter`. */
+/** The program as an array of `struct sock_filter`, with its labels resolved. */
 const assemble = (program: readonly Line[]): Uint8Array => {
   const labels = new Map<string, number>()
   const steps: Exclude<Line, string>[] = []
@@ -81,7 +88,8 @@ const assemble = (program: readonly Line[]): Uint8Array => {
 }
 
 /**
- * Sees handshakes with a TCP port pass the interfaces of this machine, whatever firewall and translation do to them.
+ * Reads the SYNs and RSTs of a TCP port off every interface of this machine. It sees incoming packets before a firewall
+ * can drop them or NAT can rewrite them.
  */
 export class HandshakeSniffer {
   readonly #fd: number
@@ -94,13 +102,13 @@ export class HandshakeSniffer {
     this.#fromArena = native.arenaOpen(new Uint8Array(this.#from.buffer))
   }
 
-  /** Undefined where the process may not look (no CAP_NET_RAW). */
+  /** Undefined when the kernel refuses the socket (no CAP_NET_RAW). */
   static open(port: number): HandshakeSniffer | undefined {
     const fd = native.sniffOpen(assemble(lines(port)))
     return fd < 0 ? undefined : new HandshakeSniffer(fd)
   }
 
-  /** What has passed since the last call. */
+  /** The packets that have passed since the last call. */
   read(): Sniffed[] {
     const found: Sniffed[] = []
     for (;;) {

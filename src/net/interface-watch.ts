@@ -4,13 +4,13 @@ import { changeGroups, type Netlink } from './netlink.js'
 import type { AddressPair } from './pair.js'
 
 /**
- * Changes come in bursts, and the kernel adds the routes of an IPv6 address a moment after the address: one look at the
- * end.
+ * Milliseconds between the first change and the look at the interface. Changes come in bursts, and the kernel adds the
+ * route of an IPv6 address a moment after the address: one look comes after all of them.
  */
 const pauseMs = 100
-/** Somebody who keeps undoing what is put back meets a growing pause, up to this one. */
-const longestPauseMs = 5_000
-/** An interface that was left alone for so long gets its first look as quickly as ever. */
+/** Maximum of this pause. It grows while another program keeps undoing the repairs. */
+const maxPauseMs = 5_000
+/** After so many milliseconds without a repair the pause is `pauseMs` again. */
 const calmMs = 10_000
 
 export type WatchLog = Pick<EventLog, 'warn' | 'error'>
@@ -22,9 +22,9 @@ export interface WatchedInterface {
 }
 
 /**
- * Sees to it that a TUN interface stays up and keeps its addresses and the routes to its peers, whoever takes them
- * away: a network manager, a flush, a link that went down and up again. Hears of changes by rtnetlink, so that nothing
- * is polled.
+ * Keeps a TUN interface up, and keeps its addresses and the routes to its peers. It puts back what a network manager, a
+ * flush, or a link that went down has removed. rtnetlink reports the changes, so the interface is polled only while a
+ * repair fails.
  */
 export class InterfaceWatch {
   readonly #watched: WatchedInterface
@@ -35,13 +35,13 @@ export class InterfaceWatch {
   readonly #poller: Poller
   readonly #events: number
   readonly #buffer = new Uint8Array(16_384)
-  /** What could not be put back, as it was said: each sentence once until it is well again. */
+  /** The repairs that fail, as sentences. Each is logged once, until the repair succeeds. */
   readonly #complaints = new Set<string>()
   #timer: NodeJS.Timeout | undefined
   #pauseMs = pauseMs
   #repairedAt = Number.NEGATIVE_INFINITY
 
-  /** `changed` is called when interfaces, addresses or routes of the machine have changed. */
+  /** `changed` is called after interfaces, addresses or routes of the machine have changed. */
   constructor(netlink: Netlink, watched: WatchedInterface, log: WatchLog | undefined, changed: () => void) {
     this.#netlink = netlink
     this.#watched = watched
@@ -63,7 +63,7 @@ export class InterfaceWatch {
   }
 
   #heard(): void {
-    // A socket that overflowed says ENOBUFS once: something has changed all the same.
+    // ENOBUFS comes once after the socket's buffer was full. Messages were lost then, but something has changed.
     for (;;) {
       const length = native.read(this.#changes, this.#buffer, 0, this.#buffer.length)
       if (length === -Errno.EAGAIN || length === 0) break
@@ -76,7 +76,7 @@ export class InterfaceWatch {
     this.#changed()
     const { index, name } = this.#watched
     const link = this.#netlink.link(index)
-    // It is gone: whoever reads its queues hears of that.
+    // The interface is gone. The workers learn that when they read its queues.
     if (link === undefined) return
     const repaired: string[] = []
     if (!link.up) this.#repair('the link', native.linkUp(link.name, 0, 0), repaired)
@@ -89,15 +89,15 @@ export class InterfaceWatch {
       )
     }
     this.#pace(repaired.length > 0)
-    // What could not be put back may be let back later, and nobody tells.
-    if (this.#complaints.size > 0) this.#timer = setTimeout(() => this.#look(), longestPauseMs).unref()
+    // A repair that failed may succeed later, and no message will tell. So look again.
+    if (this.#complaints.size > 0) this.#timer = setTimeout(() => this.#look(), maxPauseMs).unref()
   }
 
   #lookAt({ host, stack }: AddressPair, addresses: ReturnType<Netlink['addresses']>, repaired: string[]): void {
     const { index, name } = this.#watched
     const isHost = ({ local }: { local: Uint8Array }) => Buffer.compare(local, host.bytes) === 0
     if (!addresses.some(address => address.index === index && isHost(address))) {
-      // With the address the kernel makes the route too.
+      // The kernel adds the route together with the address.
       this.#repair(`the address ${host.text}`, this.#netlink.addAddress(index, host.bytes, stack.bytes), repaired)
       return
     }
@@ -141,12 +141,12 @@ export class InterfaceWatch {
     this.#log?.error({ event: 'interface-damaged', interface: this.#watched.name }, `${complaint}: ${cause}`)
   }
 
-  /** Whoever is at war with a network manager must not take the processor for it. */
+  /** Sets the pause before the next look. A fight with a network manager must not take much processor time. */
   #pace(repaired: boolean): void {
     const now = native.clock()
     if (repaired) {
-      const atWar = now - this.#repairedAt < calmMs
-      this.#pauseMs = atWar ? Math.min(this.#pauseMs * 2, longestPauseMs) : pauseMs
+      const contested = now - this.#repairedAt < calmMs
+      this.#pauseMs = contested ? Math.min(this.#pauseMs * 2, maxPauseMs) : pauseMs
       this.#repairedAt = now
     } else if (now - this.#repairedAt > calmMs) {
       this.#pauseMs = pauseMs

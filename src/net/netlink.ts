@@ -26,7 +26,7 @@ const AddressAttribute = { address: 1, local: 2 } as const
 const RouteAttribute = { destination: 1, outInterface: 4, gateway: 5, source: 7, metrics: 8, via: 18 } as const
 const metricMtu = 2
 const neighbourDestination = 1
-/** Nobody has answered yet (NUD_INCOMPLETE), or in time (NUD_FAILED). */
+/** States of a neighbour that has not answered yet (NUD_INCOMPLETE), or not in time (NUD_FAILED). */
 const unanswered = 0x01 | 0x20
 
 const headerBytes = 16
@@ -37,21 +37,22 @@ const neighbourBytes = 12
 
 const inet = 2
 const inet6 = 10
-/** Answer with the route that matched, not with the single address that was asked for (since Linux 4.13). */
+/** RTM_F_FIB_MATCH (Linux 4.13): the kernel answers with the route that matched, not with one to the single address. */
 const fibMatch = 0x2000
+// RT_TABLE_MAIN, RTPROT_KERNEL and RT_SCOPE_LINK.
 const mainTable = 254
 const byKernel = 2
 const scopeLink = 253
-/** Nobody else is on a point-to-point link, and a tentative address could not be bound for a second. */
+/**
+ * IFA_F_NODAD: no duplicate address detection. A point-to-point link has no third host, and a tentative address could
+ * not be bound for a second.
+ */
 const withoutDetection = 2
 
-/** What rtnetlink calls the kinds of routes (RTN_*). */
+/** Types of routes (RTN_*). */
 export const RouteType = { unicast: 1, local: 2, broadcast: 3, blackhole: 6, unreachable: 7, prohibit: 8 } as const
 
-/**
- * Groups whose changes a socket of `netlinkOpen` hears of (RTMGRP_*): interfaces, addresses and routes of both
- * families.
- */
+/** Multicast groups for `netlinkOpen` (RTMGRP_*): changes of interfaces, addresses and routes, of both families. */
 export const changeGroups = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 
 export interface Link {
@@ -62,7 +63,7 @@ export interface Link {
 }
 
 export interface InterfaceAddress {
-  /** Interface that has it. */
+  /** Index of the interface that has it. */
   readonly index: number
   readonly local: Uint8Array
   /** The other end of a point-to-point interface; elsewhere the same as `local`. */
@@ -70,17 +71,17 @@ export interface InterfaceAddress {
   readonly prefixLength: number
 }
 
-/** The way that the kernel's own packets take to an address. */
+/** The route that packets of this machine take to an address. */
 export interface Route {
   /** One of `RouteType`. */
   readonly type: number
-  /** Interface that they leave by; 0: none. */
+  /** Index of the interface that the packets leave by; 0: none. */
   readonly index: number
   /** Length of the prefix that matched; 0: a default route. */
   readonly prefixLength: number
   /** Whether the next hop is a router. */
   readonly gateway: boolean
-  /** Whom they are handed to on that interface. */
+  /** Address of the next hop: the router, or the destination itself. */
   readonly hop: Uint8Array
   /** The route's own MTU in bytes; 0: the interface's holds. */
   readonly mtu: number
@@ -119,13 +120,13 @@ class Reply {
   }
 }
 
-/** A socket for requests. It sees the network namespace of the thread that opened it. */
+/** A socket for requests. It belongs to the network namespace of the thread that opened it. */
 export class Netlink {
   readonly #fd: number
   readonly #buffer = new Uint8Array(32_768)
   #sequence = 0
 
-  /** Throws DEVICE when the kernel gives no such socket. */
+  /** Throws DEVICE when the kernel refuses the socket. */
   constructor() {
     this.#fd = native.netlinkOpen(0)
     if (this.#fd < 0) {
@@ -162,19 +163,19 @@ export class Netlink {
   }
 
   /**
-   * Gives an interface a point-to-point address; the kernel makes the route to `peer`. 0 or -errno (-EEXIST: it has
-   * it).
+   * Gives an interface a point-to-point address. The kernel adds the route to `peer`. 0 or -errno (-EEXIST: the
+   * interface has the address).
    */
   addAddress(index: number, local: Uint8Array, peer: Uint8Array): number {
     return this.#create(Type.newAddress, addressRequest(index, local, peer))
   }
 
-  /** Takes such an address away again. 0 or -errno. */
+  /** Removes an address that `addAddress` gave. 0 or -errno. */
   removeAddress(index: number, local: Uint8Array, peer: Uint8Array): number {
     return this.#ask(Type.deleteAddress, Flag.acknowledge, addressRequest(index, local, peer), 0).result
   }
 
-  /** The way to `address`, or undefined when there is none. */
+  /** The route to `address`; undefined when there is none. */
   route(address: Uint8Array): Route | undefined {
     const fixed = new Uint8Array(routeBytes)
     fixed[0] = familyOf(address)
@@ -185,7 +186,7 @@ export class Netlink {
     if (reply === undefined) return undefined
     const { outInterface, gateway, via, metrics } = RouteAttribute
     const mtu = attributes(reply.attribute(metrics) ?? new Uint8Array(0)).find(([type]) => type === metricMtu)?.[1]
-    // RTA_VIA has the family before the address: a router of the other family.
+    // RTA_VIA names a router of the other family. Its address comes after two bytes of family.
     const router = reply.attribute(gateway) ?? reply.attribute(via)?.subarray(2)
     return {
       type: reply.byte(7),
@@ -197,7 +198,7 @@ export class Netlink {
     }
   }
 
-  /** Whether the kernel asks in vain on this interface who `address` is. */
+  /** Whether `address` leaves the kernel's neighbour requests (ARP, NDP) on this interface unanswered. */
   isUnanswered(index: number, address: Uint8Array): boolean {
     const { messages } = this.#ask(Type.getNeighbour, Flag.dump, new Uint8Array(neighbourBytes), neighbourBytes)
     return messages.some(reply => {
@@ -207,8 +208,7 @@ export class Netlink {
   }
 
   /**
-   * Puts back the route to `peer` that the kernel made with a point-to-point address. 0 or -errno (-EEXIST: it is
-   * there).
+   * Adds the route to `peer` as the kernel makes it for a point-to-point address. 0 or -errno (-EEXIST: it is there).
    */
   addPeerRoute(index: number, local: Uint8Array, peer: Uint8Array): number {
     const scope = peer.length === 4 ? scopeLink : 0
@@ -217,7 +217,7 @@ export class Netlink {
     const out = new Uint8Array(4)
     viewOf(out).setUint32(0, index, little)
     const parts = [fixed, attribute(RouteAttribute.destination, peer), attribute(RouteAttribute.outInterface, out)]
-    // IPv6 chooses the source by itself, and its kernel route has none.
+    // The kernel's own route for IPv6 has no source: IPv6 selects it by itself.
     if (peer.length === 4) parts.push(attribute(RouteAttribute.source, local))
     return this.#create(Type.newRoute, joined(parts))
   }
@@ -227,7 +227,7 @@ export class Netlink {
   }
 
   /**
-   * Sends one request and takes the answer, which the kernel has ready when the request was sent. `result`: 0 or
+   * Sends one request and reads the answer. The kernel has queued it by the time that the write returns. `result`: 0 or
    * -errno.
    */
   #ask(type: number, flags: number, body: Uint8Array, fixedBytes: number): { result: number; messages: Reply[] } {
@@ -251,7 +251,7 @@ export class Netlink {
         const bytes = view.getUint32(at, little)
         const kind = view.getUint16(at + 4, little)
         if (bytes < headerBytes || at + bytes > length) break
-        // An answer to an earlier request that was given up.
+        // Belongs to an earlier request, whose answer was not read to its end.
         const late = view.getUint32(at + 8, little) !== sequence
         if (!late && kind === Control.done) return { result: 0, messages }
         if (!late && kind === Control.error) return { result: view.getInt32(at + headerBytes, little), messages }

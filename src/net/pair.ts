@@ -1,26 +1,29 @@
 import type { Address } from './address.js'
 import { type Netlink, RouteType } from './netlink.js'
 
-/** Both ends of a TUN interface: the kernel's and ours. */
+/** The addresses of a TUN interface: the kernel's end (`host`) and ours (`stack`). */
 export interface AddressPair {
   readonly host: Address
   readonly stack: Address
 }
 
-/** Who has an address of a pair, in words: '192.168.200.1 is in use on eth0'. */
+/** An address of a pair that is in use. `text` says where, in words: '192.168.200.1 is in use on eth0'. */
 export interface Conflict {
   readonly end: keyof AddressPair
   readonly text: string
 }
 
 /**
- * Whether routes of this type carry packets away; the others only keep them from going astray (blackholes for private
- * networks).
+ * Whether routes of this type deliver packets. Other types discard them, like the blackholes that keep packets to
+ * private networks from leaving by the default route.
  */
 const carries = (type: number): boolean =>
   type === RouteType.unicast || type === RouteType.local || type === RouteType.broadcast
 
-/** Interface that a more special route than the default one leads `address` to, and how. */
+/**
+ * The interface to which a route leads `address`; undefined when only the default route does, or none. `local`: it is
+ * an address of this machine. `routed`: a router is the next hop.
+ */
 const holder = (netlink: Netlink, address: Address): { name: string; local: boolean; routed: boolean } | undefined => {
   const route = netlink.route(address.bytes)
   if (route === undefined || route.prefixLength === 0 || !carries(route.type)) return undefined
@@ -29,12 +32,13 @@ const holder = (netlink: Netlink, address: Address): { name: string; local: bool
 }
 
 /**
- * What stands in the way of a pair that somebody asked for; an address of this machine may well be the kernel's end of
- * one more interface.
+ * Why a pair that the user chose cannot be used; undefined when it can. `host` may be an address of this machine
+ * already, since several point-to-point interfaces can share their own end's address.
  */
 export const conflictOf = (netlink: Netlink, { host, stack }: AddressPair): Conflict | undefined => {
   const peer = holder(netlink, stack)
-  // A single host behind a point-to-point interface is more special than any route to a network behind a router.
+  // Networks behind a router do not conflict: the route to the one peer of a TUN interface is more specific than
+  // theirs.
   if (peer !== undefined && !peer.routed) {
     return {
       end: 'stack',
@@ -46,7 +50,10 @@ export const conflictOf = (netlink: Netlink, { host, stack }: AddressPair): Conf
   return { end: 'host', text: `${host.text} belongs to the network on ${own.name}` }
 }
 
-/** What stands in the way of a pair that nobody asked for: anything at all. */
+/**
+ * Why a default pair cannot be used; undefined when it can. Any route that delivers packets to one of its ends is a
+ * reason, except the default route.
+ */
 export const anyConflictOf = (netlink: Netlink, { host, stack }: AddressPair): Conflict | undefined => {
   for (const [end, address] of [
     ['stack', stack],

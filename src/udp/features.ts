@@ -1,17 +1,15 @@
 import { type Addon, errnoName, Message, native, UdpFlag } from '../native.js'
 import { uncut } from './refusals.js'
 
-/**
- * What the kernel can do with many UDP datagrams at once. Each has a path without it, which costs more processor time.
- */
+/** UDP offloads of the kernel. The tunnel works without either, but takes more processor time. */
 export interface UdpFeatures {
-  /** Arriving datagrams of one source come merged (UDP_GRO, Linux 5.0). */
+  /** The kernel merges arriving datagrams of one source into one message (UDP_GRO, Linux 5.0). */
   readonly gro: boolean
-  /** One message is cut into datagrams as it leaves (UDP_SEGMENT, Linux 4.18). */
+  /** The kernel cuts one message into datagrams as it leaves (UDP_SEGMENT, Linux 4.18). */
   readonly segment: boolean
 }
 
-/** The calls that a probe makes. */
+/** The addon's functions that a probe calls. */
 export type ProbeCalls = Pick<
   Addon,
   'udpOpen' | 'udpBind' | 'udpPort' | 'udpSend' | 'udpReceive' | 'arenaOpen' | 'arenaClose' | 'close'
@@ -21,14 +19,17 @@ const loopback = Uint8Array.of(127, 0, 0, 1)
 const datagramBytes = 8
 const room = 4 * datagramBytes
 const maxMessages = 4
-/** A datagram on the loopback interface is there when `udpSend` returns; a busy kernel may take a moment. */
+/**
+ * Number of tries to receive, and the milliseconds between them. A datagram on the loopback interface is there when
+ * `udpSend` returns, but a busy kernel may take a moment.
+ */
 const waits = 20
 const waitMs = 1
 
 /**
- * Tries both features on loopback sockets. That the kernel knows an option is not believed where it can be tried: one
- * that ignores the request to cut sends a single long datagram. Where nothing arrives (no loopback interface, a
- * firewall) the options' being known must do.
+ * Tries both features on loopback sockets. Some kernels accept an option and ignore it: then a message that is to be
+ * cut arrives as one long datagram. Where nothing arrives (no loopback interface, a firewall), the probe relies on the
+ * kernel's accepting the option.
  */
 export const probeUdp = (calls: ProbeCalls = native): UdpFeatures => {
   const known = (flag: number): boolean => {
@@ -37,18 +38,21 @@ export const probeUdp = (calls: ProbeCalls = native): UdpFeatures => {
     return fd >= 0
   }
   const segment = known(UdpFlag.segment) && judge(exchange(calls, 0), plain)
-  // What is merged must be told apart, or two datagrams would go on as one.
+  // Merged datagrams must come with their segment size. Without it the tunnel would forward two of them as one.
   const gro = known(UdpFlag.gro) && (!segment || judge(exchange(calls, UdpFlag.gro), merged))
   return { gro, segment }
 }
 
-/** Names of what is missing, for the log. */
+/** Names of the missing features, for the log. */
 export const missingFeatures = ({ gro, segment }: UdpFeatures): string[] => [
   ...(gro ? [] : ['UDP_GRO']),
   ...(segment ? [] : ['UDP_SEGMENT']),
 ]
 
-/** 'length' or 'length/segmentSize' of each message that came; undefined: none. An error names itself. */
+/**
+ * The messages that arrived, each as 'length' or 'length/segmentSize'; undefined: none. If a call failed, the name of
+ * its error.
+ */
 type Outcome = readonly string[] | undefined
 
 const plain = [`${datagramBytes},${datagramBytes}`]
@@ -75,7 +79,7 @@ const exchange = (calls: ProbeCalls, flags: number): Outcome => {
   }
 }
 
-/** The record of one message of two datagrams, and its piece. */
+/** Writes the record of one message of two datagrams, and its piece. */
 const writeMessage = (words: Int32Array, port: number): void => {
   const piece = maxMessages * Message.words
   words[Message.at] = piece

@@ -6,7 +6,7 @@ const maxPieces = 1_024
 
 /** Messages for one `udpSend`: their records first, then the pieces they name. */
 export class MessageVector {
-  /** For the addon. */
+  /** The vector as an arena, for the addon. */
   readonly arena: number
   /** Messages so far. */
   count = 0
@@ -18,7 +18,7 @@ export class MessageVector {
     this.arena = native.arenaOpen(new Uint8Array(this.#words.buffer))
   }
 
-  /** No message, and no piece, can be added. */
+  /** Whether there is no room for another message, or none for another piece. */
   get full(): boolean {
     return this.count === maxRecords || this.#pieces === maxPieces
   }
@@ -47,7 +47,7 @@ export class MessageVector {
     this.#words[this.at(this.count - 1) + Message.length]++
   }
 
-  /** Word of a message's record. */
+  /** Index of the first word of a message's record. */
   at(message: number): number {
     return message * Message.words
   }
@@ -76,7 +76,7 @@ export class MessageVector {
     }
   }
 
-  /** The messages from this one on go where their routes lead now. */
+  /** Writes the routes' current addresses into this message and all later ones. */
   readdress(message: number): void {
     for (let i = message; i < this.count; i++) this.#address(this.at(i), this.#routes[i])
   }

@@ -1,13 +1,14 @@
 import { Errno } from '../native.js'
 
-/** The socket's or the device's queue is full: the datagram is lost, as on any network. */
+/** Errors that say that a queue of the socket or the device is full. The datagram is lost, as on any network. */
 export const full: ReadonlySet<number> = new Set([Errno.EAGAIN, Errno.ENOBUFS, Errno.ENOMEM])
 
 /**
- * Ways to say that a message cannot be cut: a datagram is larger than the device's MTU less the headers (EMSGSIZE,
- * before Linux 6.2 EINVAL), the device does not checksum (EIO), the kernel or a driver does not know how (EOPNOTSUPP).
+ * Errors that say that the kernel cannot cut a message: a datagram is larger than the device's MTU less the headers
+ * (EMSGSIZE, before Linux 6.2 EINVAL), the device does not checksum (EIO), the kernel or a driver does not know how
+ * (EOPNOTSUPP).
  */
 export const uncut: ReadonlySet<number> = new Set([Errno.EMSGSIZE, Errno.EINVAL, Errno.EIO, Errno.EOPNOTSUPP])
 
-/** These say so of any size. */
+/** Those of them that hold for datagrams of any size. */
 export const neverCut: ReadonlySet<number> = new Set([Errno.EIO, Errno.EOPNOTSUPP])

@@ -5,7 +5,7 @@ import { full, neverCut, uncut } from './refusals.js'
 import type { Route } from './route.js'
 import type { UdpSocket } from './socket.js'
 
-/** The kernel cuts a message into at most this many datagrams (UDP_MAX_SEGMENTS, before Linux 6.9). */
+/** Maximum of datagrams that the kernel cuts from one message (UDP_MAX_SEGMENTS, before Linux 6.9). */
 const maxSegments = 64
 /** Largest UDP payload over IPv4. */
 const maxMessage = 65_507
@@ -13,15 +13,16 @@ const maxMessage = 65_507
 export interface UdpSenderOptions {
   /** Whether the kernel can cut messages (`UdpFeatures`). */
   readonly segment: boolean
-  /** Datagrams that could not be sent. */
+  /** Called with the number of datagrams that could not be sent. */
   lost(datagrams: number): void
   /** For tests: the system call. */
   readonly send?: typeof native.udpSend
 }
 
 /**
- * Sends runs of equal datagrams from where they lie: whole super-packets leave as one message each (UDP_SEGMENT),
- * several messages per system call. A message that cannot be cut goes as single datagrams, still many per call.
+ * Sends equal datagrams from where they lie, without copying them. Whole super-packets leave as one message each
+ * (UDP_SEGMENT), and several messages per system call. If the kernel cannot cut a message, its datagrams leave as
+ * messages of their own, still many per call.
  */
 export class UdpSender {
   readonly #segment: boolean
@@ -39,14 +40,17 @@ export class UdpSender {
     this.#udpSend = send
   }
 
-  /** Gathers a batch's datagrams; they leave with `flush`, or before when another socket or memory follows. */
+  /**
+   * Gathers a batch's datagrams. They leave with `flush`, or earlier when the next batch has another socket or memory,
+   * or when there is no room for more.
+   */
   add(route: Route, { memory, vec, pieces, segmentSize }: Batch): void {
     if (this.#messages.count > 0 && (route.socket !== this.#socket || memory !== this.#memory)) this.flush()
     this.#socket = route.socket
     this.#memory = memory
     const cut = this.#segment && segmentSize < route.singleFrom
     const segments = cut ? Math.min(maxSegments, Math.max(1, Math.floor(maxMessage / segmentSize))) : 1
-    const most = segments * segmentSize
+    const maxBytes = segments * segmentSize
     let room = 0
     for (let i = 0; i < pieces; i++) {
       let at = vec[i * 2]
@@ -58,7 +62,7 @@ export class UdpSender {
         }
         if (room === 0) {
           this.#messages.begin(route, segmentSize)
-          room = most
+          room = maxBytes
         }
         const length = Math.min(left, room)
         this.#messages.piece(at, length)
@@ -75,11 +79,11 @@ export class UdpSender {
     this.#messages.clear()
   }
 
-  /** Refusals on the way. */
+  /** Sends the messages. Answers how often the kernel refused one. */
   #send(messages: MessageVector): number {
     let next = 0
     let refusals = 0
-    /** Tries that the next message has behind it, and how the last one ended. */
+    /** Failed tries of the next message, and the error of the last one. */
     let tries = 0
     let errno = 0
     while (next < messages.count) {
@@ -104,13 +108,13 @@ export class UdpSender {
     return refusals
   }
 
-  /** Whether a refused message is worth another try. If not, its datagrams are dealt with: sent one by one, or lost. */
+  /** Deals with a refused message. True: try it again. False: its datagrams were sent one by one, or are lost. */
   #again(messages: MessageVector, message: number, errno: number, tries: number): boolean {
     if (!full.has(errno)) {
       const route = messages.route(message)
       if (tries === 0) {
-        // It may be the report of an earlier datagram's fate: then nothing was sent, and nothing is wrong with this
-        // one.
+        // The error may report the fate of an earlier datagram. Then nothing was sent, and nothing is wrong with this
+        // message.
         if (errno === Errno.ECONNREFUSED) route.reported(errno)
         return true
       }
@@ -138,7 +142,7 @@ export class UdpSender {
         singles.piece(at, Math.min(size, from + length - at))
       }
     })
-    // When the datagrams are refused too, it was not about cutting.
+    // If the kernel refuses single datagrams too, the cutting was not the reason.
     if (this.#send(singles) > 0 || !uncut.has(errno)) return
     route.singleFrom = neverCut.has(errno) ? 0 : Math.min(route.singleFrom, size)
   }

@@ -2,7 +2,7 @@ import { FakeTcpError } from '../errors.js'
 import { Errno, errnoName, native } from '../native.js'
 import { endpoint, fromBytes } from '../net/address.js'
 
-/** Socket buffers, both ways: some ten milliseconds of traffic at full rate. */
+/** Bytes of each socket buffer: some ten milliseconds of traffic at full rate. */
 const bufferBytes = 8 * 1024 * 1024
 
 /** An address as plain data, so that it can be posted to workers. */
@@ -18,12 +18,12 @@ export interface UdpSocket {
   readonly family: 4 | 6
 }
 
-/** A UDP socket could not be opened. */
+/** Code of a `UdpError`. */
 export const udpErrorCode = 'ERR_FAKE_TCP_UDP'
 
-/** A refused system call of a UDP socket. */
+/** The kernel refused a system call on a UDP socket. */
 export class UdpError extends FakeTcpError {
-  /** Positive. */
+  /** The error number, positive. */
   readonly errno: number
 
   constructor(errno: number, message: string) {
@@ -38,7 +38,10 @@ export const familyOf = (address: UdpAddress): 4 | 6 => (address.bytes.length ==
 export const describeUdp = ({ bytes, zone }: UdpAddress, port: number): string =>
   endpoint(`${fromBytes(bytes).text}${zone === '' ? '' : `%${zone}`}`, port)
 
-/** Index of a zone's interface as it is now, 0 for no zone, or -errno: interfaces come and go. */
+/**
+ * Index of the zone's interface at this moment, since interfaces come and go. 0 for an empty zone, or -errno. A number
+ * that is no interface's name is the index itself.
+ */
 export const scopeOf = (zone: string): number => {
   if (zone === '') return 0
   const index = native.interfaceIndex(zone)
@@ -54,8 +57,8 @@ export const openUdp = (family: 4 | 6, flags: number): UdpSocket => {
 }
 
 /**
- * A socket that takes datagrams from anyone; several share a port, and the kernel gives each source to one of them.
- * Throws UdpError.
+ * A socket that is bound to a local address and takes datagrams from anyone. With `UdpFlag.reusePort` several share a
+ * port, and the kernel assigns each source to one of them. Throws UdpError.
  */
 export const bindUdp = (address: UdpAddress, port: number, flags: number): UdpSocket => {
   const socket = openUdp(familyOf(address), flags)
@@ -66,7 +69,7 @@ export const bindUdp = (address: UdpAddress, port: number, flags: number): UdpSo
   throw udpError(result, `UDP ${describeUdp(address, port)}`)
 }
 
-/** A socket with one peer. Throws UdpError. */
+/** A socket that is connected to one peer. Throws UdpError. */
 export const connectUdp = (address: UdpAddress, port: number, flags: number): UdpSocket => {
   const socket = openUdp(familyOf(address), flags)
   const scope = scopeOf(address.zone)
@@ -79,7 +82,9 @@ export const connectUdp = (address: UdpAddress, port: number, flags: number): Ud
 /** WireGuard's usual ListenPort. */
 const wireGuardPort = 51_820
 
-/** Throws UdpError when somebody else has the port: sockets that share a port would not notice. */
+/**
+ * Throws UdpError when another program has the port. Sockets with `UdpFlag.reusePort` might share it without an error.
+ */
 export const claimUdpPort = (address: UdpAddress, port: number): void => {
   try {
     native.close(bindUdp(address, port, 0).fd)
@@ -102,6 +107,6 @@ const reasons: Readonly<Record<number, string>> = {
   [Errno.ENFILE]: 'needs one more file descriptor than the system has.',
 }
 
-/** `result`: -errno of the call on `what`. */
+/** The error for `result`, the -errno of a call on `what`. */
 export const udpError = (result: number, what: string): UdpError =>
   new UdpError(-result, `${what} ${reasons[-result] ?? `was refused by the kernel (${errnoName(result)}).`}`)
