@@ -87,7 +87,10 @@ export class FlowSet<Flow extends LimitedFlow> {
     this.#store(Word.count, this.#flows.size)
   }
 
-  /** Evicts `atLeast` of this worker's idlest flows, fewer if fewer are idle enough. Whether it evicted any. */
+  /**
+   * Evicts this worker's idlest flows: `atLeast`, or one in `evictedShare` when that is more, or fewer when fewer are
+   * idle enough. Whether it evicted any.
+   */
   makeRoom(atLeast = 1): boolean {
     const now = this.#context.now()
     if (now < this.#searchAt) return false
