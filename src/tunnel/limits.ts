@@ -2,9 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { ephemeral } from '../engine/ports.js'
 import { type PortPlan, portCapacity } from './port-plan.js'
 
-/**
- * Flow limit of a server without `maxFlows`, and the upper bound of a client's; the machine may have room for fewer.
- */
+/** Flow limit of a server without `maxFlows`; the machine may have room for fewer. */
 export const defaultMaxFlows = 32_768
 /** File descriptors that a stack needs for each queue, and those for everything else: the stack, Node.js. */
 const descriptorsPerQueue = 8

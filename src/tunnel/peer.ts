@@ -182,10 +182,13 @@ export class Peer implements Route, LimitedFlow {
     this.#wait()
   }
 
-  /** An ICMP error about an earlier answer changes nothing: the source may be back soon. */
+  /** Nothing to do: all sources share one socket, and the error may be about another one's datagram. */
   reported(): void {}
 
-  /** This machine may have lost the address that answers left from: lets the kernel choose one, once. */
+  /**
+   * This machine may have lost the address that answers left from: lets the kernel choose one. False when it chose
+   * already.
+   */
   refused(): boolean {
     if (this.local.every(word => word === 0)) return false
     this.local.fill(0)
