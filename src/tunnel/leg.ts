@@ -40,7 +40,7 @@ const Said = { 'service-refuses': 1, 'service-unreachable': 2, 'service-unanswer
  * |---|---|---|
  * | nobody listens | ICMP error, returned by the next system call | connects to the name's next address, if there is one; else goes on sending to this one |
  * | kernel refuses to send: no route, source address is gone | sending fails twice | connects again, at once and then with growing pauses; the source port stays |
- * | service does not answer | silence | connects again if the source address is gone, else has the name looked up; some services never answer |
+ * | service does not answer | silence | connects again if the source address is gone, else has the name looked up; nothing more, since some services never answer |
  */
 export class Leg implements Route, Intake, Taker, LimitedFlow {
   readonly flow: ServiceFlow
