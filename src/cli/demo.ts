@@ -4,13 +4,13 @@ import { wholeNumber } from './values.js'
 interface DemoFlags {
   size: number
   file?: string
-  /** false with --no-capture. */
+  /** Path of the capture; false with --no-capture. */
   capture: string | false
 }
 
 const maxMB = 16_384
 
-/** Adds `fake-tcp demo`. */
+/** The command `fake-tcp demo`; `runDemo` determines its exit code. */
 export const addDemo = (program: Command): void => {
   program
     .command('demo')

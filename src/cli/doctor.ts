@@ -73,7 +73,7 @@ export const examine = async (): Promise<Finding[]> => {
   return [...findings, ...udpFeatures(probeUdp())]
 }
 
-/** Adds `fake-tcp doctor`. */
+/** The command `fake-tcp doctor`: prints the findings, and exits 1 when one of them is a FAIL. */
 export const addDoctor = (program: Command): void => {
   program
     .command('doctor')

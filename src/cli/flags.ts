@@ -226,7 +226,7 @@ export const flags: readonly Flag[] = [
 /** The flags of a command, in the order of its help. */
 export const flagsOf = (role: Role): readonly Flag[] => flags.filter(({ only }) => only === undefined || only === role)
 
-/** '--ipv4-only' of '-4, --ipv4-only'. */
+/** Long name of a flag: '--ipv4-only' of '-4, --ipv4-only'. */
 export const longName = ({ flag }: Flag): string => /--[\w-]+/u.exec(flag)?.[0] ?? flag
 
 /** Name of a flag without its dashes and `no-`: 'ipv4-only', 'offload'. */

@@ -31,7 +31,7 @@ const temporaryFolder = (): string => join(tmpdir(), `fake-tcp-${uid()}`)
 const loginFolder = (): string | undefined =>
   process.env.XDG_RUNTIME_DIR ? join(process.env.XDG_RUNTIME_DIR, 'fake-tcp') : undefined
 
-/** Makes `folder` unless it exists. Whether it is a folder of this user with this mode, and not a symbolic link. */
+/** Makes `folder` unless it exists, and sets its mode. False when it is a symbolic link or belongs to another user. */
 const claim = (folder: string, mode: number): boolean => {
   if (!fits(folder)) return false
   try {

@@ -49,7 +49,7 @@ export const healthCode = (found: readonly Found[]): number => {
   return answering === found.length ? 0 : 1
 }
 
-/** Adds `fake-tcp status`. */
+/** The command `fake-tcp status`: prints what clients and servers answer; `healthCode` is its exit code. */
 export const addStatus = (program: Command): void => {
   program
     .command('status')

@@ -73,7 +73,7 @@ export class FileReceiver {
   #settle(): void {
     const { received, next } = this.#arrivals
     if (!this.#asked && received - this.#reported < this.#reportEvery) return
-    // Only the answer to a question lists what is missing: the search takes time.
+    // Only the answer to a question lists missing datagrams: the search takes time.
     const missing = this.#asked ? this.#arrivals.missing(maxRanges) : []
     const at = this.#port.add(reportLength(missing.length))
     putReport(this.#port.outgoing, at, { question: this.#question, next, received, missing })

@@ -25,7 +25,7 @@ const tickMs = 100
 /**
  * The sending end of the file transfer. The tunnel neither retransmits nor controls the rate, so this class does both,
  * as every protocol over UDP does. At most `window` datagrams are beyond what the receiver has reported, so its reports
- * clock the sender. What is missing at the end is retransmitted.
+ * clock the sender. At the end it retransmits the missing datagrams.
  */
 export class FileSender {
   readonly #port: UdpPort

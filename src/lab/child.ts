@@ -9,7 +9,8 @@ import { processStat } from '../process-stat.js'
 const live = new Set<Child>()
 
 /**
- * Words before a command line that let the kernel kill the child when this process dies, even by SIGKILL (util-linux).
+ * Words before a command line that make the kernel kill the child when this process dies, even by SIGKILL. None where
+ * `setpriv` (util-linux) is missing.
  */
 const guard: readonly string[] =
   spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true'], { stdio: 'ignore' }).status === 0

@@ -38,7 +38,7 @@ export class Activity {
     if (this.#in < 2) this.#in += several ? 2 : 1
   }
 
-  /** The wait for an answer begins now: the way has only just been opened, or was opened anew. */
+  /** The wait for an answer begins now: the connection, or the UDP socket of a leg, has only just been opened. */
   restartWaiting(now: number): void {
     if (this.waitingSince !== 0) this.waitingSince = now
   }

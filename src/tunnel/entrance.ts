@@ -19,8 +19,8 @@ export interface EntranceOptions {
 }
 
 /**
- * The UDP socket of one worker of the client. It binds as soon as the machine has the address, and again when the
- * address' interface was made anew.
+ * The UDP socket of one worker of the client. It binds as soon as the machine has the address, and again when a
+ * link-local address's interface was recreated.
  */
 export class Entrance {
   readonly #context: ServiceContext
@@ -57,7 +57,7 @@ export class Entrance {
   }
 
   /**
-   * Call about once a second. Binds again when the zone's interface was made anew: it has another index then, and a
+   * Call about once a second. Binds again when the zone's interface was recreated: it has another index then, and a
    * socket bound to the old index receives nothing.
    */
   check(): void {

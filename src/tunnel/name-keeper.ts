@@ -21,14 +21,15 @@ export interface NameOptions {
   readonly host: string
   readonly families: readonly (4 | 6)[]
   readonly logger?: StackOptions['logger']
-  /** For tests. */
+  /** Look-up; for tests. Default: the system's resolver. */
   readonly resolve?: Resolve
-  /** Milliseconds; for tests. */
+  /** For tests. */
   readonly pauses?: Partial<NamePauses>
 }
 
+/** Pauses and timeouts of a `NameKeeper`, in milliseconds. */
 export interface NamePauses {
-  /** How long the start waits for a first answer. */
+  /** How long `NameKeeper.open` waits for the first look-up. */
   readonly start: number
   /** Between two look-ups while no address is known: the first pause, and the maximum. */
   readonly waiting: readonly [number, number]

@@ -54,7 +54,7 @@ interface Open extends Intake {
 
 /**
  * One UDP source of the client and its connection to the server. While the connection is not open the peer holds the
- * source's datagrams, and tries to connect with growing pauses.
+ * source's datagrams, and tries to connect with growing pauses. A waiting source is forgotten when it is idle.
  *
  *     waiting ─ has datagrams, pause is over ─> connecting ─ opened ─> open ─ closed ─> forgotten
  *        ^──────────── failed ───────────────────────┘                   │

@@ -55,6 +55,7 @@ export class Tunnel implements AsyncDisposable {
     this.closed = stack.closed
   }
 
+  /** State and counters as of now; also after `close`. */
   status(): TunnelStatus {
     const uptime = (performance.now() - this.#startedAt) / 1_000
     return { ...this.#describe(), uptime, stats: this.#stack.stats() }
