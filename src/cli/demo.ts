@@ -4,12 +4,13 @@ import { wholeNumber } from './values.js'
 interface DemoFlags {
   size: number
   file?: string
-  /** false with --no-capture. */
+  /** Path of the capture; false with --no-capture. */
   capture: string | false
 }
 
 const maxMB = 16_384
 
+/** The command `fake-tcp demo`; `runDemo` determines its exit code. */
 export const addDemo = (program: Command): void => {
   program
     .command('demo')
@@ -19,7 +20,7 @@ export const addDemo = (program: Command): void => {
     .option('--capture <PATH>', 'where the packet capture goes', 'fake-tcp-demo.pcap')
     .option('--no-capture', 'make no packet capture')
     .action(async ({ size, file, capture }: DemoFlags) => {
-      // The lab looks for programs when it is loaded; the other commands don't need it.
+      // Imported here, since the other commands do not need it.
       const { runDemo } = await import('../demo/demo.js')
       process.exitCode = await runDemo({
         bytes: size * 1_000_000,

@@ -10,13 +10,15 @@ import { print } from '../terminal/output.js'
 import { probeUdp, type UdpFeatures } from '../udp/features.js'
 import { inFlags } from './in-flags.js'
 
-/** `note`: it works without, at a price. */
+/** One line of the report. `note`: fake-tcp runs without it, but slower or with less. `FAIL`: it does not run. */
 interface Finding {
   readonly mark: 'ok' | 'note' | 'FAIL'
   readonly text: string
 }
 
+/** A finding without which fake-tcp does not run. */
 const must = (ok: boolean, text: string): Finding => ({ mark: ok ? 'ok' : 'FAIL', text })
+/** A finding without which fake-tcp runs. */
 const may = (ok: boolean, text: string): Finding => ({ mark: ok ? 'ok' : 'note', text })
 
 const feature = (what: string, { used, reason }: Feature): Finding =>
@@ -33,7 +35,7 @@ const udpFeatures = ({ gro, segment }: UdpFeatures): Finding[] => [
 ]
 
 /**
- * Looks at what fake-tcp needs from this machine; a TUN interface is made, tried and removed, nothing leaves the
+ * Checks what fake-tcp needs from this machine. It makes a TUN interface, tries it and removes it; no packet leaves the
  * machine.
  */
 export const examine = async (): Promise<Finding[]> => {
@@ -50,7 +52,7 @@ export const examine = async (): Promise<Finding[]> => {
   ]
   if (addonFault !== undefined) return findings
   try {
-    // Documentation addresses (RFC 5737, RFC 3849): nothing routes them, and the interface is gone at once.
+    // Documentation addresses (RFC 5737, RFC 3849): no network uses them, so the interface hides nobody's route.
     const four = { hostAddress: '192.0.2.1', stackAddress: '192.0.2.2', ifAddressesTaken: 'others' } as const
     const six = { hostAddress6: '2001:db8::1', stackAddress6: '2001:db8::2', ifAddressesTaken6: 'others' } as const
     const tun = await openTriedTun(resolveTun({ ...four, ...six, ifNoIPv6: 'ipv4', queues: 2 }))
@@ -71,6 +73,7 @@ export const examine = async (): Promise<Finding[]> => {
   return [...findings, ...udpFeatures(probeUdp())]
 }
 
+/** The command `fake-tcp doctor`: prints the findings, and exits 1 when one of them is a FAIL. */
 export const addDoctor = (program: Command): void => {
   program
     .command('doctor')

@@ -14,13 +14,13 @@ import {
 import { defaultLevel, type LogLevel, levels } from './levels.js'
 import { address, oneOf, type Reader, text, trueOrFalse, wholeNumber, wholeNumbers } from './values.js'
 
-/** What the flags of a tunnel set: its options, and what the program itself reads. */
+/** What the flags of `client` and `server` set: options of the tunnel, and those that only the program reads. */
 export interface Settings extends Omit<TunnelOptions, 'device' | 'logger'> {
   local: ClientOptions['local'] | ServerOptions['local']
   logLevel?: LogLevel
 }
 
-/** An option by its name in messages: 'remote', 'tun.mtu'. */
+/** Name of an option as messages have it: 'remote', 'tun.mtu'. */
 export type SettingName = Exclude<keyof Settings, 'tun'> | `tun.${keyof TunOptions}`
 type ValueOf<Name extends SettingName> = Name extends `tun.${infer Inner extends keyof TunOptions}`
   ? TunOptions[Inner]
@@ -28,26 +28,26 @@ type ValueOf<Name extends SettingName> = Name extends `tun.${infer Inner extends
     ? Settings[Name]
     : never
 
-/** One flag of `fake-tcp client` and `fake-tcp server`: all that is known about it. */
+/** One flag of `fake-tcp client` and `fake-tcp server`, with everything that the program and the docs say about it. */
 export interface Flag<Name extends SettingName = SettingName> {
   /** As it is typed: '-4, --ipv4-only', '--queues <N>', '--no-offload'. */
   readonly flag: string
   readonly setting: Name
-  /** Makes the setting's value of what was given. */
+  /** Converts the given text to the setting's value. */
   readonly read: Reader<ValueOf<Name>>
-  /** What it does, for --help. */
+  /** Description for --help. */
   readonly help: string
-  /** The same for the documentation, where there is more to say. */
+  /** Description for the documentation, when it says more than `help`. */
   readonly docs?: string
-  /** The command that has it; else both. */
+  /** The command that has the flag; left out: both have it. */
   readonly only?: Role
-  /** Nothing starts without it. */
+  /** Whether the command refuses to start without the flag. */
   readonly required?: true
-  /** What holds without it, in the flag's unit. It is the tunnel's own default: shown, and never passed on. */
+  /** Default in the flag's unit. It is only shown: the tunnel has the same default and applies it itself. */
   readonly default?: (role: Role) => string | number
-  /** The same in words, where it depends on the machine. */
+  /** Default in words, when it depends on the machine. */
   readonly defaultText?: string
-  /** What the library says with this option's name, and how that reads with the flag. */
+  /** Phrases of the library's messages about the option (key), and how a user of the flag should read them (value). */
   readonly phrases?: Readonly<Record<string, string>>
 }
 
@@ -56,7 +56,7 @@ const flag = <Name extends SettingName>(row: Flag<Name>): Flag => row
 
 const perSecond = 1_000
 
-/** phantun's flags, which mean the same and default to the same, and ours. */
+/** All flags: those of phantun, with the same meaning and the same defaults, and fake-tcp's own. */
 export const flags: readonly Flag[] = [
   flag({
     flag: '-l, --local <IP:PORT>',
@@ -154,7 +154,7 @@ export const flags: readonly Flag[] = [
   flag({
     flag: '--mtu <BYTES>',
     setting: 'tun.mtu',
-    // The least one depends on the addresses: the library knows.
+    // The minimum depends on the addresses' families: the library checks it.
     read: wholeNumber(),
     help: 'MTU of the TUN interface',
     docs: 'MTU of the TUN interface; a datagram may have 40 bytes less over IPv4, 60 over IPv6',
@@ -226,13 +226,13 @@ export const flags: readonly Flag[] = [
 /** The flags of a command, in the order of its help. */
 export const flagsOf = (role: Role): readonly Flag[] => flags.filter(({ only }) => only === undefined || only === role)
 
-/** '--ipv4-only' of '-4, --ipv4-only'. */
+/** Long name of a flag: '--ipv4-only' of '-4, --ipv4-only'. */
 export const longName = ({ flag }: Flag): string => /--[\w-]+/u.exec(flag)?.[0] ?? flag
 
-/** Its name in a file: 'ipv4-only', 'offload'. */
+/** Name of a flag without its dashes and `no-`: 'ipv4-only', 'offload'. */
 export const keyOf = (row: Flag): string => longName(row).replace(/^--(?:no-)?/u, '')
 
-/** Sets what a flag stands for. */
+/** Stores a flag's value in the settings. */
 export const put = (settings: Partial<Settings>, { setting }: Flag, value: unknown): void => {
   const [outer, inner] = setting.split('.')
   const target = settings as Record<string, unknown>

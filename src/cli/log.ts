@@ -8,7 +8,7 @@ import { prepareStandardError, writeToStandardError } from '../log/standard-erro
 import { inFlags } from './in-flags.js'
 import type { LogLevel } from './levels.js'
 
-/** What makes a JSON line readable on a terminal. */
+/** Loads the function that formats a JSON line for a terminal. */
 const loadPrettifier = async (): Promise<(line: string) => string> => {
   const { prettyFactory } = await import('pino-pretty')
   const prettify = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' })
@@ -16,13 +16,13 @@ const loadPrettifier = async (): Promise<(line: string) => string> => {
 }
 
 export interface ProgramLog extends EventLog {
-  /** Repeated events that wait for their count are written now, so that what is said next stands behind them. */
+  /** Writes the repeated events that still wait for their count, so that later lines stand behind them. */
   settle(): void
 }
 
 /**
- * A logger on standard error: readable on a terminal, JSON lines otherwise. It never waits for who reads it, and
- * repeated events become one with a count. What it still has at the end of the process is written then.
+ * Opens the log on standard error: readable text on a terminal, JSON lines otherwise. It never waits for its reader. It
+ * merges repeated events into one with a count. It writes what it still has when the process exits.
  */
 export const openLog = async (level: LogLevel): Promise<ProgramLog> => {
   prepareStandardError()

@@ -2,7 +2,7 @@
 import { outliveTerminals, takeSignals } from './signals.js'
 
 outliveTerminals()
-// Before anything else is loaded: who starts a tunnel may want it to end again within its first half second.
+// Before the program is loaded, which takes a while: a signal may come within the first half second.
 if (['client', 'server'].includes(process.argv[2])) takeSignals()
 const { run } = await import('./program.js')
 await run()

@@ -28,14 +28,15 @@ const makeProgram = (): Command => {
   return program
 }
 
-/** Does what the command line says, and sets the exit code. */
+/** Runs the command line and sets the exit code. */
 export const run = async (): Promise<void> => {
-  // A quiet tunnel is no reason to compact its few megabytes of heap: each time costs its datagrams some milliseconds.
+  // V8 would collect garbage whenever the tunnel is quiet. That frees a few megabytes, and delays datagrams by some
+  // milliseconds.
   setFlagsFromString('--no-memory-reducer')
   try {
     await makeProgram().parseAsync()
   } catch (error) {
-    // commander has printed its own message already.
+    // commander has printed the message of a CommanderError already.
     process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : explain(error, inFlags)
   }
 }

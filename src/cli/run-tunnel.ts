@@ -9,11 +9,12 @@ import { reactBy } from './signals.js'
 import { preparePlace } from './status-places.js'
 import { offerStatus } from './status-socket.js'
 
-/** A close that takes longer is given up: the kernel frees what is left when the process ends. */
+/** Timeout of `Tunnel.close`, in milliseconds. The process exits then, and the kernel frees what is left. */
 const closeMs = 1_500
-/** So is an exit. */
+/** Timeout of an orderly exit, in milliseconds. `native.exitAfter` ends the process then. */
 const exitMs = 400
 
+/** What `runTunnel` runs. */
 export interface TunnelRun {
   readonly role: Role
   readonly logLevel: LogLevel
@@ -27,9 +28,9 @@ const exit = (code: number): never => {
 }
 
 /**
- * Starts a tunnel and says that it is ready. It runs until SIGINT, SIGTERM or the end of its terminal, then closes
- * every connection and exits 0 within two seconds; also when that comes while it starts. Exits 1 when the stack ends by
- * itself. Throws what `start` throws.
+ * Starts a tunnel, logs that it is ready, and runs it until SIGINT, SIGTERM or the end of its terminal. Then it closes
+ * every connection and exits 0 within two seconds. A signal during the start has the same effect. Exits 1 when the
+ * stack ends by itself. Rejects with what `start` rejects with.
  */
 export const runTunnel = async ({ role, logLevel, user, start }: TunnelRun): Promise<void> => {
   if (addonFault !== undefined) throw addonFault
@@ -37,7 +38,7 @@ export const runTunnel = async ({ role, logLevel, user, start }: TunnelRun): Pro
   logSurprises(log)
   reactBy({
     stop: signal => {
-      // The kernel closes what has been opened.
+      // Nothing is closed in order: there is no connection yet, and the kernel closes every descriptor.
       log.info({ event: 'stopped-early', signal }, `${role} stopped before it was ready`)
       exit(0)
     },
@@ -72,7 +73,7 @@ export const runTunnel = async ({ role, logLevel, user, start }: TunnelRun): Pro
   log.info({ event: 'ready', ...ready, ...(missing.length > 0 && { without: missing }) }, `${role} is ready`)
 }
 
-/** Node.js would write these itself, and wait for whoever reads them. */
+/** Logs warnings and uncaught errors. Node.js would write them to standard error itself, and block until it is read. */
 const logSurprises = (log: EventLog): void => {
   process.removeAllListeners('warning')
   process.on('warning', warning => log.warn({ event: 'warning', err: warning }, warning.message))
@@ -82,6 +83,7 @@ const logSurprises = (log: EventLog): void => {
   })
 }
 
+/** Answers `fake-tcp status` as long as the process runs. */
 const offer = (tunnel: Tunnel, role: Role, log: EventLog): void => {
   const withdraw = offerStatus(
     role,
@@ -95,6 +97,7 @@ const offer = (tunnel: Tunnel, role: Role, log: EventLog): void => {
   process.on('exit', withdraw)
 }
 
+/** Fields of the last log line: counters of the whole run. */
 const summary = ({ stats }: TunnelStatus) => {
   const { traffic, drops, services } = stats.total
   const lost = Object.entries({ ...drops, ...services.drops }).filter(([, count]) => count > 0)

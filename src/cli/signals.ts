@@ -1,28 +1,29 @@
 import { closeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 
-/** What signals lead to. */
+/** What the program does when signals come. */
 export interface Reactions {
-  /** The program is to end, in good order. */
+  /** The first signal that ends the program: it closes everything in order. */
   stop(signal: NodeJS.Signals): void
-  /** The program is to end at once. */
+  /** A second SIGINT or SIGTERM, while the program stops: it ends at once. */
   leave(): void
+  /** SIGHUP without a terminal. */
   reload(): void
 }
 
 /**
- * A second signal within this time is a copy of the first: a terminal signals whole groups, and npm passes on what it
- * gets.
+ * A second signal within this many milliseconds is a copy of the first and ignored: a terminal signals the whole
+ * process group, and npm, which is in that group, passes the signal on once more.
  */
 const copyMs = 100
 
-/** At first nothing is open that would have to be closed. */
+/** Until `reactBy` sets others: nothing has been opened yet, so the process may simply exit. */
 let reactions: Reactions = { stop: () => process.exit(0), leave: () => process.exit(0), reload: () => {} }
 
 /**
- * Takes SIGTERM, SIGINT and SIGHUP from now on. SIGHUP with a terminal as standard input or standard error is the end
- * of that terminal, and so of the program. Anywhere else (services, nohup) it means to reload. Whether it was to be
- * ignored cannot be known: Node.js resets that.
+ * Handles SIGTERM, SIGINT and SIGHUP from now on. When standard input or standard error is a terminal, SIGHUP means
+ * that the terminal has ended, and the program ends too. Otherwise (services, nohup) it means to reload. The program
+ * cannot know whether its parent had SIGHUP ignored, since Node.js resets that at its start.
  */
 export const takeSignals = (): void => {
   const hasTerminal = isatty(0) || isatty(2)
@@ -41,8 +42,8 @@ export const takeSignals = (): void => {
 }
 
 /**
- * At its exit Node.js restores the settings of its terminals, and aborts when one of them is gone. A descriptor that is
- * closed it leaves alone.
+ * Prevents an abort at exit when a terminal is gone. Node.js restores the settings of its terminals then, and aborts if
+ * that fails, but it leaves closed descriptors alone. So this closes the descriptors of terminals that are gone.
  */
 export const outliveTerminals = (): void => {
   const terminals = [0, 1, 2].filter(isatty)
@@ -55,7 +56,7 @@ export const outliveTerminals = (): void => {
   })
 }
 
-/** Other reactions from now on; those that are left out stay. */
+/** Replaces reactions; those that are left out stay. */
 export const reactBy = (next: Partial<Reactions>): void => {
   reactions = { ...reactions, ...next }
 }

@@ -4,34 +4,34 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Folders for the sockets that `fake-tcp status` asks. A process makes its socket in the first of these that it may
- * write to:
+ * Folders for the Unix sockets on which clients and servers answer `fake-tcp status`. A process makes its socket in the
+ * first of these folders that exists or can be made, and belongs to its user:
  *
  * 1. $RUNTIME_DIRECTORY, which systemd makes for a service that asks for one (`RuntimeDirectory=`)
- * 2. /run/fake-tcp, as root
- * 3. $XDG_RUNTIME_DIR/fake-tcp, of a user who has logged in
- * 4. /run/fake-tcp/UID, which root has made for whom it is about to become (`--user`)
+ * 2. /run/fake-tcp, if the process is root
+ * 3. $XDG_RUNTIME_DIR/fake-tcp, if the user has logged in
+ * 4. /run/fake-tcp/UID, which a root process makes before it becomes that user (`--user`)
  * 5. fake-tcp-UID in the temporary directory
  */
 const runFolder = '/run/fake-tcp'
 
 /**
- * A Unix socket's path has at most 107 bytes (unix(7)); Node.js would cut a longer one, and make a socket of another
- * name.
+ * Maximum length of a folder's path, in bytes. A Unix socket's path has at most 107 bytes (unix(7)); Node.js would cut
+ * a longer one and make a socket of another name.
  */
 const maxFolder = 107 - '/client-4194304.sock'.length
 const fits = (folder: string): boolean => Buffer.byteLength(folder) <= maxFolder
 
 const uid = (): number => process.geteuid?.() ?? -1
 
-/** systemd may name several, separated by colons. */
+/** $RUNTIME_DIRECTORY: systemd may name several folders, separated by colons. */
 const serviceFolder = (): string | undefined => process.env.RUNTIME_DIRECTORY?.split(':', 1)[0] || undefined
 const userFolder = (id: number): string => join(runFolder, String(id))
 const temporaryFolder = (): string => join(tmpdir(), `fake-tcp-${uid()}`)
 const loginFolder = (): string | undefined =>
   process.env.XDG_RUNTIME_DIR ? join(process.env.XDG_RUNTIME_DIR, 'fake-tcp') : undefined
 
-/** Makes `folder` unless it is there. Whether it is ours alone to write to, and no link to somewhere else. */
+/** Makes `folder` unless it exists, and sets its mode. False when it is a symbolic link or belongs to another user. */
 const claim = (folder: string, mode: number): boolean => {
   if (!fits(folder)) return false
   try {
@@ -45,6 +45,7 @@ const claim = (folder: string, mode: number): boolean => {
   }
 }
 
+/** Whether `folder` exists and belongs to this user. */
 const isOwn = (folder: string): boolean => {
   if (!fits(folder)) return false
   try {
@@ -54,11 +55,11 @@ const isOwn = (folder: string): boolean => {
   }
 }
 
-/** Where this process may make a socket, or undefined. */
+/** Folder for this process's socket, or undefined when there is none. */
 export const findPlace = (): string | undefined => {
   const service = serviceFolder()
   if (service !== undefined && isOwn(service)) return service
-  // Others must be able to pass through it to folders of their own.
+  // 0755: users must be able to reach their own folders in it.
   if (uid() === 0 && claim(runFolder, 0o755)) return runFolder
   const login = loginFolder()
   if (login !== undefined && claim(login, 0o700)) return login
@@ -69,8 +70,8 @@ export const findPlace = (): string | undefined => {
 }
 
 /**
- * Root makes a place for the user that it is about to become. Whatever fails is noticed, and said, when that user looks
- * for a place.
+ * Makes the folder /run/fake-tcp/UID for a user that this process, as root, is about to become. Failures are ignored:
+ * without this folder `findPlace` goes on to the next one.
  */
 export const preparePlace = (user: string): void => {
   const numberOf = (flag: string): number => {
@@ -88,8 +89,8 @@ export const preparePlace = (user: string): void => {
 }
 
 /**
- * Every folder that may hold sockets of instances that this user may ask. Anybody could have made the one in the
- * temporary directory.
+ * Every folder that may hold sockets that this user may connect to. The one in the temporary directory only if this
+ * user owns it, since anybody could have made it.
  */
 export const placesToLook = (): string[] => {
   const temporary = temporaryFolder()
@@ -98,7 +99,7 @@ export const placesToLook = (): string[] => {
     runFolder,
     ...entriesOf(runFolder).map(name => join(runFolder, name)),
     loginFolder(),
-    // Also without a login: from cron, by sudo.
+    // $XDG_RUNTIME_DIR is not set under cron or sudo, but the user's folder may exist.
     `/run/user/${uid()}/fake-tcp`,
     isOwn(temporary) ? temporary : undefined,
   ]

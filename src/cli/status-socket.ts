@@ -5,12 +5,12 @@ import type { Role } from '../tunnel/options.js'
 import type { TunnelStatus } from '../tunnel/tunnel.js'
 import { entriesOf, findPlace, placesToLook } from './status-places.js'
 
-/** What a running client or server tells about itself. */
+/** What a running client or server answers. */
 export interface Status extends TunnelStatus {
   readonly pid: number
 }
 
-/** One that was found: with all it tells, or without when it does not answer. */
+/** A client or server that was found: its status, or only its role and pid when it does not answer. */
 export type Found = (Status & { readonly answering: true }) | Silent
 export interface Silent {
   readonly role: Role
@@ -18,18 +18,21 @@ export interface Silent {
   readonly answering: false
 }
 
-/** One that takes longer does not answer. */
+/** Timeout of an answer, in milliseconds. */
 const answerMs = 1_000
-/** An answer has a few kilobytes; whoever sends more is none of ours. */
+/** Maximum length of an answer. A client or server sends a few kilobytes; a longer answer is from something else. */
 const maxAnswer = 1 << 20
-/** Between its `bind` and its `listen` a living socket looks like one whose process is gone. */
+/**
+ * Milliseconds before a socket that refuses connections may be removed. A living process's socket refuses them too,
+ * between its `bind` and its `listen`.
+ */
 const bindingMs = 1_000
 
 const socketName = /^(client|server)-(\d+)\.sock$/u
 
 /**
- * Answers `fake-tcp status` on a Unix socket that only this user may open. The answer removes it again. `failed` is
- * called when there is no place for it.
+ * Answers `fake-tcp status` on a Unix socket that only this user may open. Returns a function that removes the socket.
+ * Calls `failed` when no socket can be made.
  */
 export const offerStatus = (role: Role, status: () => Status, failed: (reason: string) => void): (() => void) => {
   const place = findPlace()
@@ -44,14 +47,14 @@ export const offerStatus = (role: Role, status: () => Status, failed: (reason: s
     } catch {}
   }
   const server = createServer(connection => {
-    // Who asked may be gone before it has heard all.
+    // The asking process may end before it has read everything.
     connection.on('error', () => {})
     connection.setTimeout(2 * answerMs, () => connection.destroy())
     connection.unref()
     connection.end(JSON.stringify(status()))
   })
   server.on('error', ({ code }: NodeJS.ErrnoException) => failed(code ?? 'unknown'))
-  // Only a process of the same number can have made it, and that one is gone.
+  // A socket with this path was left by a process with the same pid, which has ended.
   withdraw()
   server.listen(path, () => {
     try {
@@ -67,14 +70,14 @@ export const offerStatus = (role: Role, status: () => Status, failed: (reason: s
   }
 }
 
-/** Every instance that this user may ask. What a killed one left behind is removed. */
+/** Asks every client and server that this user may ask. Removes the sockets that killed ones have left behind. */
 export const askStatus = async (): Promise<Found[]> => {
   const paths = placesToLook().flatMap(place => entriesOf(place).map(name => ({ place, name })))
   const found = await Promise.all(paths.map(({ place, name }) => ask(place, name)))
   return found.filter(status => status !== undefined).sort((a, b) => a.pid - b.pid)
 }
 
-/** What the instance of this socket says; undefined when there is none, or it is somebody else's. */
+/** Asks the process of one socket. undefined when it has ended, or belongs to another user. */
 const ask = async (place: string, name: string): Promise<Found | undefined> => {
   const [, role, pid] = socketName.exec(name) ?? []
   if (role === undefined) return undefined
@@ -87,7 +90,7 @@ const ask = async (place: string, name: string): Promise<Found | undefined> => {
   return status === undefined ? { ...known, answering: false } : { ...status, ...known, answering: true }
 }
 
-/** Root also asks sockets that other users may have made: what is no status is no answer. */
+/** Validates an answer; undefined when it is no status. Root also asks sockets that other users may have made. */
 const parse = (text: string): Status | undefined => {
   try {
     const status = JSON.parse(text) as Status
@@ -108,7 +111,7 @@ const removeOld = (path: string): void => {
   } catch {}
 }
 
-/** What comes from a socket within the time for an answer, and the code of what went wrong. */
+/** Reads a socket to its end, or until the timeout. `code`: of the error, if there was one. */
 const read = (path: string): Promise<{ text: string; code: string | undefined }> =>
   new Promise(resolve => {
     let text = ''

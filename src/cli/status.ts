@@ -4,7 +4,7 @@ import { print } from '../terminal/output.js'
 import { inFlags } from './in-flags.js'
 import { askStatus, type Found, type Status } from './status-socket.js'
 
-/** What a device may be used without, in words. */
+/** Features that a device may lack, in words. */
 const featureNames: Readonly<Record<keyof DeviceFeatures, string>> = {
   queues: 'several queues',
   superPacketsOut: 'super-packets out',
@@ -13,7 +13,7 @@ const featureNames: Readonly<Record<keyof DeviceFeatures, string>> = {
   ipv6: 'IPv6',
 }
 
-/** 'super-packets out (the kernel refused a write (EINVAL))' for each. */
+/** The features that a device lacks, each like 'super-packets out (the kernel refused a write (EINVAL))'. */
 const withoutOf = (features: DeviceFeatures): string[] =>
   (Object.keys(featureNames) as (keyof DeviceFeatures)[])
     .filter(name => !features[name].used)
@@ -21,7 +21,7 @@ const withoutOf = (features: DeviceFeatures): string[] =>
 
 const number = (value: number | undefined): string => (value ?? 0).toLocaleString('en-US')
 
-/** One instance as a few lines of text; reasons why datagrams vanished are named only when there are any. */
+/** The status of one client or server as a few lines of text. Drop counters appear only when they are not zero. */
 export const describeStatus = ({ role, pid, local, remote, uptime, stats }: Status): string => {
   const { traffic, drops, services } = stats.total
   const lost = Object.entries({ ...drops, ...services.drops }).filter(([, count]) => count > 0)
@@ -36,19 +36,20 @@ export const describeStatus = ({ role, pid, local, remote, uptime, stats }: Stat
   ].join('\n')
 }
 
-/** What another user's process says must not reach a terminal as it is. */
+/** Replaces control characters: another user's process may have written the text, and terminals obey them. */
 const printable = (text: string): string => text.replaceAll(/[^\P{Cc}\n]/gu, '?')
 
 const describe = (found: Found): string =>
   found.answering ? printable(describeStatus(found)) : `${found.role} ${found.pid} does not answer`
 
-/** 0: all answer; 1: some do not; 3: none does, or there is none. */
+/** Exit code. 0: all found processes answer; 1: some do not; 3: none answers, or none was found. */
 export const healthCode = (found: readonly Found[]): number => {
   const answering = found.filter(({ answering }) => answering).length
   if (answering === 0) return 3
   return answering === found.length ? 0 : 1
 }
 
+/** The command `fake-tcp status`: prints what clients and servers answer; `healthCode` is its exit code. */
 export const addStatus = (program: Command): void => {
   program
     .command('status')

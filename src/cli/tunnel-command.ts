@@ -25,7 +25,7 @@ export const addTunnelCommand = <Options>(
       role,
       logLevel,
       user: options.user,
-      // The table has a row for each of them.
+      // `Options` is the tunnel's option type for this role: `flags` has a row for each required option.
       start: logger => start({ ...(options as Options), logger }),
     })
   })
@@ -35,12 +35,15 @@ const optionOf = (flag: Flag, role: Role): Option => {
   const help = flag.default === undefined && flag.defaultText ? `${flag.help}; default: ${flag.defaultText}` : flag.help
   const option = new Option(flag.flag, help)
   option.makeOptionMandatory(flag.required === true)
-  // Those that stand alone have no text to read.
+  // A flag that takes no value has no text to read.
   if (flag.flag.includes('<')) option.argParser(flag.read)
   return flag.default === undefined ? option : option.default(flag.default(role))
 }
 
-/** What was typed. Defaults are the tunnel's own: it knows then which of its addresses were chosen. */
+/**
+ * The settings that the user typed. Defaults are left to the tunnel: so it can tell an address that the user chose from
+ * a default one.
+ */
 const settingsOf = (command: Command, role: Role): Settings => {
   const settings = {} as Settings
   for (const flag of flagsOf(role)) {

@@ -3,7 +3,7 @@ import { FakeTcpError } from '../errors.js'
 import { parseAddress } from '../net/address.js'
 
 /**
- * Reads one value: text, as it was typed, or what a file says: text, a number, true or false, a list. Throws
+ * Validates and converts one value: the text that the user typed, or a value of the right type already. Throws
  * InvalidArgumentError with a sentence that begins with 'It'.
  */
 export type Reader<T> = (value: unknown) => T
@@ -13,7 +13,7 @@ export const text: Reader<string> = value => {
   return value
 }
 
-/** For flags that stand alone, which are true, or false as `--no-…`. */
+/** Value of a flag that takes none: true, or false for `--no-…`. */
 export const trueOrFalse: Reader<boolean> = value => {
   if (typeof value !== 'boolean') throw new InvalidArgumentError('It must be true or false.')
   return value
@@ -22,11 +22,11 @@ export const trueOrFalse: Reader<boolean> = value => {
 export interface WholeNumber {
   readonly min?: number
   readonly max?: number
-  /** So many of the option's unit are one of the flag's: 1,000 for seconds where the option has milliseconds. */
+  /** The option's units in one unit of the flag: 1,000 when the flag has seconds and the option milliseconds. */
   readonly scale?: number
 }
 
-/** Whole numbers within the bounds of an option, in the option's unit. */
+/** Whole numbers in the flag's unit. `min`, `max` and the result are in the option's unit. */
 export const wholeNumber =
   ({ min = 0, max = Number.MAX_SAFE_INTEGER, scale = 1 }: WholeNumber = {}): Reader<number> =>
   value => {
@@ -34,15 +34,16 @@ export const wholeNumber =
     if (typeof number !== 'number' || !Number.isInteger(number) || number < 0) {
       throw new InvalidArgumentError('It must be a whole number.')
     }
-    const [least, most] = [Math.ceil(min / scale), Math.floor(max / scale)]
-    if (number < least || number > most) throw new InvalidArgumentError(`It must be from ${least} to ${most}.`)
+    const [from, to] = [Math.ceil(min / scale), Math.floor(max / scale)]
+    if (number < from || number > to) throw new InvalidArgumentError(`It must be from ${from} to ${to}.`)
     return number * scale
   }
 
-/** '3,4', or a list. */
+/** Whole numbers as text, '3,4', or as an array. */
 export const wholeNumbers: Reader<number[]> = value =>
   (Array.isArray(value) ? value : text(value).split(',')).map(wholeNumber())
 
+/** One of `words`. */
 export const oneOf =
   <Word extends string>(words: readonly Word[]): Reader<Word> =>
   value => {
@@ -51,6 +52,7 @@ export const oneOf =
     return found
   }
 
+/** An IP address of this family, in its usual form. */
 export const address =
   (family: 4 | 6): Reader<string> =>
   value => {

@@ -1,6 +1,6 @@
 /**
- * Captures the TCP packets (IPv4) of an interface into a file, each once, beginnings only. SIGTERM ends it: it reads
- * what is left, and answers.
+ * A process of the demo: captures the beginning of every IPv4 TCP packet of an interface into a pcap file. On SIGTERM
+ * it reads what the socket still has, prints its answer and exits.
  */
 import { native, Ready } from '../native.js'
 import * as checksum from '../wire/checksum.js'
@@ -12,17 +12,17 @@ import type { CaptureJob, CaptureResult } from './jobs.js'
 import { answer, runPart, succeeded } from './part.js'
 import { PcapWriter } from './pcap.js'
 
-/** Bytes kept of a packet, a multiple of readBatch's alignment: headers, and the demo's own header. */
+/** Bytes kept of a packet: TCP/IP headers and the demo's own. A multiple of the alignment of `native.readBatch`. */
 const snapLength = 128
 const batch = 128
-/** Batches per wake. */
+/** Batches read per wake-up of the poller. */
 const budget = 16
-/** The kernel counts whole super-packets against it, though little of them is read. */
+/** Bytes. The kernel counts whole super-packets against it, although only `snapLength` bytes of each are read. */
 const receiveBuffer = 64 * 1024 * 1024
 
 /**
- * Completes the TCP checksum of a packet that was captured whole. Packets are captured before the interface would do
- * that, so the field holds the sum of the pseudo-header only. Larger ones stay as they are: an analyser cannot check
+ * Completes the TCP checksum of a packet that was captured whole. The capture sees packets before checksum offload, so
+ * the field holds only the sum of the pseudo-header. Packets that were cut stay as they are: an analyser cannot check
  * them either.
  */
 const completeChecksum = (b: Uint8Array, at: number, tcpAt: number, length: number): void => {
@@ -51,7 +51,7 @@ await runPart((job: CaptureJob) => {
     pcap.add(timeMs, bytes, at, available, length)
   }
 
-  /** True when nothing is left. */
+  /** Reads up to `budget` batches. True when the socket has nothing left. */
   const drain = (): boolean => {
     for (let i = 0; i < budget; i++) {
       const count = native.readBatch(fd, arena, 0, bytes.length, snapLength, vecArena, 0, batch, -1)

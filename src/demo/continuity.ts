@@ -3,13 +3,13 @@ import * as ipv4 from '../wire/ipv4.js'
 import { distance } from '../wire/serial.js'
 import * as tcp from '../wire/tcp.js'
 
-/** Looks whether captured segments of TCP connections follow each other without a gap, as an analyser would. */
+/** Counts the gaps between captured segments of TCP connections, as an analyser would. */
 export class Continuity {
-  /** Next sequence number by direction: addresses and ports. */
+  /** Next expected sequence number of each direction of a connection. Key: addresses and ports. */
   readonly #next = new Map<string, number>()
   gaps = 0
 
-  /** An IPv4 packet of `length` bytes whose headers are at `at`. */
+  /** Takes an IPv4 TCP packet of `length` bytes at `at`. Reads only its headers. */
   segment(b: Uint8Array, at: number, length: number): void {
     const tcpAt = at + ipv4.headerLength(b, at)
     const flags = tcp.flags(b, tcpAt)

@@ -10,23 +10,23 @@ import type { DemoJob } from './jobs.js'
 import { demoError } from './part.js'
 
 export interface DemoOptions {
-  /** Bytes of the file that is made. */
+  /** Size in bytes of the file that the demo makes and sends. */
   readonly bytes: number
-  /** A file to send instead. */
+  /** Path of a file to send instead. */
   readonly file?: string
-  /** Where the packet capture goes; undefined: none is made. */
+  /** Path for the packet capture; undefined: none is made. */
   readonly capture?: string
 }
 
 const tun = '/dev/net/tun'
-/** After a signal the demo has this long to end by itself, in milliseconds. */
+/** Milliseconds from a signal until the processes inside are killed, if they have not ended. */
 const graceMs = 4_000
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Runs the demo in private network namespaces and prints what came of it. Answers the exit code: 0, 1 when the files
- * differ or the demo failed (it has said why), 128 + the signal's number when it was interrupted. Throws FakeTcpError
- * when it can't start.
+ * Runs the demo in private network namespaces and prints its results. Resolves to the exit code: 0; 1 when the files
+ * differ, or when the demo failed and has printed why; 128 + the signal's number after a signal. Rejects with
+ * FakeTcpError when the demo cannot start.
  */
 export const runDemo = async (options: DemoOptions): Promise<number> => {
   checkMachine()
@@ -41,7 +41,7 @@ export const runDemo = async (options: DemoOptions): Promise<number> => {
     inside?.kill('SIGTERM')
     setTimeout(() => inside?.kill('SIGKILL'), graceMs).unref()
   }
-  // Before anything is made that must be removed.
+  // Before the directory is made: a signal must not leave it behind.
   for (const signal of signals) process.on(signal, stop)
   const directory = makeDirectory()
   try {
@@ -69,7 +69,7 @@ const ended = async (child: ChildProcess): Promise<[number | null, string | null
   }
 }
 
-/** Throws when TUN interfaces or network namespaces can't be made. */
+/** Throws FakeTcpError when TUN interfaces or network namespaces cannot be made here. */
 const checkMachine = (): void => {
   try {
     closeSync(openSync(tun, 'r+'))
@@ -124,8 +124,9 @@ const checkWritable = (capture: string): void => {
 }
 
 /**
- * Runs `inside.ts` in a private network namespace, and in a session of its own: so a Ctrl-C reaches this process only,
- * and the children end in order. A pipe to its stdin tells it when this process is gone, however that came.
+ * Runs `inside.ts` in a private network namespace and in a session of its own. The session keeps a terminal's Ctrl-C
+ * from the children, so that `inside.ts` ends them in order. Its stdin is a pipe that closes when this process ends,
+ * even by SIGKILL.
  */
 const startInside = (job: DemoJob): ChildProcess => {
   const entry = enter()

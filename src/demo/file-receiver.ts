@@ -14,20 +14,22 @@ import {
 } from './protocol.js'
 import type { UdpPort } from './udp-port.js'
 
-/** Writes the file as it comes, reports what it has, answers pings. */
+/** The receiving end of the file transfer: writes the file, reports what has arrived, and answers pings. */
 export class FileReceiver {
   readonly #port: UdpPort
   readonly #file: PieceWriter
   readonly #reportEvery: number
   #layout = new Layout(0)
   #arrivals = new Arrivals(0)
-  /** Latest question, and whether its answer is due. */
+  /** Number of the sender's latest question, and whether it still waits for its answer. */
   #question = 0
   #asked = false
-  /** Arrivals at the last report. */
+  /** `Arrivals.received` at the last report. */
   #reported = 0
+  /** Datagrams that are not of the demo, or not as the sender sent them. */
   foreign = 0
 
+  /** `reportEvery`: datagrams between two reports. */
   constructor(port: UdpPort, file: PieceWriter, reportEvery: number) {
     this.#port = port
     this.#file = file
@@ -38,6 +40,7 @@ export class FileReceiver {
     )
   }
 
+  /** Size of the file as the sender announced it; 0 before. */
   get bytes(): number {
     return this.#layout.fileBytes
   }
@@ -48,7 +51,7 @@ export class FileReceiver {
         this.#data(b, at, length)
         break
       case Kind.hello:
-        // The first one counts; the sender asks again when the answer is late.
+        // Only the first hello counts: the sender repeats it when the answer is late.
         if (this.bytes === 0) {
           this.#layout = new Layout(fileBytesAt(b, at))
           this.#arrivals = new Arrivals(this.#layout.count)
@@ -66,11 +69,11 @@ export class FileReceiver {
     }
   }
 
-  /** After each turn: a report, when one is due. */
+  /** Called after each turn of the port: sends a report when one is due. */
   #settle(): void {
     const { received, next } = this.#arrivals
     if (!this.#asked && received - this.#reported < this.#reportEvery) return
-    // To name what is missing takes time, and only a question needs it.
+    // Only the answer to a question lists missing datagrams: the search takes time.
     const missing = this.#asked ? this.#arrivals.missing(maxRanges) : []
     const at = this.#port.add(reportLength(missing.length))
     putReport(this.#port.outgoing, at, { question: this.#question, next, received, missing })

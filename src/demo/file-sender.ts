@@ -15,57 +15,62 @@ import {
 } from './protocol.js'
 import type { UdpPort } from './udp-port.js'
 
-/** A question is asked again after this time, and given up after that, in milliseconds. */
+/** Milliseconds until the sender repeats a question that has no answer. */
 const askAgainMs = 250
-const defaultPatienceMs = 8_000
-/** How often progress is told, and a silent receiver asked. */
+/** Milliseconds until the sender gives up a question, and with it the transfer. */
+const defaultTimeoutMs = 8_000
+/** Milliseconds without a report after which `stream` asks the receiver. */
 const tickMs = 100
 
 /**
- * Sends a file through the tunnel. The tunnel neither resends nor holds back, so this class does what every protocol
- * over UDP does: never more than `window` datagrams are beyond what the receiver has reported (that clocks it), and
- * what is missing at the end is sent again.
+ * The sending end of the file transfer. The tunnel neither retransmits nor controls the rate, so this class does both,
+ * as every protocol over UDP does. At most `window` datagrams are beyond what the receiver has reported, so its reports
+ * clock the sender. At the end it retransmits the missing datagrams.
  */
 export class FileSender {
   readonly #port: UdpPort
   readonly #file: PieceReader
   readonly #layout: Layout
   readonly #window: number
-  readonly #patienceMs: number
-  /** Next datagram to send for the first time; all before `#acknowledged` have arrived or are lost. */
+  readonly #timeoutMs: number
+  /** Sequence number of the next datagram to send for the first time. */
   #next = 0
+  /** All datagrams before this one have arrived, or count as lost. */
   #acknowledged = 0
-  /** Set while the file is sent for the first time. */
+  /** Resolves `stream`; undefined before it is called. */
   #onAllSent: ((done: true) => void) | undefined
   /** When the last report came. */
   #heard = 0
-  /** Number of the latest question, and who waits for its answer. */
+  /** Number of the latest question, and the function that takes its answer. */
   #question = 0
   #onAnswer: (report: Report) => void = () => {}
+  /** Datagrams that were retransmitted. */
   resent = 0
+  /** Questions that were sent, repeated ones included. */
   control = 0
 
-  constructor(port: UdpPort, file: PieceReader, layout: Layout, window: number, patienceMs = defaultPatienceMs) {
+  constructor(port: UdpPort, file: PieceReader, layout: Layout, window: number, timeoutMs = defaultTimeoutMs) {
     this.#port = port
     this.#file = file
     this.#layout = layout
     this.#window = window
-    this.#patienceMs = patienceMs
+    this.#timeoutMs = timeoutMs
     port.listen((b, at, length) => {
       if (kindAt(b, at, length) === Kind.report) this.#take(reportAt(b, at, length))
     })
   }
 
-  /** Bytes of the file that have arrived, or are known to be lost. */
+  /** Bytes of the file that have arrived, or count as lost. */
   get bytesThrough(): number {
     return this.#layout.offset(this.#acknowledged)
   }
 
+  /** Announces the file. Rejects when the tunnel stays silent. */
   async hello(): Promise<void> {
     await this.#ask(Kind.hello)
   }
 
-  /** Sends every datagram once. */
+  /** Sends every datagram once. Rejects when the tunnel stays silent. */
   async stream(): Promise<void> {
     const allSent = new Promise<true>(resolve => {
       this.#onAllSent = resolve
@@ -73,7 +78,7 @@ export class FileSender {
     this.#pump()
     while (!(await Promise.race([allSent, sleep(tickMs, false, { ref: false })]))) {
       if (performance.now() - this.#heard < tickMs) continue
-      // What is under way, or the reports about it, may be lost: then nothing would ever come by itself.
+      // The datagrams under way, or the reports about them, may all be lost: then no further report would come unasked.
       const upTo = this.#next
       await this.#ask(Kind.probe)
       this.#acknowledged = Math.max(this.#acknowledged, upTo)
@@ -81,7 +86,10 @@ export class FileSender {
     }
   }
 
-  /** Sends again what the receiver lacks, until it has everything. Answers how many datagrams were lost at first. */
+  /**
+   * Retransmits what the receiver lacks until it has everything. Resolves to the number of datagrams that were lost the
+   * first time.
+   */
   async repair(): Promise<number> {
     let report = await this.#ask(Kind.probe)
     const lost = this.#layout.count - report.received
@@ -93,7 +101,7 @@ export class FileSender {
     return lost
   }
 
-  /** Asks until the answer comes. Throws when the tunnel stays silent. */
+  /** Sends a question, again and again until its answer comes. Rejects when the tunnel stays silent. */
   async #ask(kind: typeof Kind.hello | typeof Kind.probe): Promise<Report> {
     const question = ++this.#question
     const ask = (): void => {
@@ -107,8 +115,8 @@ export class FileSender {
     let giveUp: NodeJS.Timeout | undefined
     try {
       return await new Promise<Report>((resolve, reject) => {
-        const error = demoError(`Nothing has come back through the tunnel for ${this.#patienceMs / 1000} s.`)
-        giveUp = setTimeout(() => reject(error), this.#patienceMs)
+        const error = demoError(`Nothing has come back through the tunnel for ${this.#timeoutMs / 1000} s.`)
+        giveUp = setTimeout(() => reject(error), this.#timeoutMs)
         this.#onAnswer = resolve
         ask()
       })
@@ -125,7 +133,7 @@ export class FileSender {
     this.#pump()
   }
 
-  /** Sends what the window has room for. */
+  /** Sends new datagrams as far as the window allows. */
   #pump(): void {
     if (this.#onAllSent === undefined) return
     const end = Math.min(this.#layout.count, this.#acknowledged + this.#window)
@@ -134,13 +142,13 @@ export class FileSender {
       while (added < end && this.#add(added)) added++
       const sent = this.#port.flush()
       this.#next += sent
-      // The kernel has no room: the next report, or `stream`, goes on.
+      // The socket's buffer is full: the next report, or the timer of `stream`, continues.
       if (this.#next < added) return
     }
     if (this.#next === this.#layout.count) this.#onAllSent(true)
   }
 
-  /** At most a window of it: the next question asks for the rest. */
+  /** Retransmits missing datagrams, at most a window of them: the next report names the rest. */
   #resend(missing: readonly Range[]): void {
     let left = this.#window
     for (const { first, count } of missing) {
@@ -152,7 +160,7 @@ export class FileSender {
     this.resent += this.#port.flush()
   }
 
-  /** False when the port must be flushed first. */
+  /** Adds a datagram to the port. False when the port must be flushed first. */
   #add(sequence: number): boolean {
     const length = this.#layout.length(sequence)
     const at = this.#port.add(headerLength + length)

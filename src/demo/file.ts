@@ -6,8 +6,8 @@ import { pipeline } from 'node:stream/promises'
 const chunkBytes = 1024 * 1024
 
 /**
- * Makes a file of the same pseudo-random bytes every time: AES-128 in counter mode with a key of zeros. Nothing can
- * compress it.
+ * Makes a file of pseudo-random bytes, the same every time: the key stream of AES-128 in counter mode with a key of
+ * zeros. No program can compress it.
  */
 export const makeFile = async (path: string, bytes: number): Promise<void> => {
   const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16))
@@ -22,14 +22,14 @@ export const makeFile = async (path: string, bytes: number): Promise<void> => {
   }
 }
 
-/** In hexadecimal. */
+/** SHA-256 of a file, in hexadecimal. */
 export const sha256 = async (path: string): Promise<string> => {
   const hash = createHash('sha256')
   await pipeline(createReadStream(path, { highWaterMark: chunkBytes }), hash)
   return hash.digest('hex')
 }
 
-/** Reads pieces of a file that mostly follow each other, a chunk at a time. */
+/** Reads small pieces of a file. It reads a chunk of the file at once, since most pieces follow each other. */
 export class PieceReader {
   readonly #fd: number
   readonly #chunk = Buffer.allocUnsafe(chunkBytes)
@@ -40,7 +40,7 @@ export class PieceReader {
     this.#fd = openSync(path, 'r')
   }
 
-  /** Copies `length` bytes at `offset` to `to` at `at`. Throws when the file is shorter. */
+  /** Copies `length` bytes at `offset` of the file, at most 1 MiB, to `to` at `at`. Throws when the file is shorter. */
   copy(offset: number, length: number, to: Uint8Array, at: number): void {
     if (offset < this.#start || offset + length > this.#start + this.#length) {
       this.#start = offset
@@ -56,7 +56,7 @@ export class PieceReader {
   }
 }
 
-/** Writes pieces of a file that mostly follow each other, many at a time. */
+/** Writes small pieces of a file. It gathers a chunk and writes it at once, since most pieces follow each other. */
 export class PieceWriter {
   readonly #fd: number
   readonly #chunk = Buffer.allocUnsafe(chunkBytes)
@@ -67,7 +67,7 @@ export class PieceWriter {
     this.#fd = openSync(path, 'w')
   }
 
-  /** Takes a copy of the bytes `at` … `at + length`, at most 1 MiB, for the file's `offset`. */
+  /** Copies `length` bytes at `at`, at most 1 MiB, to be written to the file at `offset`. */
   write(offset: number, bytes: Uint8Array, at: number, length: number): void {
     if (offset !== this.#start + this.#length || this.#length + length > chunkBytes) {
       this.flush()

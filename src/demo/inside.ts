@@ -1,11 +1,11 @@
 /**
- * The demo, inside its own network namespace:
+ * The process that runs the demo inside its private network namespace:
  *
  *     A: send → 127.0.0.1 → client ─ TUN ═ veth ═ TUN ─ server → 127.0.0.1 → receive :B
  *                                           └ capture
  *
- * It ends its children, whatever happens: when it is done, on SIGTERM, and when `demo.ts` is gone (then its stdin
- * ends).
+ * It ends its children when it is done, on SIGTERM, and when the process of `demo.ts` has ended (then its stdin
+ * closes).
  */
 import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,11 +18,11 @@ import { datagramsPerPacket, finished, Programs, started, stopped, windowSize } 
 import { progressLine, StatusLine } from './progress.js'
 import { matches, type Outcome, summary } from './summary.js'
 
-/** No demo takes longer, in seconds: all but the transfer, and that for every megabyte. */
+/** Timeout of the demo in seconds: for everything but the transfer, and for each megabyte of the transfer. */
 const slackSeconds = 20
 const secondsPerMB = 0.2
 const pings = 1_000
-/** Children that are told to end get this time, in milliseconds. */
+/** Milliseconds between SIGTERM and SIGKILL to a child. */
 const graceMs = 1_500
 const progressMs = 100
 
@@ -66,7 +66,7 @@ const run = async (job: DemoJob, seconds: number, status: StatusLine): Promise<O
     stopped<ReceiverResult>(receiver),
     client.stop(graceMs).then(() => server.stop(graceMs)),
   ])
-  // The client has said goodbye by now (RST), and the capture has it.
+  // After the client has stopped: the capture then has the RST that ends the connection.
   const captured = capture && (await stopped<CaptureResult>(capture))
   if (captured && job.capture !== undefined) copyFileSync(pcap, job.capture)
   await network.close()
@@ -81,7 +81,7 @@ const run = async (job: DemoJob, seconds: number, status: StatusLine): Promise<O
 
 await runPart(async (job: DemoJob) => {
   const status = new StatusLine(process.stdout)
-  // Whoever read our output may have left: no reason to leave something behind.
+  // The reader of our output may be gone. The demo goes on, since it must still remove what it has made.
   process.stdout.on('error', () => {})
   process.on('exit', killAll)
   const seconds = Math.ceil(slackSeconds + (job.bytes / 1e6) * secondsPerMB)

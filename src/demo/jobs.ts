@@ -1,48 +1,52 @@
 /**
- * What the demo's processes are told (JSON, their only argument) and what they answer (JSON, the last line of their
- * stdout).
+ * Jobs and results of the demo's processes. A process gets its job as JSON in its only argument, and prints its result
+ * as JSON in the last line of its stdout.
  */
 
 export interface DemoJob {
-  /** For both copies of the file and the capture; removed at the end. */
+  /** Temporary directory for both copies of the file and the capture; `demo.ts` removes it. */
   readonly directory: string
-  /** The file to send; undefined: one is made. */
+  /** Absolute path of the file to send; undefined: one is made. */
   readonly file?: string
   /** Size of that file. */
   readonly bytes: number
-  /** Absolute path for the capture, undefined: none. */
+  /** Absolute path for the capture; undefined: none is made. */
   readonly capture?: string
 }
 
 export interface SenderJob {
   readonly file: string
-  /** Most datagrams under way. */
+  /** Maximum number of datagrams under way. */
   readonly window: number
   /** Round trips to measure. */
   readonly pings: number
 }
 
-/** Now and then while it sends; one JSON line. */
+/** Line of JSON that the sender prints every 100 ms during the transfer, and once at its end. */
 export interface SenderProgress {
-  /** Of the file, at the other side; all of it once the transfer is over. */
+  /** Bytes of the file that have arrived or count as lost; the whole file at the end. */
   readonly bytes: number
-  /** Since the first datagram. */
+  /** Time since the first datagram. */
   readonly seconds: number
 }
 
 export interface SenderResult {
+  /** Size of the file. */
   readonly bytes: number
-  /** That carry the file, without what was sent again. */
+  /** Datagrams that carry the file, without retransmitted ones. */
   readonly datagrams: number
-  /** From the first datagram to the news that all have arrived. */
+  /** Time from the first datagram to the report that all have arrived. */
   readonly seconds: number
+  /** Datagrams of the file that did not arrive the first time. */
   readonly lost: number
+  /** Datagrams that were retransmitted. */
   readonly resent: number
   /** Datagrams that carried neither the file nor a ping. */
   readonly control: number
+  /** Pings that count for the round trips, and their answers that came. */
   readonly pings: number
   readonly pongs: number
-  /** Round trips, in milliseconds. */
+  /** Median and 99th percentile of the round trips, in milliseconds. */
   readonly p50: number
   readonly p99: number
 }
@@ -57,7 +61,7 @@ export interface ReceiverResult {
   readonly bytes: number
   /** SHA-256 of the written file, in hexadecimal. */
   readonly sha256: string
-  /** Datagrams that were not of the demo, or not as they were sent. */
+  /** Datagrams that were not of the demo, or not as the sender sent them. */
   readonly foreign: number
 }
 
@@ -68,9 +72,9 @@ export interface CaptureJob {
 
 export interface CaptureResult {
   readonly packets: number
-  /** Places where the capture lacks a part of the stream. */
+  /** Number of places where the capture lacks a part of a TCP stream. */
   readonly gaps: number
 }
 
-/** Where the pieces meet: the tunnel's ends and the receiver, each on its side. */
+/** UDP port of the client, TCP port of the server, UDP port of the receiver. */
 export const ports = { client: 4500, server: 4567, receiver: 4600 } as const

@@ -1,19 +1,19 @@
 import { headerLength } from './protocol.js'
 
-/** Sizes on the way, in bytes of UDP payload: the demo's header and a piece of the file. */
+/** Minimum and maximum UDP payload of a data datagram, in bytes: the demo's header and a piece of the file. */
 export const smallest = 64
 export const largest = 1_400
 
-/** Runs of equal datagrams, as a transfer or a call makes them … */
+/** `count` datagrams of equal size, as a file transfer or a call sends them. */
 const run = (size: number, count: number): number[] => Array.from({ length: count }, () => size)
 /**
- * … and what comes in between: every size from `smallest` to `largest` has its turn (173 and 1,337 have no common
- * divisor).
+ * `count` datagrams of mixed sizes between `smallest` and `largest`. Steps of 173 modulo 1,337 spread the sizes without
+ * repetition, since the two have no common divisor.
  */
 const mixed = (from: number, count: number): number[] =>
   Array.from({ length: count }, (_, i) => smallest + (((from + i) * 173) % (largest - smallest + 1)))
 
-/** Sizes of the datagrams, over and over. */
+/** The pattern: sizes of consecutive datagrams. The layout of a file repeats it. */
 const sizes: readonly number[] = [
   ...run(largest, 96),
   ...mixed(0, 12),
@@ -23,12 +23,12 @@ const sizes: readonly number[] = [
   ...mixed(24, 8),
 ]
 
-/** Bytes of the file before each datagram of the pattern, and after the last one. */
+/** Bytes of the file before each datagram of the pattern, then those of the whole pattern. */
 const before = [0]
 for (const size of sizes) before.push(before[before.length - 1] + size - headerLength)
 const patternBytes = before[sizes.length]
 
-/** How a file is cut into numbered datagrams; the same at both ends. */
+/** Cuts a file into numbered datagrams. Both ends compute the same layout from the file's size. */
 export class Layout {
   readonly fileBytes: number
   /** Number of datagrams. */
@@ -41,13 +41,13 @@ export class Layout {
     this.count = Math.floor(fileBytes / patternBytes) * sizes.length + partial
   }
 
-  /** Where the piece of datagram `sequence` starts in the file; `fileBytes` for `count`. */
+  /** Offset in the file of the piece that datagram `sequence` carries. For `count` it is `fileBytes`. */
   offset(sequence: number): number {
     const turn = Math.floor(sequence / sizes.length)
     return Math.min(this.fileBytes, turn * patternBytes + before[sequence % sizes.length])
   }
 
-  /** Bytes of that piece, at least 1. */
+  /** Length of that piece in bytes, at least 1. */
   length(sequence: number): number {
     return this.offset(sequence + 1) - this.offset(sequence)
   }

@@ -2,19 +2,23 @@ import { FakeTcpError } from '../errors.js'
 import { errnoName } from '../native.js'
 import { explain } from '../terminal/explain.js'
 
-/** The demo could not run to its end. */
+/** `FakeTcpError.code` of a demo that could not run to its end. */
 export const demoErrorCode = 'ERR_FAKE_TCP_DEMO'
 
-/** Throws DEMO when a call of the addon failed. */
+/**
+ * Returns the result of a call of the addon. Throws an error with `demoErrorCode` when it is -errno. `what`: its
+ * subject.
+ */
 export const succeeded = (result: number, what: string): number => {
   if (result < 0) throw demoError(`${what} was refused by the kernel (${errnoName(result)}).`)
   return result
 }
 
+/** An error with `demoErrorCode`. `message`: one sentence for the user. */
 export const demoError = (message: string, cause?: unknown): FakeTcpError =>
   new FakeTcpError(demoErrorCode, message, { cause })
 
-/** Whatever went wrong, as an error with one sentence. */
+/** Turns anything thrown into a FakeTcpError whose message is one line. */
 export const asSentence = (error: unknown): FakeTcpError => {
   if (error instanceof FakeTcpError) return error
   const message = error instanceof Error ? error.message : String(error)
@@ -22,8 +26,8 @@ export const asSentence = (error: unknown): FakeTcpError => {
 }
 
 /**
- * The body of one of the demo's processes. Its job is the command line's only argument; a failure ends it with a
- * sentence and a code.
+ * Runs the body of one of the demo's processes with the job from the command line's only argument. After a failure the
+ * process prints one sentence to standard error, and exits 1 or 2 as `explain` says.
  */
 export const runPart = async <Job>(body: (job: Job) => void | Promise<void>): Promise<void> => {
   const fail = (error: unknown): never => process.exit(explain(asSentence(error)))
@@ -35,7 +39,7 @@ export const runPart = async <Job>(body: (job: Job) => void | Promise<void>): Pr
   }
 }
 
-/** Prints the answer and ends the process. */
+/** Prints the result of the process as JSON, and exits 0. */
 export const answer = (result: object): never => {
   console.log(JSON.stringify(result))
   process.exit(0)

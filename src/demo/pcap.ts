@@ -1,17 +1,17 @@
 /**
- * The classic pcap file format (draft-ietf-opsawg-pcap): a file header, then a record per packet. Little-endian,
- * microseconds.
+ * Writes the classic pcap file format (draft-ietf-opsawg-pcap): a file header, then a record per packet. Little-endian,
+ * times in microseconds.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 
-/** Packets start with their IP header (LINKTYPE_RAW). */
+/** LINKTYPE_RAW: packets start with their IP header. */
 const linkTypeRaw = 101
 const magic = 0xa1b2c3d4
 export const fileHeaderLength = 24
 export const recordHeaderLength = 16
 const bufferBytes = 256 * 1024
 
-/** Writes a file header; its length in bytes. `snapLength`: most bytes kept of a packet. */
+/** Writes a file header and returns its length in bytes. `snapLength`: maximum number of bytes kept of a packet. */
 export const putFileHeader = (view: DataView, at: number, snapLength: number): number => {
   view.setUint32(at, magic, true)
   view.setUint16(at + 4, 2, true)
@@ -24,8 +24,8 @@ export const putFileHeader = (view: DataView, at: number, snapLength: number): n
 }
 
 /**
- * Writes a record header; its length in bytes. `timeMs` since 1970; `kept` bytes follow, of `length` that the packet
- * had.
+ * Writes a record header and returns its length in bytes. `timeMs`: milliseconds since 1970. `kept`: bytes of the
+ * packet that follow. `length`: bytes that the packet had.
  */
 export const putRecordHeader = (view: DataView, at: number, timeMs: number, kept: number, length: number): number => {
   const micros = Math.round(timeMs * 1000)
@@ -36,7 +36,7 @@ export const putRecordHeader = (view: DataView, at: number, timeMs: number, kept
   return recordHeaderLength
 }
 
-/** A capture file, written in large pieces. */
+/** Writes a capture file. It gathers records and writes them in large pieces. */
 export class PcapWriter {
   readonly #fd: number
   readonly #snapLength: number
@@ -52,7 +52,7 @@ export class PcapWriter {
     this.#end = putFileHeader(this.#view, 0, snapLength)
   }
 
-  /** Adds the packet whose first `available` bytes are at `at`, of `length` in all. */
+  /** Adds a packet of `length` bytes, of which the first `available` are at `at`. `timeMs`: milliseconds since 1970. */
   add(timeMs: number, bytes: Uint8Array, at: number, available: number, length: number): void {
     const kept = Math.min(available, length, this.#snapLength)
     if (this.#end + recordHeaderLength + kept > bufferBytes) this.flush()

@@ -7,18 +7,18 @@ import type { UdpPort } from './udp-port.js'
 const pingBytes = 64
 /** Milliseconds between two pings. */
 const intervalMs = 1
-/** The last ones may take this long. */
-const patienceMs = 200
-/** Sent before those that count, so that no code runs for the first time. */
+/** Milliseconds to wait for pongs after the last ping. */
+const pongTimeoutMs = 200
+/** Pings before those that count: they warm up the code on their way. */
 const warmups = 50
 
-/** Sends pings, one at a time, and takes their round trips from send to receive in this process. */
+/** Sends a ping every millisecond, and measures the time until its pong is back in this process. */
 export const measureRoundTrips = async (
   port: UdpPort,
   count: number,
 ): Promise<Pick<SenderResult, 'pings' | 'pongs' | 'p50' | 'p99'>> => {
   const sentAt = new Float64Array(warmups + count)
-  /** Nanoseconds. */
+  /** Round trips in nanoseconds. */
   const histogram = createHistogram()
   port.listen((b, at, length) => {
     if (kindAt(b, at, length) !== Kind.pong) return
@@ -42,7 +42,7 @@ export const measureRoundTrips = async (
       port.flush()
     }, intervalMs)
   })
-  await sleep(patienceMs)
+  await sleep(pongTimeoutMs)
   const milliseconds = (percentile: number): number => histogram.percentile(percentile) / 1e6
   return { pings: count, pongs: histogram.count, p50: milliseconds(50), p99: milliseconds(99) }
 }

@@ -8,7 +8,7 @@ import { demoError } from './part.js'
 
 const node = (file: string): string[] => [process.execPath, fileURLToPath(new URL(file, import.meta.url))]
 
-/** Starts the demo's processes, each on its side of the network and for `seconds` at most. */
+/** Starts the demo's processes, each on its side of the network. A process is killed after `seconds`. */
 export class Programs {
   readonly #network: Network
   readonly #seconds: number
@@ -52,7 +52,9 @@ export class Programs {
   }
 }
 
-/** Waits until a tunnel logs that it is ready, or another part writes that to its stderr. */
+/**
+ * Waits until a child is ready: a tunnel logs the event `ready`, any other part writes the line 'ready' to its stderr.
+ */
 export const started = async (child: Child): Promise<void> => {
   const written = child.until(() => child.times('ready') > 0 || /^ready$/mu.test(child.stderr), 'being ready')
   await written.catch(async (error: unknown) => {
@@ -60,14 +62,14 @@ export const started = async (child: Child): Promise<void> => {
   })
 }
 
-/** Waits for the child's answer. Throws when it fails, or one of `needed` ends before. */
+/** Waits for a child's result. Rejects when the child fails, or when one of `needed` ends before it. */
 export const finished = async <T>(child: Child, needed: readonly Child[]): Promise<T> => {
   const others = needed.map(other => other.ended.then(() => early(other)).then(error => Promise.reject(error)))
   await Promise.race([child.ended, ...others])
   return answerOf<T>(child)
 }
 
-/** Asks the child to end, and waits for its answer. */
+/** Sends SIGTERM to a child and waits for its result. Rejects when the child fails. */
 export const stopped = async <T>(child: Child): Promise<T> => {
   child.process.kill('SIGTERM')
   await child.ended
@@ -79,34 +81,37 @@ const answerOf = async <T>(child: Child): Promise<T> => {
   return child.json<T>()
 }
 
-/** Why a child has ended: its own sentence, if it had one. */
+/** An error that says why a child has ended: with the child's own sentence, if it printed one. */
 const early = async (child: Child): Promise<Error> => {
   const end = await child.ended
   const sentence = /^fake-tcp: (.*)$/m.exec(child.stderr)?.[1]
   return demoError(`The ${child.name} ended early (${end})${sentence === undefined ? '.' : `: ${sentence}`}`)
 }
 
-/** A mean of fewer says nothing. */
-const leastPackets = 100
+/** Minimum number of packets for a mean that says something. */
+const minPackets = 100
 
 /**
- * Datagrams per packet that a tunnel's end sent, from the last line of its log; `single` datagrams, sent one by one,
- * don't count.
+ * Mean number of datagrams per packet that a client or server sent, from the last line of its log. `single`: number of
+ * datagrams to leave out, since they were sent one by one. undefined when there is no such line, or too few packets.
  */
 export const datagramsPerPacket = (tunnel: Child, single: number): number | undefined => {
   const [stopped] = tunnel.logged('stopped')
   if (stopped === undefined) return undefined
   const { traffic } = stopped as unknown as { traffic: Record<string, number> }
   const { datagramsOut = 0, packetsOut = 0, acksOut = 0, challengesOut = 0, resetsOut = 0 } = traffic
-  // One more packet was the SYN.
+  // The 1 is the SYN.
   const packets = packetsOut - acksOut - challengesOut - resetsOut - 1 - single
-  return packets > leastPackets ? (datagramsOut - single) / packets : undefined
+  return packets > minPackets ? (datagramsOut - single) / packets : undefined
 }
 
-/** Datagrams that may be under way without filling a socket's buffer, at whichever place they wait. */
+/** Number of datagrams that may be under way: few enough that no UDP socket's buffer overflows when all wait in it. */
 export const windowSize = (): number => (ownsMachine() ? 1_024 : 96)
 
-/** Only in the machine's own user namespace may a process make socket buffers larger than the default. */
+/**
+ * Whether this process is in the machine's initial user namespace. Only there the kernel lets it make socket buffers
+ * larger than its limit.
+ */
 const ownsMachine = (): boolean => {
   const [inside, outside, count] = readFileSync('/proc/self/uid_map', 'latin1').trim().split(/\s+/).map(Number)
   return inside === 0 && outside === 0 && count === 0xffffffff

@@ -1,11 +1,11 @@
 const barWidth = 30
-/** Sets the cursor to the line's start, and erases what follows. */
+/** Moves the cursor to the start of the line, and erases the line. */
 const startOfLine = '\r\u001b[K'
 
-/** `3.1 MB`; decimal units throughout, as for bits per second. */
+/** Number of megabytes (10⁶ bytes) with one decimal: '3.1'. */
 export const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1)
 
-/** One line: bar, percent, megabytes and MB/s. `fraction` from 0 to 1. */
+/** The progress as one line of text: bar, percent, megabytes and MB/s. `bytes` of `total` have taken `seconds`. */
 export const progressLine = (bytes: number, total: number, seconds: number): string => {
   const fraction = total > 0 ? Math.min(1, bytes / total) : 1
   const filled = Math.round(fraction * barWidth)
@@ -15,10 +15,10 @@ export const progressLine = (bytes: number, total: number, seconds: number): str
   return `${bar} ${percent}  ${megabytes(bytes)} of ${megabytes(total)} MB  ${rate}`.trimEnd()
 }
 
-/** A line that is written over, on a terminal only; elsewhere nothing of it appears. */
+/** A line on a terminal that each new text replaces. When the output is no terminal, nothing is written. */
 export class StatusLine {
   readonly #out: NodeJS.WriteStream
-  /** What stands there; empty: nothing. */
+  /** The text on the line; empty: none. */
   #text = ''
 
   constructor(out: NodeJS.WriteStream) {

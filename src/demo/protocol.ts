@@ -1,5 +1,5 @@
 /**
- * The demo's own datagrams, inside UDP. Numbers are big-endian.
+ * Format of the demo's datagrams, the UDP payload. Numbers are big-endian.
  *
  * | bytes | what |
  * |---|---|
@@ -9,7 +9,7 @@
  * | 4–7 | number: see `Kind` |
  * | 8– | by kind |
  *
- * Sender and receiver share `layout.ts`, so a data datagram names its place in the file by its number alone.
+ * Sender and receiver share `layout.ts`, so the number of a data datagram is enough to find its place in the file.
  */
 import { setU16, setU32, u16, u32 } from '../wire/bytes.js'
 
@@ -17,23 +17,26 @@ export const magic = 0xfd7c
 export const headerLength = 8
 export const helloLength = 16
 
+/** Kinds of datagrams: who sends them, and what their number and the bytes from 8 on are. */
 export const Kind = {
-  /** Sender: number of a question; 8 … 15: size of the file. Answered by a report. */
+  /** From the sender. Number: of the question. Bytes 8–15: size of the file. The receiver answers with a report. */
   hello: 1,
-  /** Sender: sequence number; 8 …: the piece of the file. */
+  /** From the sender. Number: sequence number. Bytes from 8 on: the piece of the file. */
   data: 2,
-  /** Sender: number of a question, asked behind the data it is about. Answered by a report. */
+  /**
+   * From the sender, after the data that it asks about. Number: of the question. The receiver answers with a report.
+   */
   probe: 3,
-  /** Receiver: see `Report`; number: the latest question. */
+  /** From the receiver. Number: of the latest question. Bytes from 8 on: see `putReport`. */
   report: 4,
-  /** Sender: number of the ping. */
+  /** From the sender. Number: of the ping. */
   ping: 5,
-  /** Receiver: number of the ping. */
+  /** From the receiver. Number: of the ping that it answers. */
   pong: 6,
 } as const
 
-/** Bytes of each kind, at least. */
-const shortest: readonly number[] = [0, helloLength, headerLength + 1, headerLength, 16, headerLength, headerLength]
+/** Minimum length of each kind, in bytes. */
+const minLengths: readonly number[] = [0, helloLength, headerLength + 1, headerLength, 16, headerLength, headerLength]
 
 export const putHeader = (b: Uint8Array, at: number, kind: number, number: number): void => {
   setU16(b, at, magic)
@@ -41,11 +44,11 @@ export const putHeader = (b: Uint8Array, at: number, kind: number, number: numbe
   setU32(b, at + 4, number)
 }
 
-/** Kind of the datagram of `length` bytes at `at`, or 0 when it isn't one of ours. Call before any other reader. */
+/** Kind of the datagram of `length` bytes at `at`, or 0 when it is not of the demo. Call before any other reader. */
 export const kindAt = (b: Uint8Array, at: number, length: number): number => {
   if (length < headerLength || u16(b, at) !== magic || b[at + 3] !== 0) return 0
   const kind = b[at + 2]
-  return kind > 0 && kind < shortest.length && length >= shortest[kind] ? kind : 0
+  return kind > 0 && kind < minLengths.length && length >= minLengths[kind] ? kind : 0
 }
 
 export const numberAt = (b: Uint8Array, at: number): number => u32(b, at + 4)
@@ -60,29 +63,33 @@ export const putHello = (b: Uint8Array, at: number, question: number, fileBytes:
 /** Size of the file that a hello announces. */
 export const fileBytesAt = (b: Uint8Array, at: number): number => u32(b, at + 8) * 2 ** 32 + u32(b, at + 12)
 
-/** Consecutive datagrams. */
+/** Consecutive datagrams: `count` of them from sequence number `first` on. */
 export interface Range {
   readonly first: number
   readonly count: number
 }
 
-/** What the receiver has. */
+/** What the receiver has received so far. */
 export interface Report {
-  /** The latest question that it answers; 0: none. */
+  /** Number of the sender's latest question; 0: none has come. */
   readonly question: number
   /** Highest sequence number so far, plus 1. */
   readonly next: number
+  /** Number of datagrams that have arrived. */
   readonly received: number
-  /** What has not come, the first `maxRanges` runs of it; only in answers to a question. */
+  /** The first `maxRanges` ranges that have not arrived. Empty unless the report answers a question. */
   readonly missing: readonly Range[]
 }
 
-/** As many as fit a datagram of 1,400 bytes. */
+/** Maximum number of ranges in a report: as many as fit in a datagram of 1,400 bytes. */
 export const maxRanges = 173
-/** Bytes of a report that names so many ranges. */
+/** Length in bytes of a report with this many ranges. */
 export const reportLength = (ranges: number): number => 16 + ranges * 8
 
-/** Writes a report of at most `maxRanges` ranges; its length in bytes. */
+/**
+ * Writes a report of at most `maxRanges` ranges and returns its length in bytes. Behind the header: `next`, `received`,
+ * then `first` and `count` of each range, 4 bytes each.
+ */
 export const putReport = (b: Uint8Array, at: number, report: Report): number => {
   putHeader(b, at, Kind.report, report.question)
   setU32(b, at + 8, report.next)

@@ -1,4 +1,4 @@
-/** The process behind the tunnel's server. SIGTERM ends it: it hashes what it has written, and answers. */
+/** The demo's UDP service behind the tunnel's server. On SIGTERM it hashes the file it has written, and answers. */
 import { PieceWriter, sha256 } from './file.js'
 import { FileReceiver } from './file-receiver.js'
 import { ports, type ReceiverJob, type ReceiverResult } from './jobs.js'

@@ -1,4 +1,4 @@
-/** The process in front of the tunnel's client: sends a file, then measures round trips through the idle tunnel. */
+/** The demo's application at the tunnel's client: sends a file, then measures round trips through the idle tunnel. */
 import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PieceReader } from './file.js'
@@ -10,7 +10,7 @@ import { measureRoundTrips } from './pings.js'
 import { UdpPort } from './udp-port.js'
 
 const progressMs = 100
-/** After the transfer, before the round trips: queues run empty. */
+/** Milliseconds between the transfer and the round trips, in which the queues run empty. */
 const restMs = 200
 
 await runPart(async (job: SenderJob) => {

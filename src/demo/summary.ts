@@ -1,23 +1,25 @@
 import type { CaptureResult, SenderResult } from './jobs.js'
 import { largest, smallest } from './layout.js'
 
+/** Results of a demo that has run to its end. */
 export interface Outcome {
   readonly sent: SenderResult
-  /** Of the file, and of what arrived. */
+  /** SHA-256 of the file that was sent, and of the one that arrived, in hexadecimal. */
   readonly sha256: { readonly sent: string; readonly received: string }
-  /** Datagrams that came, but not as they were sent. */
+  /** Datagrams that reached the receiver, but not as the sender sent them. */
   readonly damaged: number
-  /** Datagrams per packet that left the client; undefined when it did not tell. */
+  /** Mean number of datagrams per packet that left the client; undefined when it is not known. */
   readonly datagramsPerPacket: number | undefined
   readonly capture: (CaptureResult & { readonly path: string }) | undefined
 }
 
+/** Whether the file that arrived is the one that was sent. */
 export const matches = ({ sha256 }: Outcome): boolean => sha256.sent === sha256.received
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
 const milliseconds = (value: number): string => `${value.toFixed(3)} ms`
 
-/** What the demo prints at its end, without a newline behind it. */
+/** The text that the demo prints at its end, without a final newline. */
 export const summary = (outcome: Outcome): string => {
   const { sent, sha256, damaged, datagramsPerPacket, capture } = outcome
   const bytesPerSecond = sent.bytes / sent.seconds

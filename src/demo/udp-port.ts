@@ -2,26 +2,27 @@ import { Message, native, Ready, UdpFlag } from '../native.js'
 import { succeeded } from './part.js'
 
 const loopback = Uint8Array.of(127, 0, 0, 1)
-/** Socket buffers, in bytes; the kernel's limit where it doesn't let us choose. */
+/** Bytes of each socket buffer. The kernel gives less where it does not let this process exceed its limit. */
 const bufferBytes = 16 * 1024 * 1024
 
-/** Messages per system call. */
+/** Maximum number of messages per system call. */
 const messages = 32
-/** Room of a received message: the largest the kernel merges (UDP_GRO). */
+/** Bytes of room for a received message, enough for the largest one that the kernel merges (UDP_GRO). */
 const stride = 65_536
-/** System calls per wake, before timers get their turn. */
+/** Maximum number of receiving system calls per wake-up, so that timers get their turn. */
 const budget = 16
-/** Datagrams of equal size per message (UDP_SEGMENT; UDP_MAX_SEGMENTS before Linux 6.9), and their bytes. */
+/** The kernel cuts a message into at most this many datagrams (UDP_MAX_SEGMENTS, before Linux 6.9). */
 const maxSegments = 64
+/** Largest UDP payload over IPv4. */
 const maxMessage = 65_507
 const maxOutgoing = 8 * maxMessage
 
-/** Bytes, offset and length of a datagram; valid during the call only. */
+/** Takes a datagram of `length` bytes at `at`. `bytes` is only valid during the call. */
 export type OnDatagram = (bytes: Uint8Array, at: number, length: number) => void
 
 /** A UDP socket on 127.0.0.1 that sends and receives many datagrams per system call. */
 export class UdpPort {
-  /** Where datagrams to be sent are written, at the places that `add` names. */
+  /** Buffer for datagrams to be sent. The caller writes each one at the offset that `add` returns. */
   readonly outgoing = new Uint8Array(maxOutgoing)
   readonly #fd = succeeded(native.udpOpen(4, UdpFlag.gro), 'A UDP socket')
   readonly #outgoingArena = native.arenaOpen(this.outgoing)
@@ -29,21 +30,21 @@ export class UdpPort {
   readonly #incomingArena = native.arenaOpen(this.#incoming)
   readonly #records = new Int32Array(messages * Message.words)
   readonly #recordsArena = native.arenaOpen(new Uint8Array(this.#records.buffer))
-  /** Records of outgoing messages, then one piece (offset, length) for each. */
+  /** Records of outgoing messages, followed by one piece (offset, length) for each message. */
   readonly #out = new Int32Array(messages * (Message.words + 2))
   readonly #outArena = native.arenaOpen(new Uint8Array(this.#out.buffer))
   readonly #poller: InstanceType<typeof native.Poller>
   #onDatagram: OnDatagram = () => {}
   #onIdle = () => {}
   #connected = false
-  /** Messages added, and the end of their bytes. */
+  /** Number of messages added since the last `flush`, and the end of their bytes in `outgoing`. */
   #queued = 0
   #end = 0
   /** Datagrams in each message. */
   readonly #segments = new Int32Array(messages)
-  /** Bytes per datagram of the last message; 0 when it takes no more. */
+  /** Bytes per datagram of the last message; 0 when no more datagrams may be added to it. */
   #size = 0
-  /** Where answers go: record of the last message received. */
+  /** Record of the last message received, whose source gets what is sent. All zero once the port is connected. */
   readonly #peer = new Int32Array(Message.words)
 
   constructor() {
@@ -52,27 +53,27 @@ export class UdpPort {
     succeeded(this.#poller.add(this.#fd, 0, Ready.read), 'epoll')
   }
 
-  /** Answers the port; with 0 the kernel chooses one. */
+  /** Binds to a UDP port, or with 0 to one that the kernel chooses. Returns the port. */
   bind(port: number): number {
     succeeded(native.udpBind(this.#fd, loopback, port, 0), `UDP port ${port}`)
     return native.udpPort(this.#fd)
   }
 
-  /** From now on `flush` sends there, and only what comes from there is received. */
+  /** Connects to a UDP port of 127.0.0.1: `flush` sends to it, and only its datagrams are received. */
   connect(port: number): void {
     succeeded(native.udpConnect(this.#fd, loopback, port, 0), `UDP port ${port}`)
     this.#connected = true
   }
 
-  /** `onIdle`: after all that was there, or as much as one turn takes. Both may send. */
+  /** Sets the callbacks. `onIdle` is called after the datagrams of each turn of the event loop. Both may send. */
   listen(onDatagram: OnDatagram, onIdle: () => void = () => {}): void {
     this.#onDatagram = onDatagram
     this.#onIdle = onIdle
   }
 
   /**
-   * Place in `outgoing` for a datagram of `length` bytes, to be written before `flush`; -1 when `flush` must come
-   * first.
+   * Adds a datagram of `length` bytes and returns its offset in `outgoing`, where the caller writes it before `flush`.
+   * -1 when there is no room before the next `flush`.
    */
   add(length: number): number {
     const at = this.#end
@@ -88,7 +89,7 @@ export class UdpPort {
     return at
   }
 
-  /** Sends what was added, and answers how many datagrams the kernel took; the others are gone. */
+  /** Sends all added datagrams, and returns how many the kernel took. It drops the others. */
   flush(): number {
     const queued = this.#queued
     this.#queued = 0
@@ -105,7 +106,7 @@ export class UdpPort {
     native.close(this.#fd)
   }
 
-  /** Starts a message of one datagram. */
+  /** Begins a message with one datagram. */
   #begin(at: number, length: number): void {
     const out = this.#out
     const record = this.#queued * Message.words
@@ -120,7 +121,7 @@ export class UdpPort {
     this.#size = length
   }
 
-  /** Adds one more datagram to the last message: as long as the ones before it, or shorter and the last. */
+  /** Adds a datagram to the last message. A datagram that is shorter than the others ends the message. */
   #lengthen(length: number): void {
     const last = this.#queued - 1
     this.#out[last * Message.words + Message.segmentSize] = this.#size
@@ -129,6 +130,7 @@ export class UdpPort {
     if (length < this.#size) this.#size = 0
   }
 
+  /** Receives datagrams, up to `budget` system calls, and calls the callbacks. */
   #drain(): void {
     const records = this.#records
     for (let call = 0; call < budget; call++) {

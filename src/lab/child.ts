@@ -5,41 +5,46 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventName } from '../log/events.js'
 import { processStat } from '../process-stat.js'
 
-/** The children of the lab: every one is bounded in time, and ends by its pid, whatever happens here. */
+/** The children that have not ended. */
 const live = new Set<Child>()
 
-/** `setpriv --pdeathsig`: the child dies with us even when we die of SIGKILL. Debian has it in util-linux. */
+/**
+ * Words before a command line that make the kernel kill the child when this process dies, even by SIGKILL. None where
+ * `setpriv` (util-linux) is missing.
+ */
 const guard: readonly string[] =
   spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true'], { stdio: 'ignore' }).status === 0
     ? ['setpriv', '--pdeathsig', 'KILL']
     : []
 
 export interface ChildOptions {
-  /** Shown in messages. */
+  /** Name of the child in error messages. */
   name: string
-  /** Killed when it still runs after this many seconds. */
+  /** The child is killed after this many seconds. */
   seconds: number
+  /** Environment variables in addition to those of this process. */
   env?: Record<string, string>
-  /** Keep a pipe to its stdin open; else it reads nothing. */
+  /** True: its stdin is a pipe that stays open. Default: it reads from /dev/null. */
   stdin?: boolean
 }
 
-/** A line of our programs' log. */
+/** A log line of `fake-tcp client` or `fake-tcp server`. */
 export interface Logged {
   readonly event: EventName
-  /** As pino has it: 30 for information, 40 for warnings, 50 for errors. */
+  /** As pino has it: 20 debug, 30 info, 40 warn, 50 error. */
   readonly level: number
   readonly time: string
   readonly msg: string
-  /** How many events the line stands for; 1 when it is left out. */
+  /** Number of events that the line stands for; left out: 1. */
   readonly count?: number
   readonly [field: string]: unknown
 }
 
+/** A program that the lab has started. It gathers the program's output, and kills it when its time is over. */
 export class Child {
   readonly name: string
   readonly process: ChildProcess
-  /** Exit code, or the signal's name. */
+  /** Resolves to the exit code, the name of the signal that killed it, or the message of a failed start. */
   readonly ended: Promise<number | string>
   stdout = ''
   stderr = ''
@@ -78,7 +83,9 @@ export class Child {
     return live.has(this)
   }
 
-  /** Waits until `test` holds. Throws when the child ends before, or `seconds` pass. */
+  /**
+   * Waits until `test` returns true. Rejects when the child ends before that, or after `seconds`. `what`: for messages.
+   */
   async until(test: () => boolean, what: string, seconds = 10): Promise<void> {
     const end = performance.now() + seconds * 1000
     while (!test()) {
@@ -88,7 +95,7 @@ export class Child {
     }
   }
 
-  /** What our program has logged so far on standard error: every line, or those of one event. */
+  /** The lines that a client or server has logged so far, or those of one event. */
   logged(event?: EventName): Logged[] {
     const mark = event === undefined ? '' : `"event":"${event}"`
     const lines = this.stderr.split('\n').slice(0, -1)
@@ -98,12 +105,12 @@ export class Child {
       .filter(logged => event === undefined || logged.event === event)
   }
 
-  /** How often an event of our program has been logged: a line may stand for several. */
+  /** Number of times that a client or server has logged an event, repeated ones in one line included. */
   times(event: EventName): number {
     return this.logged(event).reduce((sum, { count = 1 }) => sum + count, 0)
   }
 
-  /** SIGTERM, SIGKILL after `grace` milliseconds; resolves when it is gone. */
+  /** Sends SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when the child has ended. */
   async stop(grace = 2000): Promise<void> {
     if (!this.running) return
     this.process.kill('SIGTERM')
@@ -112,7 +119,7 @@ export class Child {
     clearTimeout(killer)
   }
 
-  /** The JSON object in the last line of stdout, once the child has ended. */
+  /** Waits for the child's end and parses the last line of its stdout. Rejects when it failed or printed nothing. */
   async json<T>(): Promise<T> {
     const code = await this.ended
     const line = this.stdout.trim().split('\n').at(-1) ?? ''
@@ -120,7 +127,7 @@ export class Child {
     return JSON.parse(line) as T
   }
 
-  /** User and system time so far, all threads, in seconds. Work that softirqs do elsewhere isn't in it. */
+  /** CPU time of all threads so far, user and system, in seconds. It lacks what softirqs did outside of the process. */
   cpuSeconds(): number {
     return processStat(`/proc/${this.pid}/stat`).cpuMs / 1000
   }
@@ -131,13 +138,13 @@ export class Child {
     return Number(/VmRSS:\s+(\d+)/u.exec(status)?.[1] ?? 0) / 1024
   }
 
-  /** Peak resident memory in MB. */
+  /** Peak resident memory in units of 1,000 KiB. */
   peakMemory(): number {
     const status = readFileSync(`/proc/${this.pid}/status`, 'latin1')
     return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1000
   }
 
-  /** Text of a file below /proc/PID/net: that of the child's own network namespace. */
+  /** Text of /proc/PID/net/FILE, which shows the child's network namespace; empty when the child has ended. */
   net(file: string): string {
     try {
       return readFileSync(`/proc/${this.pid}/net/${file}`, 'latin1')
@@ -146,20 +153,20 @@ export class Child {
     }
   }
 
-  /** Whether its namespace has this interface. */
+  /** Whether the child's network namespace has this interface. */
   hasInterface = (name: string): boolean => this.net('dev').includes(`${name}:`)
 
-  /** Whether somebody in its namespace is bound to this UDP port (IPv4). */
+  /** Whether an unconnected IPv4 socket in the child's network namespace is bound to this UDP port. */
   hasUdpPort = (port: number): boolean =>
     this.net('udp').includes(`:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000`)
 }
 
-/** Ends every child. */
+/** Stops every child: SIGTERM, and SIGKILL after `grace` milliseconds. Resolves when all have ended. */
 export const stopAll = async (grace = 2000): Promise<void> => {
   await Promise.all([...live].map(child => child.stop(grace)))
 }
 
-/** Kills every child without waiting: for the last moment of this process. */
+/** Kills every child and does not wait: for `exit` handlers. */
 export const killAll = (): void => {
   for (const child of live) child.process.kill('SIGKILL')
 }

@@ -1,5 +1,6 @@
 import type { Side } from './network.js'
 
+/** Runs a program to its end. Resolves to its stdout; rejects when it fails. */
 const run = async (side: Side, argv: readonly string[]): Promise<string> => {
   const child = side.run(argv, { name: argv.join(' '), seconds: 10 })
   const code = await child.ended
@@ -7,7 +8,7 @@ const run = async (side: Side, argv: readonly string[]): Promise<string> => {
   return child.stdout
 }
 
-/** How many packets conntrack found INVALID on a side of a translated network so far. */
+/** Number of packets that conntrack has found INVALID on a side, in a network with `NetworkOptions.nat`. */
 export const invalidPackets = async (side: Side): Promise<number> => {
   const rules = await run(side, ['nft', 'list', 'table', 'inet', 'lab'])
   const packets = /ct state invalid counter packets (\d+)/u.exec(rules)?.[1]
@@ -15,7 +16,7 @@ export const invalidPackets = async (side: Side): Promise<number> => {
   return Number(packets)
 }
 
-/** States of a side's TCP connections to a port: `['ESTABLISHED', 'CLOSE']`. */
+/** conntrack's states of a side's TCP connections to a port, for example `['ESTABLISHED', 'CLOSE']`. */
 export const connectionStates = async (side: Side, port: number): Promise<string[]> => {
   const table = await run(side, ['cat', '/proc/net/nf_conntrack'])
   return table

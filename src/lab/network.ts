@@ -4,14 +4,15 @@ import { assertPrivate, namespaceOf } from './enter.js'
 import { missingTool } from './tools.js'
 
 /**
- * Two network namespaces and a wire, all inside the private namespace that `enter.ts` put this process into:
+ * Addresses of a `Network`: two network namespaces joined by a pair of veth interfaces. A is the private namespace that
+ * `enter.ts` put this process into; B is made inside of it.
  *
  *     A (this process)                                              B (held by a child)
  *     TUN 192.168.200.0/24, fcc8::/64                               TUN 192.168.201.0/24, fcc9::/64
  *     veth 10.71.0.1, fd71::1  ──────────────────────────────────  veth 10.71.0.2, fd71::2
  *
- * Both forward, and know the way to the other's TUN; with `nat` they don't, and translate instead. Nothing has a name
- * outside, and nothing outlives the processes.
+ * Both sides forward packets. Each has a route to the other side's TUN subnet; with `NetworkOptions.nat` they have no
+ * such route and translate addresses instead. Nothing of it outlives the processes.
  */
 export const addresses = {
   a: { veth: '10.71.0.1', veth6: 'fd71::1', tunLocal: '192.168.200.1', tunPeer: '192.168.200.2', tunPeer6: 'fcc8::2' },
@@ -19,10 +20,12 @@ export const addresses = {
 } as const
 
 /**
+ * How the veth pair handles super-packets:
+ *
  * | shape | veth | like |
  * |---|---|---|
  * | plain | as the kernel makes it: super-packets cross whole | two containers on one machine |
- * | wire | no TSO or GSO, with GRO: cut before it, merged behind it | a network card and a cable |
+ * | wire | no TSO or GSO, with GRO: the sending end cuts super-packets, the receiving end merges them again | a network card and a cable |
  */
 export const shapes = ['plain', 'wire'] as const
 export type Shape = (typeof shapes)[number]
@@ -43,40 +46,42 @@ const command = (argv: readonly string[]): void => {
   if (result.status !== 0) throw new Error(`${argv.join(' ')}: ${result.stderr.trim() || `exit ${result.status}`}`)
 }
 
-/** One end. `run` starts a program in it, `command` runs one to its end and throws on failure. */
+/** One of the two network namespaces, in which programs can be started. */
 export class Side {
   private readonly enter: readonly string[]
 
-  /** `holder`: a process whose namespace this is; undefined: our own. */
+  /** `holder`: pid of a process in the namespace; undefined: the namespace of this process. */
   constructor(holder?: number) {
     this.enter = holder === undefined ? [] : ['nsenter', '-t', String(holder), '-n', '--']
   }
 
-  /** `nsenter` becomes the program, so the child's pid is the program's. */
+  /** Starts a program. The child's pid is the program's own, since `nsenter` replaces itself by it. */
   run(argv: readonly string[], options: ChildOptions): Child {
     return new Child([...this.enter, ...argv], options)
   }
 
+  /** Runs a program to its end. Throws when it fails. */
   command(argv: readonly string[]): void {
     command([...this.enter, ...argv])
   }
 }
 
+/** Two sides that were joined by `createNetwork`. */
 export interface Network {
   shape: Shape
-  /** Names of the wire's ends. */
+  /** Names of the veth interfaces. */
   vethA: string
   vethB: string
   a: Side
   b: Side
-  /** Ends the holder of B; the wire goes with it. */
+  /** Deletes the veth pair and ends the process that holds B. */
   close(): Promise<void>
 }
 
-/** Why a shape can't be made here, or undefined. */
+/** One sentence that says why a shape cannot be made here; undefined when it can. */
 export const unavailable = (shape: Shape): string | undefined => (shape === 'wire' ? missingTool('ethtool') : undefined)
 
-/** A child that does nothing but hold a fresh network namespace; it ends when our end of its stdin closes. */
+/** Starts a child that only holds a new network namespace. It ends when this process does, which closes its stdin. */
 const holdNamespace = async (): Promise<Child> => {
   const holder = new Child(['unshare', '--net', 'cat'], { name: 'namespace B', seconds: 3600, stdin: true })
   const own = namespaceOf('self')
@@ -84,14 +89,16 @@ const holdNamespace = async (): Promise<Child> => {
   return holder
 }
 
+/** Number of networks made so far: their interfaces have different names. */
 let networks = 0
 
+/** Gives a side its sysctls and addresses, and with `routed` the routes to the other side's TUN subnets. */
 const configure = (side: Side, veth: string, own: 'a' | 'b', routed: boolean): void => {
   const other = own === 'a' ? 'b' : 'a'
   const theirs =
     own === 'a' ? { tun: '192.168.201.0/24', tun6: 'fcc9::/64' } : { tun: '192.168.200.0/24', tun6: 'fcc8::/64' }
-  // Ours was made before `default` was set; without this its first IPv6 packets wait a second or two for its link-local
-  // address.
+  // `default` does not apply to `veth`, which exists already. With duplicate address detection its link-local address
+  // would be usable only after a second or two, and IPv6 packets would wait for it.
   side.command(['sysctl', '-qw', ...SYSCTLS, `net.ipv6.conf.${veth}.accept_dad=0`])
   side.command(['ip', 'link', 'set', 'lo', 'up'])
   side.command(['ip', 'address', 'add', `${addresses[own].veth}/24`, 'dev', veth])
@@ -103,15 +110,16 @@ const configure = (side: Side, veth: string, own: 'a' | 'b', routed: boolean): v
 }
 
 /**
- * As a home router and a hosting provider would: A's side masquerades, B's passes the port on to the TUN. conntrack is
- * strict: what it finds out of window is INVALID and dropped.
+ * Translates addresses as a home router and a hosting provider do: A masquerades, B forwards the TCP port to the
+ * server's address on its TUN interface. conntrack is strict: it marks packets that are out of window as INVALID, and a
+ * rule drops them.
  */
 const translate = (a: Side, b: Side, vethA: string, vethB: string, port: number): void => {
   const rules = (side: Side, text: string) => {
     side.command(['sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_be_liberal=0'])
     side.command(['nft', text])
   }
-  // Before any translation: what is INVALID isn't translated, and would else end at this machine's own TCP.
+  // INVALID packets are not translated. Without this rule the kernel's own TCP would get them, and answer with a RST.
   const strict = 'chain strict { type filter hook prerouting priority -150; ct state invalid counter drop; }'
   rules(
     a,
@@ -132,12 +140,16 @@ const translate = (a: Side, b: Side, vethA: string, vethB: string, port: number)
   )
 }
 
+/** Options of `createNetwork`. */
 export interface NetworkOptions {
-  /** Translate addresses instead of routing: B's TUN is reached at B's veth address and this TCP port. Needs nft. */
+  /**
+   * Translate addresses instead of routing: the server in B is reached at B's veth address and this TCP port. Needs
+   * nft.
+   */
   readonly nat?: number
 }
 
-/** Makes namespace B and the wire. One network at a time: the addresses are always the same. */
+/** Makes namespace B and the veth pair. Only one network can exist at a time: all use the same addresses. */
 export const createNetwork = async (shape: Shape, options: NetworkOptions = {}): Promise<Network> => {
   assertPrivate()
   const holder = await holdNamespace()
@@ -163,9 +175,9 @@ export const createNetwork = async (shape: Shape, options: NetworkOptions = {}):
     throw error
   }
   const close = async (): Promise<void> => {
-    // A test may have taken it away; whatever is in it would hold for the next network too.
+    // Side A is this process's namespace, so the rules would stay for the next network. A test may have deleted them.
     if (options.nat !== undefined) a.command(['sh', '-c', 'nft delete table inet lab 2>/dev/null || true'])
-    // With the interface gone at once, the next network's routes can't collide with these.
+    // Deleted at once, and its routes with it: those of the next network are the same.
     a.command(['ip', 'link', 'delete', vethA])
     await holder.stop()
   }

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 
 /**
- * Why a program can't be used here, in one sentence, or undefined. `name`: the program, and the Debian package it is in
- * unless told otherwise.
+ * One sentence that says why a program cannot be used here; undefined when it can. `name`: the program. `debian`: the
+ * Debian package that contains it.
  */
 export const missingTool = (name: string, debian = name): string | undefined =>
   spawnSync(name, ['--version'], { stdio: 'ignore', timeout: 10_000 }).status === 0

@@ -4,8 +4,8 @@ import type { Reword } from './flag-names.js'
 import { say } from './output.js'
 
 /**
- * Says one sentence for an error, reworded for who reads it, and answers the exit code: 2 for what the user typed, 1
- * for everything else. Unexpected errors keep their stack.
+ * Writes an error to standard error and returns the exit code: 2 for an invalid argument, 1 for everything else. A
+ * FakeTcpError is one sentence, passed through `reword`; any other error is printed with its stack.
  */
 export const explain = (error: unknown, reword: Reword = sentence => sentence): number => {
   if (!(error instanceof FakeTcpError)) {

@@ -1,10 +1,11 @@
-/** Says the library's sentences in other words. */
+/** Rewords a sentence of the library for its reader. */
 export type Reword = (sentence: string) => string
 
 /**
- * The library marks the names of options by backticks (`tun.mtu`). For whoever typed a command they become flags: by
- * `phrases`, which are replaced as a whole, or by `names`, where what belongs to an option (`keepalive.interval`)
- * counts as that option. Others stay.
+ * Makes a `Reword` that replaces option names by flags. The library's messages have option names in backticks
+ * (`tun.mtu`). First each key of `phrases` is replaced by its value, the longest key first. Then each name in backticks
+ * is replaced by its flag in `names`; `keepalive.interval` counts as `keepalive` if it has no flag itself. Other names
+ * stay as they are.
  */
 export const flagReword = (names: ReadonlyMap<string, string>, phrases: Readonly<Record<string, string>>): Reword => {
   const longestFirst = Object.entries(phrases).sort(([a], [b]) => b.length - a.length)

@@ -1,22 +1,22 @@
 /**
- * A flow of at most one datagram each way, like a question and its answer, may go after so many milliseconds of
- * silence.
+ * Idle timeout in milliseconds of a flow with at most one datagram each way, like a DNS query and its answer. A shorter
+ * `idleMs` wins.
  */
 const briefIdleMs = 15_000
-/** Several datagrams out, none ever back: after so many milliseconds somebody should know. */
+/** Milliseconds after which a flow is unheard: several datagrams went out, and nothing ever came back. */
 const unheardMs = 10_000
 
 /**
- * When datagrams of one flow went by. `out`: away from whoever began the flow; `in`: back. Milliseconds of
- * `ServiceContext.now`.
+ * When datagrams of one flow last passed, for its idle timeout. `out`: from the client's application to the UDP
+ * service; `in`: back. Times in milliseconds of `ServiceContext.now`.
  */
 export class Activity {
   outAt: number
-  /** 0: never. */
+  /** 0: nothing has come back yet. */
   inAt = 0
-  /** When the first datagram went out that nothing has come back for; 0: there is none. */
+  /** When the first datagram went out since the last one came back; 0: none has. */
   waitingSince = 0
-  /** Datagrams, as far as it matters: 2 stands for more than one. */
+  /** Datagrams that went each way: 0, 1, or at least 2 for several. Not counted any further. */
   #out = 0
   #in = 0
 
@@ -24,19 +24,21 @@ export class Activity {
     this.outAt = now
   }
 
+  /** One datagram, or `several`, went out. */
   out(now: number, several: boolean): void {
     this.outAt = now
     if (this.waitingSince === 0) this.waitingSince = now
     if (this.#out < 2) this.#out += several ? 2 : 1
   }
 
+  /** One datagram, or `several`, came back. */
   in(now: number, several: boolean): void {
     this.inAt = now
     this.waitingSince = 0
     if (this.#in < 2) this.#in += several ? 2 : 1
   }
 
-  /** What went out before now was not meant to be answered. */
+  /** The wait for an answer begins now: the connection, or the UDP socket of a leg, has only just been opened. */
   restartWaiting(now: number): void {
     if (this.waitingSince !== 0) this.waitingSince = now
   }
@@ -45,13 +47,13 @@ export class Activity {
     return Math.max(this.outAt, this.inAt)
   }
 
-  /** Whether it has been silent for so long that it may go. */
+  /** Whether the flow's idle timeout has passed. */
   isIdle(now: number, idleMs: number): boolean {
     const brief = this.#out < 2 && this.#in < 2
     return now - this.lastAt >= (brief ? Math.min(briefIdleMs, idleMs) : idleMs)
   }
 
-  /** Whether several datagrams went out over some time, and nothing ever came back. */
+  /** Whether several datagrams went out, the first one `unheardMs` ago, and nothing ever came back. */
   isUnheard(now: number): boolean {
     return this.#in === 0 && this.#out > 1 && this.waitingSince !== 0 && now - this.waitingSince >= unheardMs
   }

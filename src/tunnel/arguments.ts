@@ -17,19 +17,18 @@ export const parseEndpoint = (text: string, what: string): { host: string; port:
   return { host, port }
 }
 
-/** An address, with a zone where it needs one. Throws INVALID_ARGUMENT naming `what`. */
+/** Parses an IP address; a link-local one needs a zone ('fe80::1%eth0'). Throws INVALID_ARGUMENT naming `what`. */
 export const parseUdpAddress = (text: string, what: string): UdpAddress => {
   const { address, zone } = parseZoned(text, what)
   return { bytes: address.bytes, zone }
 }
 
-/** The address that `host` is, or undefined when it is a name. Throws INVALID_ARGUMENT for what can be neither. */
+/** Parses `host` as an address; undefined when it is a name. Throws INVALID_ARGUMENT when it can be neither. */
 export const literalAddress = (host: string, what: string): UdpAddress | undefined =>
   /[:%/]|^[\d.]+$/u.test(host) ? parseUdpAddress(host, what) : undefined
 
 /**
- * Throws INVALID_ARGUMENT unless a client's connections can reach this address, as its `remote`, through its TUN
- * interface.
+ * Throws INVALID_ARGUMENT when a client cannot reach this `remote` through TUN: link-local, or IPv6 with `ipv4Only`.
  */
 export const checkReachable = ({ bytes }: UdpAddress, ipv4Only: boolean): void => {
   if (isLinkLocal(bytes)) {
@@ -42,8 +41,8 @@ export const checkReachable = ({ bytes }: UdpAddress, ipv4Only: boolean): void =
   }
 }
 
-/** The content of a `handshakePacket`, at most `most` bytes. Throws INVALID_ARGUMENT. */
-export const readHandshake = (path: string, most: number): Uint8Array => {
+/** Reads the file of `handshakePacket`, 1 to `max` bytes. Throws INVALID_ARGUMENT. */
+export const readHandshake = (path: string, max: number): Uint8Array => {
   let bytes: Buffer
   try {
     bytes = readFileSync(path)
@@ -55,7 +54,7 @@ export const readHandshake = (path: string, most: number): Uint8Array => {
   }
   if (bytes.length === 0)
     throw invalid(`The handshake packet ${path} is empty: a connection cannot carry an empty datagram.`)
-  if (bytes.length > most)
-    throw invalid(`The handshake packet ${path} has ${bytes.length} bytes: one datagram has at most ${most}.`)
+  if (bytes.length > max)
+    throw invalid(`The handshake packet ${path} has ${bytes.length} bytes: one datagram has at most ${max}.`)
   return new Uint8Array(bytes)
 }

@@ -11,7 +11,10 @@ import { type Intake, UdpIntake } from './intake.js'
 import { Peer, type Peers, sourceKey } from './peer.js'
 import { type ClientData, sweepMs } from './service-data.js'
 
-/** The tunnel's client in one queue worker: UDP in, one fake-TCP connection per UDP source, and back. */
+/**
+ * The tunnel's client in one queue worker. It takes UDP datagrams, opens one fake-TCP connection per UDP source, and
+ * sends each source what comes back on its connection.
+ */
 const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context => {
   const { data } = context
   const { udp } = data
@@ -21,7 +24,8 @@ const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context =
   const flows = new FlowSet<Peer>(context, data)
   const byKey = new Map<string, Peer>()
   const byToken = new Map<number, Peer>()
-  // A worker that takes the place of a dead one gets connections that had tokens of that one.
+  // At random: a worker that replaces a dead one gets the dead one's connections, whose tokens must not match new
+  // peers.
   let nextToken = randomInt(2 ** 30)
   let lastPeer: Peer | undefined
 
@@ -32,7 +36,7 @@ const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context =
     if (lastPeer === peer) lastPeer = undefined
   }
 
-  /** The source of a message; undefined when it is new and there is no room for it. */
+  /** The peer of a message's source; undefined when the source is new and there is no room for one more. */
   const peerOf = (record: number): Peer | undefined => {
     if (lastPeer?.sent(records, record) === true) return lastPeer
     let peer = byKey.get(sourceKey(records, record))
@@ -50,7 +54,7 @@ const clientService: ServiceFactory<Peer, ClientData, TunnelCounter> = context =
 
   const taker = {
     intakeOf(record: number): Intake | undefined {
-      // Every worker has a copy of a broadcast: one of them carries it.
+      // The kernel gives every worker's socket a copy of a broadcast datagram: only the first worker carries it.
       if (records[record + Message.copies] !== 0 && context.queue !== 0) return undefined
       return peerOf(record)?.take(record)
     },

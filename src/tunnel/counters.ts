@@ -1,7 +1,10 @@
 import { type CounterName, counterTable } from '../memory/counter-table.js'
 import type { ServiceContext } from '../workers/service.js'
 
-/** What the tunnel's services count besides the stack they run in. "Application" is the UDP program at this end. */
+/**
+ * Counters of the tunnel's services, in addition to those of the stack. In the texts, the application is the UDP
+ * program at this end of the tunnel.
+ */
 export const tunnelCounters = counterTable('drop', {
   heldFull: [
     'datagram',

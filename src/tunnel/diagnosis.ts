@@ -5,20 +5,22 @@ import { fromBytes } from '../net/address.js'
 import { HandshakeSniffer, type Sniffed } from '../net/handshake-sniffer.js'
 import { Netlink, RouteType } from '../net/netlink.js'
 
-/** How often a look is taken. */
+/** Milliseconds between two calls of `Diagnosis.look`. */
 const lookMs = 1_000
-/** A client whose server has answered nothing for so long is told why, as far as it shows. */
+/** A client logs a cause when the server has answered no SYN for this many milliseconds. */
 const unansweredMs = 5_000
-/** A SYN that reached the machine has reached the stack within this time, if it ever does. */
+/** A SYN that does not reach the stack within this many milliseconds after it reached the machine never will. */
 const arrivalMs = 3_000
-/** The server listens to the machine's interfaces for so long after its start, unless somebody came. */
+/**
+ * A server sniffs the machine's interfaces for this many milliseconds after its start, or until a client reaches it.
+ */
 const sniffMs = 60_000
 
 type Log = NonNullable<StackOptions['logger']>
 
 /**
- * Looks at what happens, and says once in one sentence why nothing does. Ends with `stop`, or when there is nothing to
- * find any more.
+ * Watches a stack on a TUN interface. When no connection comes about, it logs the cause in one sentence, once. Stops by
+ * itself when the stack closes.
  */
 class Diagnosis {
   protected readonly stack: Stack
@@ -26,7 +28,7 @@ class Diagnosis {
   protected readonly port: number
   protected readonly startedAt = performance.now()
   protected sniffer: HandshakeSniffer | undefined
-  /** What passed interfaces other than ours. */
+  /** The last 100 handshake packets that passed interfaces other than the stack's. */
   protected readonly seen: Sniffed[] = []
   readonly #timer: NodeJS.Timeout
 
@@ -38,7 +40,7 @@ class Diagnosis {
     void stack.closed.then(() => this.stop())
   }
 
-  /** Overridden. */
+  /** Called every `lookMs`; subclasses override it. */
   protected look(): void {}
 
   stop(): void {
@@ -46,16 +48,19 @@ class Diagnosis {
     this.forget()
   }
 
+  /** Starts sniffing, where the process has the privilege. */
   protected listen(): void {
     this.sniffer ??= HandshakeSniffer.open(this.port)
   }
 
+  /** Adds to `seen` what was sniffed since the last call. */
   protected hear(): void {
     const own = withNetlink(netlink => netlink.link(this.stack.device)?.index)
     this.seen.push(...(this.sniffer?.read() ?? []).filter(({ index }) => index !== own))
     this.seen.splice(0, this.seen.length - 100)
   }
 
+  /** Stops sniffing. */
   protected forget(): void {
     this.sniffer?.close()
     this.sniffer = undefined
@@ -63,15 +68,16 @@ class Diagnosis {
   }
 }
 
-/** A client whose server does not answer. */
+/** Finds out why a client's server does not answer. */
 export class ClientDiagnosis extends Diagnosis {
   #done = 0
-  /** Since when connections have been asked for, and none came about. */
+  /** When the wait for the first answer to a SYN began; undefined: the client waits for none. */
   #since: number | undefined
+  /** Whether the cause was logged, since the last connection that came about. */
   #said = false
   readonly #remotes: () => readonly Uint8Array[]
 
-  /** `remotes`: the server's addresses, as far as they are known. */
+  /** `remotes`: the server's addresses that are known now, 4 or 16 bytes each. */
   constructor(stack: Stack, log: Log, port: number, remotes: () => readonly Uint8Array[]) {
     super(stack, log, port)
     this.#remotes = remotes
@@ -129,8 +135,9 @@ export class ClientDiagnosis extends Diagnosis {
   }
 }
 
-/** A server that nobody reaches, although somebody tries. */
+/** Finds out why SYNs for a server's port reach the machine, but not the server. */
 export class ServerDiagnosis extends Diagnosis {
+  /** When the first SYN for the port was seen. */
   #firstAt: number | undefined
 
   constructor(stack: Stack, log: Log, port: number) {
@@ -185,7 +192,7 @@ const nameOf = (index: number): string => withNetlink(netlink => netlink.link(in
 
 const nowhere: readonly number[] = [RouteType.blackhole, RouteType.unreachable, RouteType.prohibit]
 
-/** Why this machine has nobody to hand packets for `remote` to; undefined when it has. */
+/** Why this machine cannot send packets towards `remote`: no route, or no answer from the next hop; else undefined. */
 const wayMissing = (remote: Uint8Array): string | undefined =>
   withNetlink(netlink => {
     const route = netlink.route(remote)
@@ -198,7 +205,7 @@ const wayMissing = (remote: Uint8Array): string | undefined =>
     return `nobody on ${name} answers for ${fromBytes(route.hop).text}, the router towards ${text}; it is not there, or the route is wrong`
   })
 
-/** Whether the kernel forwards what comes in by an interface. */
+/** Whether the kernel forwards IPv4 packets that come in on this interface; true when that cannot be read. */
 const forwards = (name: string): boolean => {
   try {
     return readFileSync(`/proc/sys/net/ipv4/conf/${name}/forwarding`, 'latin1').trim() !== '0'

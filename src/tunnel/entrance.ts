@@ -4,23 +4,23 @@ import { bindUdp, describeUdp, scopeOf, type UdpAddress, UdpError, type UdpSocke
 import type { ServiceContext } from '../workers/service.js'
 import { Pause } from './pause.js'
 
-/** Milliseconds between two tries to bind to an address that this machine does not have yet, at first and at most. */
+/** Milliseconds between two attempts to bind to an address that this machine does not have: first pause, maximum. */
 const bindPause = [500, 5_000] as const
 
-/** The address or interface may come later. */
+/** Whether binding failed because the address or interface is missing, so that it may work later. */
 export const mayCome = (error: unknown): boolean =>
   error instanceof UdpError && (error.errno === Errno.EADDRNOTAVAIL || error.errno === Errno.ENODEV)
 
 export interface EntranceOptions {
   readonly local: UdpAddress
   readonly localPort: number
-  /** Whether the kernel can merge what arrives. */
+  /** Whether the kernel can merge arriving datagrams (UDP_GRO). */
   readonly gro: boolean
 }
 
 /**
- * Where a client's worker takes UDP datagrams: at an address that may come late, on an interface that may be another
- * one later.
+ * The UDP socket of one worker of the client. It binds as soon as the machine has the address, and again when a
+ * link-local address's interface was recreated.
  */
 export class Entrance {
   readonly #context: ServiceContext
@@ -28,11 +28,15 @@ export class Entrance {
   readonly #read: (fd: number) => boolean
   readonly #pause = new Pause(...bindPause)
   #socket: UdpSocket | undefined
-  /** Of the zone's interface, as bound. */
+  /** Index of the zone's interface when the socket was bound; 0: no zone. */
   #scope = 0
+  /** Message of the last failure to bind: a failure is logged once. */
   #failed: string | undefined
 
-  /** `read` is called when there is something to receive. Throws UdpError, unless the address may come later. */
+  /**
+   * `read` is called when the socket is readable; it returns whether there was anything. Throws UdpError when binding
+   * fails for good.
+   */
   constructor(context: ServiceContext, options: EntranceOptions, read: (fd: number) => boolean) {
     this.#context = context
     this.#options = options
@@ -41,20 +45,20 @@ export class Entrance {
       this.#bind()
     } catch (error) {
       if (!mayCome(error)) throw error
-      // The one who started us has said so.
+      // `startClient` has logged this failure already.
       this.#failed = (error as Error).message
       this.#retry()
     }
   }
 
-  /** undefined while the address is not there. */
+  /** undefined while the machine lacks the address. */
   get socket(): UdpSocket | undefined {
     return this.#socket
   }
 
   /**
-   * Call once in a while: an interface that was made anew has another index, and a socket bound to the old one hears
-   * nothing.
+   * Call about once a second. Binds again when the zone's interface was recreated: it has another index then, and a
+   * socket bound to the old index receives nothing.
    */
   check(): void {
     const scope = this.#options.local.zone === '' ? 0 : scopeOf(this.#options.local.zone)
@@ -102,7 +106,7 @@ export class Entrance {
     })
   }
 
-  /** Every worker meets the same; one speaks for all. */
+  /** Logs in one worker only: the sockets of all workers fail and recover together. */
   #say(level: 'info' | 'warn', event: EventName, text: string): void {
     if (this.#context.queue === 0) this.#context.log(level, event, text)
   }

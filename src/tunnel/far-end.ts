@@ -3,19 +3,19 @@ import { NameReader } from './name-reader.js'
 import type { RemoteData } from './service-data.js'
 
 /**
- * The tunnel's server as one of the client's workers knows it: where it is, and whether it answers. What it does is
- * said once, not per attempt.
+ * The tunnel's server in one worker of the client: its addresses, and whether it answers. Logs when that changes, not
+ * at every attempt.
  */
 export class FarEnd {
   readonly port: number
   readonly #context: ServiceContext
   readonly #names: NameReader
-  /** What the last attempts ended with; undefined: they did not fail. */
+  /** Error code of the last failed attempts; undefined: the last attempt succeeded. */
   #failing: string | undefined
   #failures = 0
   #failingSince = 0
 
-  /** `changed` is called, in a turn of the worker, when there are other addresses. */
+  /** `changed` is called, in a turn of the worker, when the name has other addresses. */
   constructor(context: ServiceContext, remote: RemoteData, changed: () => void) {
     this.#context = context
     this.port = remote.port
@@ -27,6 +27,7 @@ export class FarEnd {
     return this.#names.addresses.map(({ bytes }) => bytes)
   }
 
+  /** Call when a connection is open. */
   answered(): void {
     if (this.#failing === undefined) return
     const seconds = Math.round((this.#context.now() - this.#failingSince) / 1_000)
@@ -35,7 +36,7 @@ export class FarEnd {
     this.#failures = 0
   }
 
-  /** An attempt failed. */
+  /** Call when an attempt to connect has failed. `fields`: of the log line. */
   failed({ code, message }: { code: string; message: string }, fields: Record<string, unknown>): void {
     this.doubt()
     if (this.#failing === undefined) this.#failingSince = this.#context.now()
@@ -45,7 +46,7 @@ export class FarEnd {
     this.#context.log('warn', 'server-unreachable', message, { ...fields, code, attempts: this.#failures })
   }
 
-  /** A connection was lost, or did not come about: the name may have moved. */
+  /** Call when a connection was lost or failed to open: has the name looked up again, since it may have moved. */
   doubt(): void {
     this.#names.doubt(this.#context.now())
   }

@@ -1,5 +1,5 @@
 import { endpoint } from '../net/address.js'
 import type { ServiceFlow } from '../workers/service.js'
 
-/** A connection by its other end: 'address:port'. */
+/** The peer of a connection as log lines name it: 'address:port'. */
 export const flowName = ({ remoteAddress, remotePort }: ServiceFlow): string => endpoint(remoteAddress, remotePort)

@@ -1,38 +1,41 @@
 import type { Activity } from './activity.js'
 import type { TunnelContext } from './counters.js'
 
-/** What a flow must be to have a place here. */
+/** What a `FlowSet` needs to know of a flow. */
 export interface LimitedFlow {
   readonly activity: Activity
-  /** Whether it may go because it is idle. */
+  /** Whether its idle timeout has passed. `now` in milliseconds. */
   isIdle(now: number): boolean
-  /** Ends it, and deletes it from the set. */
+  /** Closes the flow and deletes it from the set. */
   end(why: 'idle' | 'evicted'): void
-  /** Once in a while. */
+  /** Called with every sweep, about once a second. `now` in milliseconds. */
   tick(now: number): void
 }
 
-/** A flow that was silent for less, in milliseconds, never makes room for another one. */
+/** A flow is not evicted before it was silent for this long, in milliseconds. */
 const busyMs = 5_000
-/** One in so many goes when the set is full, so that the next flows find room without a search. */
+/** A full set evicts one flow in this many at once, so that the next new flows find room without another search. */
 const evictedShare = 16
-/** What the other workers may be asked to make room for at once; so many flows may be too many for a moment. */
+/**
+ * Maximum number of evictions that wait in one worker for its next sweep. The flows in whose favour they were asked for
+ * exist already, so for up to a second there may be this many too many for each worker.
+ */
 const maxAsked = 32
 
-/** Words per queue in the memory that the workers share. */
+/** Words of each worker in the memory that all workers of the tunnel share. */
 const Word = {
-  /** Flows of this worker. */
+  /** Number of its flows. */
   count: 0,
-  /** When its idlest flow was last active, in seconds; 0: it has none. */
+  /** When its idlest flow was last active, in seconds, as of the last sweep; 0: it had no flow. */
   idlestAt: 1,
-  /** Flows that others ask it to evict. */
+  /** Number of flows that other workers ask it to evict. */
   asked: 2,
   words: 3,
 } as const
 
 /**
- * The flows of one worker, and the limit for all workers together. When it is reached the flow that was silent for
- * longest makes room, or the new one is refused.
+ * The flows of one worker; all workers together keep to `maxFlows`. At the limit a worker evicts its idlest flows, or
+ * asks the worker with the idlest one to do so; if no flow is idle enough the new one is refused.
  */
 export class FlowSet<Flow extends LimitedFlow> {
   readonly #context: TunnelContext
@@ -40,10 +43,10 @@ export class FlowSet<Flow extends LimitedFlow> {
   readonly #shared: Int32Array
   readonly #base: number
   readonly #flows = new Set<Flow>()
-  /** Before that no flow of ours can be idle enough to make room. */
+  /** No flow of this worker can have been silent for `busyMs` before this time. */
   #searchAt = 0
 
-  /** Memory for the workers of one tunnel. */
+  /** Makes the memory that the workers of one tunnel share. */
   static share(queues: number): SharedArrayBuffer {
     return new SharedArrayBuffer(queues * Word.words * 4)
   }
@@ -53,7 +56,7 @@ export class FlowSet<Flow extends LimitedFlow> {
     this.#max = maxFlows
     this.#shared = new Int32Array(flowCounts)
     this.#base = context.queue * Word.words
-    // A worker that died has left its own.
+    // Another worker of this queue may have died: its flows are gone from this set.
     this.#shared.fill(0, this.#base, this.#base + Word.words)
   }
 
@@ -65,7 +68,7 @@ export class FlowSet<Flow extends LimitedFlow> {
     return this.#flows.values()
   }
 
-  /** Whether there is room for one more flow, or was made. If not, the new one is counted as refused. */
+  /** Whether one more flow may begin; makes room if need be. If not, counts and logs a refused flow. */
   admits(): boolean {
     if (this.#total() < this.#max || this.makeRoom() || this.#askOthers()) return true
     this.#context.count('flowRefused')
@@ -84,7 +87,10 @@ export class FlowSet<Flow extends LimitedFlow> {
     this.#store(Word.count, this.#flows.size)
   }
 
-  /** Evicts the idlest flows of this worker, if there are any that may go. Whether it did. */
+  /**
+   * Evicts this worker's idlest flows: `atLeast`, or one in `evictedShare` when that is more, or fewer when fewer are
+   * idle enough. Whether it evicted any.
+   */
   makeRoom(atLeast = 1): boolean {
     const now = this.#context.now()
     if (now < this.#searchAt) return false
@@ -106,7 +112,7 @@ export class FlowSet<Flow extends LimitedFlow> {
     return true
   }
 
-  /** Call about once a second: ends idle flows, and gives every flow its turn. */
+  /** Call about once a second: ends idle flows, calls `tick` of the others, evicts what other workers asked for. */
   sweep(): void {
     const now = this.#context.now()
     let idlestAt = now
@@ -128,7 +134,7 @@ export class FlowSet<Flow extends LimitedFlow> {
     return total
   }
 
-  /** Another worker may have what we have not: flows that are idle enough. It makes room with its next sweep. */
+  /** Asks the worker with the idlest flow to evict one in its next sweep. False when none is idle enough. */
   #askOthers(): boolean {
     const seconds = (this.#context.now() - busyMs) / 1_000
     let idlest = -1

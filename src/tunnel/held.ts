@@ -1,22 +1,24 @@
-/** What is kept of a UDP source's datagrams while its connection opens, and for how long. */
+/** Limits of each source: datagrams, their bytes, and milliseconds until a datagram expires. */
 const maxHeld = 256
 const maxHeldBytes = 256 * 1024
 const maxHeldMs = 30_000
-/** Bytes that all sources of one worker may hold together. */
+/** Limit of all sources of one worker together, in bytes of memory. */
 const maxHeldTogether = 32 * 1024 * 1024
-/** What a datagram costs besides its bytes. */
+/** Estimate of the memory that a held datagram takes in addition to its own bytes, in bytes. */
 const overhead = 256
 
 /**
- * Room for what the sources of one worker hold: each one is bounded, but there may be thousands while a server is away.
+ * Memory that all sources of one worker share for held datagrams. The limit of each source is not enough: while the
+ * server is away thousands of sources may hold datagrams.
  */
 export class HeldRoom {
+  /** Bytes that are still free. */
   left = maxHeldTogether
 }
 
 /**
- * Datagrams of one UDP source that wait for its connection, in order and bounded: what comes when there is no room is
- * lost, and what is too old.
+ * Datagrams of one UDP source that wait, in order, until its connection is open. New ones are refused when a limit is
+ * reached; old ones expire.
  */
 export class Held {
   readonly #room: HeldRoom
@@ -31,7 +33,7 @@ export class Held {
     return this.#datagrams.length
   }
 
-  /** Keeps this array. False when there is no room. */
+  /** Keeps `bytes` itself, not a copy. False when a limit is reached. `now` in milliseconds. */
   add(bytes: Uint8Array, now: number): boolean {
     const cost = bytes.length + overhead
     if (this.#datagrams.length === maxHeld || this.#bytes + bytes.length > maxHeldBytes) return false
@@ -42,7 +44,7 @@ export class Held {
     return true
   }
 
-  /** Drops what has waited for too long; how many. */
+  /** Drops expired datagrams, and returns their number. `now` in milliseconds. */
   expire(now: number): number {
     const datagrams = this.#datagrams
     const kept = datagrams.filter(({ at }) => now - at < maxHeldMs)
@@ -53,7 +55,7 @@ export class Held {
     return expired
   }
 
-  /** All there is; nothing is left. */
+  /** Removes and returns all datagrams, oldest first. */
   take(): Uint8Array[] {
     const all = this.#datagrams.map(({ bytes }) => bytes)
     this.#clear()

@@ -1,4 +1,6 @@
-/** The tunnel for programs, as `fake-tcp/tunnel`: UDP carried through what looks like TCP connections. */
+/**
+ * The tunnel's API for programs (`fake-tcp/tunnel`): it carries UDP datagrams through what looks like TCP connections.
+ */
 import { udpErrorCode } from '../udp/socket.js'
 
 export type { KeepaliveOptions } from '../engine/options.js'
@@ -7,8 +9,8 @@ export type { UdpFeatures } from '../udp/features.js'
 export type { ClientOptions, ServerOptions, TunnelOptions } from './options.js'
 export { startClient, startServer, type Tunnel, type TunnelStatus } from './tunnel.js'
 
-/** Codes of the tunnel's errors, besides those of the library (`ErrorCode`). */
+/** `FakeTcpError.code` values that only the tunnel throws. It throws those of `ErrorCode` too. */
 export const TunnelErrorCode = {
-  /** A UDP socket could not be opened. */
+  /** The kernel refused to open, bind or connect a UDP socket. */
   UDP: udpErrorCode,
 } as const

@@ -6,35 +6,39 @@ import type { ServiceFlow } from '../workers/service.js'
 import type { TunnelContext } from './counters.js'
 import { sayOversize } from './oversize.js'
 
-/** What an intake needs to know of a flow; one of these per flow, kept by the service. */
+/** A flow as `UdpIntake` sees it. The service keeps one of these for each flow. */
 export interface Intake {
   readonly flow: ServiceFlow
-  /** Whether it was said that this flow has datagrams that are too large. */
+  /** Whether `sayOversize` has logged a datagram of this flow. */
   saidOversize: boolean
-  /** What a log line about the flow names. */
+  /** Fields of a log line that name the flow. */
   readonly fields: Record<string, unknown>
-  /** Chain of this batch's messages: only valid while one is handled. */
+  /** Index of the flow's first message in the batch that `UdpIntake.take` handles; -1 between batches. */
   first: number
+  /** Index of its last message in that batch; valid while `first` is. */
   last: number
 }
 
-/** Who a socket's messages are for. */
+/** Says to which flows the messages of a socket belong. */
 export interface Taker {
-  /** The flow of the message whose record starts at that word, or undefined when it dealt with the message itself. */
+  /** The flow of the message whose record starts at word `record`; undefined: the intake ignores the message. */
   intakeOf(record: number): Intake | undefined
-  /** The socket had news of an earlier datagram (ICMP) instead: -errno. */
+  /** The read returned an error, -errno: usually an ICMP error about an earlier datagram of this socket. */
   failed(result: number): void
 }
 
 /**
- * UDP → fake TCP in one worker: takes what a socket has, and sends each flow's datagrams as super-packets, in order.
+ * UDP → fake TCP in one worker: reads a batch of messages from a socket, and sends each flow's datagrams in order, as
+ * super-packets.
  */
 export class UdpIntake extends UdpReceiver {
   readonly #context: TunnelContext
   readonly #batch = new Batch(maxReceived)
-  /** A part of one message. */
+  /** The part of a message that `#forward` adds to the batch: reused, so that nothing is allocated per message. */
   readonly #part = { at: 0, length: 0, segmentSize: 0 }
+  /** For each message of the batch the index of the same flow's next one, or -1. */
   readonly #next = new Int32Array(maxReceived)
+  /** Flows that have messages in the batch. */
   readonly #touched: Intake[] = []
 
   constructor(context: TunnelContext) {
@@ -42,7 +46,7 @@ export class UdpIntake extends UdpReceiver {
     this.#context = context
   }
 
-  /** One batch from `fd`. Whether there was anything. */
+  /** Reads and forwards one batch from `fd`. False when there was nothing; an error counts as something. */
   take(fd: number, taker: Taker): boolean {
     const { records } = this
     const count = this.receive(fd)
@@ -76,7 +80,9 @@ export class UdpIntake extends UdpReceiver {
     return count > 0
   }
 
-  /** False, and counted, when the message's datagrams cannot be carried. */
+  /**
+   * Whether the message's datagrams can be carried: at least 1 byte, at most `maxDatagram`. Counts those that cannot.
+   */
   fits(record: number, maxDatagram: number): boolean {
     const length = this.records[record + Message.length]
     if (length === 0) {
@@ -93,8 +99,8 @@ export class UdpIntake extends UdpReceiver {
     const { flow } = intake
     const batch = this.#batch
     const part = this.#part
-    const most = flow.maxPayload
-    batch.reset(this.arena, this.bytes, most)
+    const max = flow.maxPayload
+    batch.reset(this.arena, this.bytes, max)
     for (let i = intake.first; i >= 0; i = this.#next[i]) {
       const record = i * Message.words
       const size = this.segmentSize(record)
@@ -103,13 +109,13 @@ export class UdpIntake extends UdpReceiver {
         continue
       }
       const end = this.records[record + Message.at] + this.records[record + Message.length]
-      const whole = most - (most % size)
+      const whole = max - (max % size)
       part.segmentSize = size
       for (part.at = this.records[record + Message.at]; part.at < end; part.at += whole) {
         part.length = Math.min(whole, end - part.at)
         if (batch.add(part)) continue
         flow.send(batch)
-        batch.reset(this.arena, this.bytes, most)
+        batch.reset(this.arena, this.bytes, max)
         batch.add(part)
       }
     }

@@ -4,7 +4,7 @@ import type { ServiceContext } from '../workers/service.js'
 import type { UdpIntake } from './intake.js'
 import type { SourcePort, SourcePorts } from './source-ports.js'
 
-/** Other programs' ports, one after the other, until a flow is refused. */
+/** Maximum number of source ports that a socket tries when other programs have them. */
 const maxTries = 32
 
 /** What the sockets of one worker's legs share. */
@@ -12,29 +12,30 @@ export interface LegSockets {
   readonly context: ServiceContext
   readonly intake: UdpIntake
   readonly ports: SourcePorts
-  /** Whether the kernel can merge what arrives. */
+  /** Whether the kernel can merge arriving datagrams (UDP_GRO). */
   readonly gro: boolean
 }
 
+/** Whether an address is in 127.0.0.0/8, or is ::1. */
 export const isLoopback = ({ bytes }: UdpAddress): boolean =>
   bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0))
 
-/** Needs a source on 127.0.0.0/8, of which there are many. */
+/** Whether sockets to this address can have any of the 127.0.0.0/8 addresses as their source. */
 const hasManySources = (address: UdpAddress): boolean => familyOf(address) === 4 && isLoopback(address)
 
 /**
- * A UDP socket with a source port of its own choice, connected to a service: again and again, if need be, and the port
- * stays.
+ * A UDP socket for one leg, with a source port from `SourcePorts`. It can be connected several times and keeps its
+ * port.
  */
 export class LegSocket implements UdpSocket {
   readonly fd: number
   readonly family: 4 | 6
   readonly #shared: LegSockets
-  /** undefined: the kernel chose it. */
+  /** undefined: the kernel chooses the port. */
   readonly #source: SourcePort | undefined
   #handler: (() => boolean) | undefined
 
-  /** A socket that may be connected to this address. Throws UdpError without a descriptor, or a port. */
+  /** Opens and binds a socket that can be connected to `to`. Throws UdpError when no descriptor or no port is left. */
   constructor(shared: LegSockets, to: UdpAddress) {
     const flags = (shared.gro ? UdpFlag.gro : 0) | UdpFlag.v6Only
     const { fd, family } = openUdp(familyOf(to), flags)
@@ -55,7 +56,8 @@ export class LegSocket implements UdpSocket {
   }
 
   /**
-   * From now on `handler` is called when something has come from there. 0 or -errno: it is connected to nobody then.
+   * Connects to an address; from now on `handler` is called when something has come from there. 0, or -errno: then
+   * `handler` is not called, and nothing should be sent.
    */
   connect(to: UdpAddress, port: number, handler: () => boolean): number {
     this.#unwatch()
@@ -63,14 +65,14 @@ export class LegSocket implements UdpSocket {
     const scope = scopeOf(to.zone)
     const result = scope < 0 ? scope : native.udpConnect(this.fd, to.bytes, port, scope)
     if (result < 0) return result
-    // A socket without a peer takes from anyone.
+    // Until `udpConnect` the socket had no peer, and anyone may have sent to it.
     this.#shared.intake.discard(this.fd)
     const watched = this.#shared.context.onReadable(this.fd, handler)
     if (watched === 0) this.#handler = handler
     return watched
   }
 
-  /** Address that its datagrams leave from, while it is connected. */
+  /** Source address of its datagrams, 4 or 16 bytes, while it is connected. */
   ownAddress(): Uint8Array {
     const address = new Uint8Array(this.family === 4 ? 4 : 16)
     native.udpAddress(this.fd, address)
@@ -89,6 +91,7 @@ export class LegSocket implements UdpSocket {
     this.#handler = undefined
   }
 
+  /** Binds to a port of the plan. undefined when the kernel refuses, and chooses a port itself later. */
   #bind(manySources: boolean): SourcePort | undefined {
     const { ports, context } = this.#shared
     const now = context.now()
@@ -100,7 +103,8 @@ export class LegSocket implements UdpSocket {
       if (result === 0) return source
       ports.release(source, now)
       if (result === -Errno.EADDRINUSE) continue
-      // Not allowed to choose, or without this loopback address: the kernel chooses.
+      // EADDRNOTAVAIL on a loopback address other than 127.0.0.1: the interface lacks it. All other errors, such as a
+      // sandbox that forbids bind: the kernel chooses.
       if (result === -Errno.EADDRNOTAVAIL && source.address?.[3] !== 1) ports.keepToOneAddress()
       else return undefined
     }
@@ -112,8 +116,8 @@ export class LegSocket implements UdpSocket {
 }
 
 /**
- * Whether addresses are this machine's, by trying to use them; known for a moment, since many flows ask for the same
- * ones.
+ * Knows which addresses are this machine's: it binds a socket to them. Many flows ask about the same addresses, so an
+ * answer is remembered for up to half a second.
  */
 export class OwnAddresses {
   readonly #now: () => number
@@ -124,6 +128,7 @@ export class OwnAddresses {
     this.#now = now
   }
 
+  /** Whether this machine has the address; true when trying it fails for another reason. */
   has(bytes: Uint8Array, zone: string): boolean {
     if (this.#now() >= this.#until) {
       this.#known.clear()

@@ -18,29 +18,29 @@ export interface Legs extends LegSockets {
   readonly options: ServiceOptions
 }
 
-/** Milliseconds until a refused way is tried again, at first and at most; the first time it is at once. */
+/** Milliseconds between two renewals of a leg's socket: the first pause, the maximum. The first renewal is at once. */
 const renewalPause = [500, 5_000] as const
-/** Without refusals for so long, the pauses are short again. */
+/** A renewal that comes this many milliseconds after the last one starts with the first pause again. */
 const calmMs = 10_000
 /**
- * A service that is asked and stays silent for so many milliseconds makes a leg look for a reason, then again after
- * these pauses.
+ * A leg looks for a reason when the service has left datagrams unanswered for `silenceMs` milliseconds, and again after
+ * each of the pauses: the first pause, the maximum.
  */
 const silenceMs = 5_000
 const silencePause = [5_000, 60_000] as const
 
-/** What is said once, until the service is heard again. */
+/** Bits of `Leg.#said`: each warning is logged once, until the service answers again. */
 const Said = { 'service-refuses': 1, 'service-unreachable': 2, 'service-unanswered': 4 } as const
 
 /**
- * One accepted connection on its way to the UDP service: a socket of its own, so that the service sees one source port
- * per connection. Whatever befalls the way, the connection stays:
+ * One accepted connection and its UDP socket towards the service. Each connection has its own socket, so that the
+ * service sees one source port per connection. A failing UDP path never closes the connection:
  *
- * | what | sign | then |
+ * | failure | how the leg notices | what it does |
  * |---|---|---|
- * | nobody listens | ICMP, reported with the next call | the name's next address at once, or the same one again |
- * | the way is refused: no route, our address is gone | the call fails, twice | connects anew, at once and then with growing pauses; the port stays |
- * | answers stay away | nothing | looks whether our address is gone or the name has moved; else nothing, for it may be the service's manner |
+ * | nobody listens | ICMP error, returned by the next system call | connects to the name's next address, if there is one; else goes on sending to this one |
+ * | kernel refuses to send: no route, source address is gone | sending fails twice | connects again, at once and then with growing pauses; the source port stays |
+ * | service does not answer | silence | connects again if the source address is gone, else has the name looked up; nothing more, since some services never answer |
  */
 export class Leg implements Route, Intake, Taker, LimitedFlow {
   readonly flow: ServiceFlow
@@ -58,16 +58,16 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
   readonly #silence = new Pause(...silencePause)
   readonly #read = () => this.#legs.intake.take(this.socket.fd, this)
   #socket: LegSocket | undefined
-  /** Address of the service in use; undefined while there is none. */
+  /** Address of the service that the socket is connected to, or was last; undefined before the first one. */
   #place: UdpAddress | undefined
   #connected = false
-  /** Not before that time. */
+  /** No renewal before this time. */
   #renewAt = 0
   #renewedAt = Number.NEGATIVE_INFINITY
-  /** When it looked for a reason of the silence, and when it may again. */
+  /** When `#lookForReason` was called last, and the earliest time of its next call. */
   #lookedAt = 0
   #lookAt = 0
-  /** State of the name in which `#place` was one of its addresses. */
+  /** The last `Target.version` in which `#place` was one of the name's addresses; -1: not looked yet. */
   #seen = -1
   #said = 0
 
@@ -85,26 +85,24 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     return { remote: flowName(this.flow) }
   }
 
-  /** The service's address in use. */
+  /** The service's address in use, as 'address:port'. */
   get service(): string {
     const { target } = this.#legs
     return this.#place === undefined ? 'no address' : target.describe(this.#place)
   }
 
-  /**
-   * Takes a socket and connects it, if the service has an address. Throws UdpError when there is no socket to be had.
-   */
+  /** Opens a socket and connects it, if the service has an address. Throws UdpError when no socket can be opened. */
   open(): void {
     const { current } = this.#legs.target
     if (current !== undefined) this.#connectToAny(current)
   }
 
-  /** Whether datagrams may be sent now. */
+  /** Whether datagrams can be sent; connects again if need be and the pause is over. */
   ready(): boolean {
     return this.#connected || this.#renew(0)
   }
 
-  /** A message of the service's. */
+  /** The service has sent a message, which belongs to this flow: the socket has no other. */
   intakeOf(record: number): this {
     const { context, intake } = this.#legs
     this.activity.in(context.now(), intake.isSeveral(record))
@@ -112,13 +110,14 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     return this
   }
 
+  /** A read has failed with -errno. */
   failed(result: number): void {
     this.reported(-result)
   }
 
-  /** What became of an earlier datagram. */
+  /** The kernel reports an error about an earlier datagram (ICMP). */
   reported(errno: number): void {
-    // The kernel has noted the path MTU that this is about.
+    // Nothing to do: the kernel has learnt the path MTU from this error.
     if (errno === Errno.EMSGSIZE || this.#place === undefined) return
     const { target } = this.#legs
     const next = target.refused(this.#place)
@@ -130,7 +129,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
       )
   }
 
-  /** The way is refused; whether there is a new one. */
+  /** The kernel refused to send, twice. Whether the leg has connected again. */
   refused(errno: number): boolean {
     return errno !== Errno.EMSGSIZE && this.#renew(errno)
   }
@@ -139,7 +138,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     return this.activity.isIdle(now, this.#legs.options.idleMs)
   }
 
-  /** About once a second. */
+  /** Called about once a second: connects again if need be, and looks at how long the service has been silent. */
   tick(now: number): void {
     if (!this.#connected) {
       this.#renew(0)
@@ -166,7 +165,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     }
   }
 
-  /** The name may stand for other addresses. A leg that is heard is not disturbed. */
+  /** The name's addresses may have changed. A leg whose service answers stays where it is. */
   named(): void {
     const { target, context } = this.#legs
     const { current, version } = target
@@ -201,6 +200,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     this.#socket = undefined
   }
 
+  /** The service answers after a warning about it. */
   #heard(): void {
     this.#said = 0
     this.#legs.target.answered(this.#place!)
@@ -211,24 +211,27 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     const { target, ownAddresses } = this.#legs
     const place = this.#place!
     const gone = !isLoopback(place) && !ownAddresses.has(this.#socket!.ownAddress(), place.zone)
-    // The kernel goes on sending from an IPv6 address that the machine has lost.
+    // The kernel reports no error: it goes on sending from an IPv6 address that the machine has lost.
     if (gone) this.#renew(Errno.EADDRNOTAVAIL)
     else target.doubt()
   }
 
-  /** Connects anew, if it is time for it. `errno` 0: only because it is not connected. */
+  /**
+   * Connects again, unless `#renewAt` is still to come. Whether it is connected. `errno`: why sending failed; 0: the
+   * leg was not connected.
+   */
   #renew(errno: number): boolean {
     const { target, context } = this.#legs
     const now = context.now()
     const calm = now - this.#renewedAt > calmMs
     const place = this.#place !== undefined && target.has(this.#place) ? this.#place : target.current
-    // The first time is no news: it mends what is usual, an address that has changed.
+    // The first refusal is not logged: this machine's address has changed, which happens and which a renewal mends.
     if (errno !== 0 && !calm) this.#sayUnreachable(` (${errnoName(-errno)})`)
     if (now < this.#renewAt || place === undefined) return false
     if (calm) this.#renewal.reset()
     this.#renewedAt = now
     this.#renewAt = now + this.#renewal.take()
-    // Connecting works, but sending does not (EPERM): another address may be better.
+    // Connecting worked, but sending still does not (EPERM): tries another address of the service.
     const better = errno !== 0 && !calm && this.#connected ? target.refused(place) : undefined
     if (this.#tryConnect(better ?? place)) return true
     this.#sayUnreachable('')
@@ -243,12 +246,14 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     )
   }
 
+  /** Connects to another address of the service. */
   #move(to: UdpAddress, reason: string): void {
     const from = this.service
     this.#tryConnect(to)
     this.#legs.context.log('debug', 'leg-moved', 'UDP leg moved', { ...this.fields, from, to: this.service, reason })
   }
 
+  /** As `#connectToAny`, but logs a missing socket instead of throwing. */
   #tryConnect(to: UdpAddress): boolean {
     try {
       return this.#connectToAny(to)
@@ -260,8 +265,8 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
   }
 
   /**
-   * Connects to the first address that lets us, from this one on: without IPv6 that is none of the IPv6 ones. Throws
-   * UdpError without a socket.
+   * Connects to the first of the name's addresses, from this one on, that the kernel accepts. On a machine without IPv6
+   * it refuses every IPv6 address. Throws UdpError when no socket can be opened.
    */
   #connectToAny(first: UdpAddress): boolean {
     for (let to: UdpAddress | undefined = first; to !== undefined; to = this.#legs.target.refused(to)) {
@@ -270,7 +275,9 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     return false
   }
 
-  /** Throws UdpError without a socket. */
+  /**
+   * Connects to one address; opens another socket if this one does not fit. Throws UdpError when none can be opened.
+   */
   #connect(to: UdpAddress): boolean {
     this.#place = to
     this.#seen = -1
@@ -290,6 +297,7 @@ export class Leg implements Route, Intake, Taker, LimitedFlow {
     return this.#connected
   }
 
+  /** Logs a warning, unless it was logged since the service last answered. */
   #say(event: keyof typeof Said, text: string): void {
     if ((this.#said & Said[event]) !== 0) return
     this.#said |= Said[event]

@@ -2,23 +2,23 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { ephemeral } from '../engine/ports.js'
 import { type PortPlan, portCapacity } from './port-plan.js'
 
-/** Most flows unless `maxFlows` says otherwise; the machine may have room for fewer. */
+/** Flow limit of a server without `maxFlows`; the machine may have room for fewer. */
 export const defaultMaxFlows = 32_768
-/** Descriptors that a stack needs for each queue and besides, and some for whatever else Node.js opens. */
+/** File descriptors that a stack needs for each queue, and those for everything else: the stack, Node.js. */
 const descriptorsPerQueue = 8
 const otherDescriptors = 64
 
-/** What bounds the number of flows. */
+/** The maximum number of flows, and the reason when the machine sets it. */
 export interface FlowLimit {
   readonly maxFlows: number
-  /** What the machine has too little of, in words; undefined when there is enough. */
+  /** Clause of a log line that names the scarce resource; undefined when the limit is the wanted one. */
   readonly because: string | undefined
 }
 
-/** The limit of a client: each flow takes a port of the stack. */
+/** The limit of a client: each flow takes a local port of the stack, since all connections go to one remote port. */
 export const clientFlowLimit = (wanted: number | undefined): FlowLimit => {
   const ports = ephemeral.last - ephemeral.first + 1
-  // One remote address and port: nothing that an administrator could change.
+  // No `because` without `maxFlows`: an administrator could not change anything.
   if (wanted === undefined || wanted <= ports) return { maxFlows: wanted ?? ports, because: undefined }
   return { maxFlows: ports, because: `a TCP connection needs a port of its own, and there are ${ports}` }
 }
@@ -28,7 +28,7 @@ export interface ServerLimits {
   readonly ports: PortPlan
   /** Whether the service is at an address of 127.0.0.0/8. */
   readonly isLoopback: boolean
-  /** For tests: descriptors that may still be opened. */
+  /** Descriptors that may still be opened; for tests. */
   readonly freeDescriptors?: number
 }
 
@@ -36,21 +36,21 @@ export interface ServerLimits {
 export const serverFlowLimit = (wanted: number | undefined, machine: ServerLimits): FlowLimit => {
   const { queues, ports, isLoopback, freeDescriptors = descriptorsLeft() } = machine
   const limits = [
-    { most: wanted ?? defaultMaxFlows, because: undefined },
+    { max: wanted ?? defaultMaxFlows, because: undefined },
     {
-      most: freeDescriptors - descriptorsPerQueue * queues - otherDescriptors,
+      max: freeDescriptors - descriptorsPerQueue * queues - otherDescriptors,
       because: 'each needs a file descriptor: raise the limit (ulimit -Hn, LimitNOFILE=)',
     },
     {
-      most: portCapacity(ports, isLoopback),
+      max: portCapacity(ports, isLoopback),
       because: 'each needs a UDP source port outside of net.ipv4.ip_local_port_range',
     },
   ]
-  const { most, because } = limits.reduce((least, each) => (each.most < least.most ? each : least))
-  return { maxFlows: Math.max(1, most), because }
+  const { max, because } = limits.reduce((lowest, each) => (each.max < lowest.max ? each : lowest))
+  return { maxFlows: Math.max(1, max), because }
 }
 
-/** Node.js has raised its limit to the hard one by now. */
+/** File descriptors that this process may still open. The soft limit counts: Node.js raises it to the hard one. */
 const descriptorsLeft = (): number => {
   const limits = readFileSync('/proc/self/limits', 'latin1')
   const limit = /^Max open files\s+(\d+)/mu.exec(limits)?.[1]

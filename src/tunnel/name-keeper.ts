@@ -8,10 +8,11 @@ import { Pause } from './pause.js'
 import { addressesOf, type Resolve } from './resolve.js'
 
 /**
- * From a worker: what it has may be wrong or old. `hello` wants an answer at once, `doubt` that the resolver is asked.
+ * Message from a worker. `hello`: send me the addresses that are known. `doubt`: my addresses seem wrong, ask the
+ * resolver.
  */
 export type NameRequest = 'hello' | 'doubt'
-/** To the workers. */
+/** Message to the workers: the addresses of the name. */
 export interface NameNotice {
   readonly addresses: readonly UdpAddress[]
 }
@@ -20,32 +21,33 @@ export interface NameOptions {
   readonly host: string
   readonly families: readonly (4 | 6)[]
   readonly logger?: StackOptions['logger']
-  /** For tests. */
+  /** Look-up; for tests. Default: the system's resolver. */
   readonly resolve?: Resolve
-  /** Milliseconds; for tests. */
+  /** For tests. */
   readonly pauses?: Partial<NamePauses>
 }
 
+/** Pauses and timeouts of a `NameKeeper`, in milliseconds. */
 export interface NamePauses {
-  /** How long the start waits for a first answer. */
+  /** How long `NameKeeper.open` waits for the first look-up. */
   readonly start: number
-  /** Between two questions while there is no address: the first pause, and the longest. */
+  /** Between two look-ups while no address is known: the first pause, and the maximum. */
   readonly waiting: readonly [number, number]
-  /** Between two questions because of doubts. */
+  /** Between two look-ups that workers ask for: the first pause, and the maximum. */
   readonly doubting: readonly [number, number]
-  /** After so much time without doubts, pauses are short again. */
+  /** A doubt that comes this long after the last look-up starts with the first pause again. */
   readonly calm: number
 }
 
 const pauses: NamePauses = { start: 2_000, waiting: [1_000, 60_000], doubting: [1_000, 30_000], calm: 60_000 }
 
 /**
- * Knows what the name of `remote` stands for, in the main thread: the only one who asks the resolver. Asks in the
- * background until there is a first answer, and again whenever a worker doubts the last one. An answer without
- * addresses never takes away those that are known.
+ * Resolves the name of `remote` in the main thread and tells the workers its addresses; no worker asks the resolver
+ * itself. It asks until the name has an address, and again when a worker doubts the addresses. A failed look-up never
+ * removes addresses that are known.
  */
 export class NameKeeper {
-  /** Name of the BroadcastChannel to the workers. */
+  /** Name of the BroadcastChannel between this object and the workers. */
   readonly channel = `fake-tcp name ${randomUUID()}`
   readonly #host: string
   readonly #families: readonly (4 | 6)[]
@@ -56,21 +58,21 @@ export class NameKeeper {
   readonly #doubting: Pause
   readonly #port = new BroadcastChannel(this.channel)
   #addresses: readonly UdpAddress[] = []
-  /** The last answer had none. */
+  /** The last look-up found no address. */
   #missing = false
   #asking = false
   #askedAt = 0
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  /** Resolves after the first answer, or a moment later without one. Never rejects. */
+  /** Resolves after the first look-up, or after `NamePauses.start` without one. Never rejects. */
   static async open(options: NameOptions): Promise<NameKeeper> {
     const keeper = new NameKeeper(options)
     const enough = new AbortController()
-    const patience = sleep(options.pauses?.start ?? pauses.start, undefined, { signal: enough.signal })
-    await Promise.race([keeper.#ask(), patience.then(() => keeper.#missed('no answer yet'))])
+    const timeout = sleep(options.pauses?.start ?? pauses.start, undefined, { signal: enough.signal })
+    await Promise.race([keeper.#ask(), timeout.then(() => keeper.#missed('no answer yet'))])
     enough.abort()
-    await patience.catch(() => {})
+    await timeout.catch(() => {})
     return keeper
   }
 
@@ -147,7 +149,7 @@ export class NameKeeper {
     this.#tell()
   }
 
-  /** Said once per time that it is missing. */
+  /** Logs that the name does not resolve: once, until it resolves again. */
   #missed(reason: string): void {
     if (this.#missing) return
     this.#missing = true

@@ -3,16 +3,16 @@ import type { UdpAddress } from '../udp/socket.js'
 import type { NameNotice, NameRequest } from './name-keeper.js'
 import type { RemoteData } from './service-data.js'
 
-/** A doubt is told at most this often, in milliseconds. */
+/** Milliseconds between two doubts that a worker sends: more of them would tell the main thread nothing new. */
 const doubtMs = 250
 
-/** What `remote` stands for, as a worker knows it. */
+/** The addresses of `remote` in one worker. For a name, the `NameKeeper` in the main thread keeps them up to date. */
 export class NameReader {
   readonly #channel: BroadcastChannel | undefined
   #addresses: readonly UdpAddress[]
   #doubtedAt = Number.NEGATIVE_INFINITY
 
-  /** `changed` is called when there are other addresses. */
+  /** `changed` is called after each notice of the `NameKeeper`, outside of the worker's turns. */
   constructor({ addresses, channel }: Pick<RemoteData, 'addresses' | 'channel'>, changed: () => void) {
     this.#addresses = addresses
     if (channel === undefined) return
@@ -24,7 +24,7 @@ export class NameReader {
       this.#addresses = notice.addresses
       changed()
     }
-    // What came with the order to begin may be old by now.
+    // `addresses` may be old: `workerData` was made at the start, and this worker may replace one that died much later.
     this.#post('hello')
   }
 
@@ -33,7 +33,7 @@ export class NameReader {
     return this.#addresses
   }
 
-  /** The addresses may be wrong: nobody is there, or not any more. */
+  /** Reports that the addresses seem wrong, since nobody answers there. `now` in milliseconds. */
   doubt(now: number): void {
     if (now - this.#doubtedAt < doubtMs) return
     this.#doubtedAt = now

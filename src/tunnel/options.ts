@@ -5,21 +5,21 @@ import { type Given, type Resolved, resolveNumbers } from '../numbers.js'
 import type { UdpAddress } from '../udp/socket.js'
 import { checkReachable, literalAddress, parseEndpoint, parseUdpAddress } from './arguments.js'
 
-/** Numbers that the services in the workers read; they travel in `TunnelData`. */
+/** Numeric options that the services in the workers read: part of `TunnelData`. */
 export const serviceNumbers = {
-  /** Milliseconds without traffic after which a connection is closed. As phantun: three minutes. */
+  /** Milliseconds without traffic after which a connection is closed. The default is phantun's: three minutes. */
   idleMs: { default: 180_000, min: 1_000, max: 7 * 24 * 3_600_000 },
 } as const
 
 export type ServiceOptions = Resolved<typeof serviceNumbers>
 
-/** Numbers that the main thread reads. */
+/** Numeric options that only the main thread reads. */
 export const tunnelNumbers = {
-  /** Most flows at once. Default: what the machine has room for, at most 32,768. */
+  /** Maximum number of flows at once. Default: what the machine has room for, at most 32,768. */
   maxFlows: { min: 1, max: 1_048_576 },
 } as const
 
-/** Addresses of each side's TUN interface when none are given. As phantun. */
+/** Default addresses of each side's TUN interface: those of phantun. */
 export const tunAddresses = {
   client: {
     hostAddress: '192.168.200.1',
@@ -38,35 +38,42 @@ export const tunAddresses = {
 export type Role = keyof typeof tunAddresses
 
 /**
- * What both sides can be told. Of the options of a stack those that are left out here follow from the others. Without
- * `tun` and `device` a TUN interface is made; its default addresses give way when somebody has them, or IPv6 is
- * switched off.
+ * Options of client and server: those of a stack, except the ones that the tunnel sets itself, and the tunnel's own.
+ * Without `tun` and `device` the tunnel makes a TUN interface with default addresses. It takes others when the machine
+ * uses those already, and leaves IPv6 out when the kernel has it switched off.
  */
 export interface TunnelOptions
   extends Omit<StackOptions, 'keepalive' | 'maxConnections' | 'stackAddress' | 'stackAddress6'>,
     Given<typeof serviceNumbers>,
     Given<typeof tunnelNumbers> {
-  /** Where datagrams go: 'host:port', '192.0.2.1:port' or '[2001:db8::1]:port'. A name may resolve later. */
+  /**
+   * Client: the tunnel's server. Server: the UDP service. 'host:port', '192.0.2.1:port' or '[2001:db8::1]:port'. A name
+   * that does not resolve yet is no error: the tunnel keeps asking for it.
+   */
   remote: string
   /** Give the TUN interface no IPv6 address. Default false. */
   ipv4Only?: boolean
-  /** File whose bytes are the first datagram of every connection. */
+  /** Path of a file. This end sends its bytes as the first datagram of every connection. */
   handshakePacket?: string
-  /** Dead peers: see `StackOptions.keepalive`; null: never ask. Default `{}`. */
+  /** How dead peers are noticed, see `StackOptions.keepalive`; null: no keepalive probes. Default `{}`. */
   keepalive?: KeepaliveOptions | null
   /**
-   * Become this user, this process with every thread, once the TUN interface is there: every privilege is gone then.
+   * Name or number of a user. Once the TUN interface exists, the whole process becomes this user and loses every
+   * privilege for good.
    */
   user?: string
 }
 
 export interface ClientOptions extends TunnelOptions {
-  /** 'address:port' where UDP datagrams are taken. The address may come later. */
+  /**
+   * 'address:port' of the UDP socket. An address that the machine does not have yet is no error: the client waits for
+   * it.
+   */
   local: string
 }
 
 export interface ServerOptions extends TunnelOptions {
-  /** TCP port of the stack. */
+  /** TCP port on which the stack accepts connections. */
   local: number
 }
 
@@ -77,20 +84,20 @@ export interface ResolvedRemote {
   readonly address: UdpAddress | undefined
 }
 
-/** `TunnelOptions`, checked and complete: what the rest of the tunnel reads. */
+/** `TunnelOptions`, validated and with defaults. The rest of the tunnel reads only this. */
 export interface ResolvedTunnel {
   readonly role: Role
-  /** Where datagrams or connections come in, for people. */
+  /** `TunnelStatus.local`. */
   readonly localText: string
   readonly remote: ResolvedRemote
-  /** For `Stack.open`; the most connections follow from the flow limit. */
+  /** For `Stack.open`, which also needs `maxConnections`: that follows from the flow limit. */
   readonly stack: StackOptions
   readonly queues: number
   readonly mtu: number
-  /** Families of the stack's addresses. */
+  /** Families of the stack's addresses, as requested. A TUN interface may still turn out to have no IPv6. */
   readonly families: readonly (4 | 6)[]
   readonly services: ServiceOptions
-  /** undefined: what the machine has room for. */
+  /** undefined: as many as the machine has room for. */
   readonly maxFlows: number | undefined
   readonly handshakePacket: string | undefined
   readonly user: string | undefined
@@ -124,7 +131,7 @@ const resolveTunnel = (role: Role, options: TunnelOptions, localText: string): R
   const { tun, device, ipv4Only = false, keepalive = {}, handshakePacket, user, ...others } = options
   const remote = parseEndpoint(options.remote, '`remote`')
   const address = literalAddress(remote.host, '`remote`')
-  // The stack takes its own among the others.
+  // `others` includes options of the tunnel; `Stack.open` ignores them.
   const stack: StackOptions = {
     ...others,
     ...(device === undefined ? { tun: tunOf(role, tun, ipv4Only) } : { device, ...(tun && { tun }) }),
@@ -147,7 +154,10 @@ const resolveTunnel = (role: Role, options: TunnelOptions, localText: string): R
   }
 }
 
-/** With the default addresses where none are given: those give way, while addresses that were chosen are meant. */
+/**
+ * Completes `tun` with the default addresses. When a default address is taken the kernel gets another one; an address
+ * that the user chose is used or fails.
+ */
 const tunOf = (role: Role, given: TunOptions = {}, ipv4Only: boolean): TunOptions => {
   const { hostAddress, stackAddress, hostAddress6, stackAddress6, ...others } = given
   const usual = tunAddresses[role]

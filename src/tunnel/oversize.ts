@@ -1,9 +1,9 @@
 import type { ServiceContext } from '../workers/service.js'
 
-/** Bytes that WireGuard adds to a packet. */
+/** Bytes that WireGuard adds to a packet: a header of 16 and an authentication tag of 16. */
 const wireGuardBytes = 32
 
-/** A flow that may have datagrams that are too large for it. */
+/** What `sayOversize` needs to know of a flow. */
 interface Limited {
   readonly flow: { readonly maxDatagram: number }
   readonly fields: Record<string, unknown>
@@ -11,7 +11,8 @@ interface Limited {
 }
 
 /**
- * The first time that a flow has a datagram of `size` bytes, which is too large for it: what is, and which MTU helps.
+ * Logs that a datagram of `size` bytes was too large for its flow, and which MTU helps. Only the first call for a flow
+ * logs.
  */
 export const sayOversize = (context: ServiceContext, intake: Limited, size: number): void => {
   if (intake.saidOversize) return

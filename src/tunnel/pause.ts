@@ -1,6 +1,6 @@
 /**
- * A pause between two tries of the same thing: each one is twice as long as the one before, up to a maximum.
- * Milliseconds.
+ * Exponential backoff between two attempts: each pause is twice as long as the one before, up to a maximum. In
+ * milliseconds.
  */
 export class Pause {
   readonly #first: number
@@ -13,14 +13,14 @@ export class Pause {
     this.#next = first
   }
 
-  /** How long to wait now. */
+  /** The pause before the next attempt. */
   take(): number {
     const pause = this.#next
     this.#next = Math.min(2 * pause, this.#max)
     return pause
   }
 
-  /** It worked: the next pause is the first one again. */
+  /** Call after a success: the next pause is the first one again. */
   reset(): void {
     this.#next = this.#first
   }

@@ -16,7 +16,7 @@ import type { ServiceOptions } from './options.js'
 import { Pause } from './pause.js'
 import { sendSingle } from './single.js'
 
-/** What the sources of one worker share. */
+/** What the peers of one worker share. */
 export interface Peers {
   readonly context: TunnelContext
   readonly entrance: Entrance
@@ -24,34 +24,37 @@ export interface Peers {
   readonly farEnd: FarEnd
   readonly heldRoom: HeldRoom
   readonly options: ServiceOptions
-  /** First datagram of every connection. */
+  /** The client sends it as the first datagram of every connection. */
   readonly handshakePacket: Uint8Array | undefined
-  /** A source is not known any more. */
+  /** Removes a peer from the service. */
   forget(peer: Peer): void
 }
 
-/** Milliseconds between a failed attempt and the next one, at first and at most. */
+/** Milliseconds between a failed attempt to connect and the next one: the first pause, the maximum. */
 const attemptPause = [100, 4_000] as const
-/** A connection that the server ends sooner, and that has brought nothing back, counts as a failed attempt. */
+/**
+ * A connection that the server resets within this many milliseconds, before any datagram came back, counts as a failed
+ * attempt.
+ */
 const briefLifeMs = 2_000
-/** A source without a connection is forgotten after so many milliseconds of silence. */
+/** Idle timeout in milliseconds of a source that has no connection. */
 const waitingIdleMs = 30_000
 
-/** Where a message came from, and to which of our addresses, as a key. */
+/** Map key of a message's source: port, address and interface. `record`: first word of the message's record. */
 export const sourceKey = (records: Int32Array, record: number): string => {
   const { port, address, scope } = Message
   const word = (field: number) => records[record + field]
   return `${word(port)},${word(address)},${word(address + 1)},${word(address + 2)},${word(address + 3)},${word(scope)}`
 }
 
-/** A connection's end of the intake; there is none while the connection is not open. */
+/** The open connection of a peer, as the intake sees it. */
 interface Open extends Intake {
   readonly openedAt: number
 }
 
 /**
- * One UDP source and its connection. Until that is open the source's first datagrams are held, and attempts are made
- * with growing pauses.
+ * One UDP source of the client and its connection to the server. While the connection is not open the peer holds the
+ * source's datagrams, and tries to connect with growing pauses. A waiting source is forgotten when it is idle.
  *
  *     waiting ─ has datagrams, pause is over ─> connecting ─ opened ─> open ─ closed ─> forgotten
  *        ^──────────── failed ───────────────────────┘                   │
@@ -63,8 +66,8 @@ export class Peer implements Route, LimitedFlow {
   readonly port: number
   readonly address: Int32Array
   /**
-   * Answers leave from the address that the source used last: it would not recognise another one. All zero: the kernel
-   * chooses.
+   * Address of this machine that the source sent to last. Answers leave from it: the source would not accept them from
+   * another one. All zero: the kernel chooses.
    */
   readonly local: Int32Array
   readonly scope: number
@@ -108,7 +111,7 @@ export class Peer implements Route, LimitedFlow {
     return { source: this.source }
   }
 
-  /** Whether the message whose record starts at that word is this source's. */
+  /** Whether this source sent a message. `record`: first word of the message's record. */
   sent(records: Int32Array, record: number): boolean {
     const { port, address, scope } = Message
     return (
@@ -121,7 +124,7 @@ export class Peer implements Route, LimitedFlow {
     )
   }
 
-  /** A message of this source: where it goes. Without a connection its datagrams are held here. */
+  /** Takes a message of this source. The connection to send it to; undefined when the peer has taken its datagrams. */
   take(record: number): Intake | undefined {
     const { context, intake } = this.#peers
     const { records } = intake
@@ -134,7 +137,7 @@ export class Peer implements Route, LimitedFlow {
     return this.open
   }
 
-  /** Begins an attempt, if there is something to send, somewhere to go, and the pause is over. */
+  /** Begins an attempt to connect if datagrams are held, the server's address is known, and the pause is over. */
   connect(): void {
     const { context, farEnd } = this.#peers
     if (this.open !== undefined || this.#connecting || context.now() < this.#connectAt) return
@@ -145,7 +148,7 @@ export class Peer implements Route, LimitedFlow {
     context.connect(this.token, addresses, port)
   }
 
-  /** First the handshake packet goes, then what was held, in order. */
+  /** The connection is open: sends the handshake packet, then the held datagrams in order. */
   opened(flow: ServiceFlow): void {
     const { context, farEnd, handshakePacket } = this.#peers
     this.#connecting = false
@@ -159,7 +162,7 @@ export class Peer implements Route, LimitedFlow {
     for (const datagram of this.#held.take()) sendSingle(context, open, datagram)
   }
 
-  /** The connection is gone. */
+  /** The connection has ended. */
   closed(reason: CloseReason): void {
     const { context, farEnd } = this.#peers
     const { open } = this
@@ -174,14 +177,18 @@ export class Peer implements Route, LimitedFlow {
 
   connectFailed(error: { code: string; message: string }): void {
     this.#connecting = false
-    // A server that takes a connection and ends it at once is there.
+    // CLOSED: the server accepted the connection and ended it at once, so it can be reached.
     if (error.code !== ErrorCode.CLOSED) this.#peers.farEnd.failed(error, this.fields)
     this.#wait()
   }
 
+  /** Nothing to do: all sources share one socket, and the error may be about another one's datagram. */
   reported(): void {}
 
-  /** The address to answer from may be gone: the kernel may choose. */
+  /**
+   * This machine may have lost the address that answers left from: lets the kernel choose one. False when it chose
+   * already.
+   */
   refused(): boolean {
     if (this.local.every(word => word === 0)) return false
     this.local.fill(0)
@@ -211,18 +218,19 @@ export class Peer implements Route, LimitedFlow {
       this.open.flow.close('timeout')
       return
     }
-    // With nothing to send no attempt is made any more.
+    // Without held datagrams a timer of `#wait` that still runs does not connect.
     context.count('heldExpired', this.#held.take().length)
     forget(this)
   }
 
-  /** The four words there are our address that the source has used. */
+  /** Makes answers leave from the address in the four words of `records` from `at` on. */
   #answerFrom(records: Int32Array, at: number): void {
     const { local } = this
     const same = (i: number) => records[at + i] === local[i]
     if (!(same(0) && same(3) && same(2) && same(1))) local.set(records.subarray(at, at + 4))
   }
 
+  /** Schedules the next attempt to connect. */
   #wait(): void {
     const { context } = this.#peers
     const pause = this.#pause.take()
@@ -230,6 +238,7 @@ export class Peer implements Route, LimitedFlow {
     context.after(pause, () => this.connect())
   }
 
+  /** Holds the datagrams of a message, and counts those that find no room. */
   #hold(record: number): void {
     const { context, intake } = this.#peers
     const { records, bytes } = intake

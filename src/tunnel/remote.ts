@@ -5,17 +5,17 @@ import { NameKeeper } from './name-keeper.js'
 import type { ResolvedRemote } from './options.js'
 import type { RemoteData } from './service-data.js'
 
-/** What `remote` stands for: an address, or a name that is looked after. */
+/** The tunnel's `remote` in the main thread: an address, or a name with its `NameKeeper`. */
 export interface Remote {
   readonly data: RemoteData
-  /** As they are known now. */
+  /** 4 or 16 bytes each; empty while the name does not resolve. */
   addresses(): readonly Uint8Array[]
-  /** For people. */
+  /** `TunnelStatus.remote`. */
   describe(): string
   close(): void
 }
 
-/** A name that does not resolve is waited for. Never rejects. */
+/** Never rejects: a name that does not resolve within two seconds is looked up in the background. */
 export const findRemote = async (
   { host, port, address }: ResolvedRemote,
   families: readonly (4 | 6)[],

@@ -2,12 +2,13 @@ import { lookup } from 'node:dns/promises'
 import { isLinkLocal, parseAddress } from '../net/address.js'
 import type { UdpAddress } from '../udp/socket.js'
 
-/** Asks the system's resolver. */
+/** Looks up the addresses of a name. Rejects with an error that has a `code`. */
 export type Resolve = (host: string, families: readonly (4 | 6)[]) => Promise<readonly UdpAddress[]>
 
 /**
- * Addresses of a name, of these families only, in the order of the system's resolver but with the families taking turns
- * (RFC 8305 §4). None that is link-local: a name does not say which link. Rejects as `lookup` of node:dns.
+ * Asks the system's resolver for a name's addresses of these families. Keeps its order within a family; the two
+ * families alternate (RFC 8305 §4). Leaves link-local addresses out, since a name does not say which link. Rejects as
+ * `lookup` of node:dns.
  */
 export const addressesOf: Resolve = async (host, families) => {
   const found = (await lookup(host, { all: true, verbatim: true }))

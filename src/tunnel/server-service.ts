@@ -12,7 +12,10 @@ import { sendSingle } from './single.js'
 import { SourcePorts } from './source-ports.js'
 import { Target } from './target.js'
 
-/** The tunnel's server in one queue worker: fake TCP in, UDP out, and back. */
+/**
+ * The tunnel's server in one queue worker. It opens a UDP socket for each accepted connection, sends the service what
+ * comes on the connection, and sends the service's answers back on it.
+ */
 const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context => {
   const { data } = context
   const { handshakePacket, udp } = data
@@ -30,7 +33,7 @@ const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context =>
     options: data,
   }
 
-  /** Whether there is a socket for it; if not, somebody idle makes room. */
+  /** Opens the leg's socket. When none is to be had evicts idle flows and tries once more. Whether it is open. */
   const open = (leg: Leg, mayEvict: boolean): boolean => {
     try {
       leg.open()
@@ -69,7 +72,7 @@ const serverService: ServiceFactory<Leg, ServerData, TunnelCounter> = context =>
       else context.count(legs.target.current === undefined ? 'udpUnresolved' : 'udpSendFailed', batch.count)
     },
 
-    // Datagrams gathered from a ring or the read buffer are only valid until the worker goes on.
+    // The sender has gathered references to datagrams, and the worker reuses their memory after this turn.
     settle: () => sender.flush(),
 
     closed(flow) {

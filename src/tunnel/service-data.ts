@@ -3,38 +3,38 @@ import type { UdpAddress } from '../udp/socket.js'
 import type { ServiceOptions } from './options.js'
 import type { PortPlan } from './port-plan.js'
 
-/** What the tunnel's services are told; plain data, since it is posted to the workers. */
+/** `workerData` of both services of the tunnel: plain data, since it is posted to the workers. */
 interface TunnelData extends ServiceOptions {
   readonly remote: RemoteData
-  /** First datagram of every connection, before any other. */
+  /** Content of the `handshakePacket` file. */
   readonly handshakePacket?: Uint8Array
-  /** What the kernel can do with many UDP datagrams at once. */
+  /** Which UDP offloads the kernel supports. */
   readonly udp: UdpFeatures
-  /** Most flows of all workers together. */
+  /** Maximum number of flows of all workers together. */
   readonly maxFlows: number
-  /** Where they count them (`FlowSet.share`). */
+  /** Memory in which the workers count their flows (`FlowSet.share`). */
   readonly flowCounts: SharedArrayBuffer
 }
 
-/** Where a tunnel's datagrams go. */
+/** `remote` for the workers: the tunnel's server, or the UDP service. */
 export interface RemoteData {
   readonly port: number
-  /** What is known at the start; empty while the name does not resolve. */
+  /** Addresses at the start of the tunnel; empty when the name did not resolve. */
   readonly addresses: readonly UdpAddress[]
-  /** Channel of the `NameKeeper`; absent when `remote` is an address. */
+  /** Name of the `NameKeeper`'s BroadcastChannel; absent when `remote` is an address. */
   readonly channel?: string
 }
 
 export interface ClientData extends TunnelData {
-  /** Where UDP datagrams are taken from. */
+  /** Address of the client's UDP socket. */
   readonly local: UdpAddress
   readonly localPort: number
 }
 
 export interface ServerData extends TunnelData {
-  /** Source ports of its UDP sockets. */
+  /** Source ports for the server's UDP sockets. */
   readonly ports: PortPlan
 }
 
-/** How often flows are looked through: for idle ones, and for what has become of the others. */
+/** Milliseconds between two sweeps of a worker's flows (`FlowSet.sweep`). */
 export const sweepMs = 1_000

@@ -1,24 +1,28 @@
 import { randomInt } from 'node:crypto'
 import { loopbackAddresses, type PortPlan, type Ports } from './port-plan.js'
 
-/** Source of a server's UDP socket. */
+/** Address and port that a server's UDP socket binds to. */
 export interface SourcePort {
-  /** Loopback address to bind to; undefined: any address, the kernel chooses. */
+  /** Loopback address; undefined: the wildcard address, so the kernel chooses the source address. */
   readonly address: Uint8Array | undefined
   readonly port: number
 }
 
 /**
- * A port rests for so many milliseconds while there are others: late answers to its last flow must not meet a new one.
+ * Milliseconds that a released port rests, as long as other ports are free: late answers to its last flow must not
+ * reach a new one.
  */
 const restMs = 60_000
 
-/** Ports of one kind. A port is known by its place: number of the loopback address << 16 | port. */
+/**
+ * The free ports of one worker for one kind of service. A place names a port: last byte of the loopback address, or 0
+ * for the wildcard address, << 16 | port.
+ */
 class Pool {
   readonly #more: () => number[] | undefined
-  /** Never used so far. */
+  /** Places that were never used. */
   #fresh: number[] = []
-  /** Used before, oldest first. */
+  /** Released places and the end of their rest, first released first. */
   #used: { place: number; until: number }[] = []
   #usedFrom = 0
 
@@ -34,7 +38,7 @@ class Pool {
       if (more === undefined) return oldest === undefined ? undefined : this.#reuse()
       this.#fresh = more
     }
-    // Nobody can tell which one is next.
+    // At random, so that an attacker cannot predict the port and forge the service's answers (RFC 6056).
     const at = randomInt(this.#fresh.length)
     const place = this.#fresh[at]
     this.#fresh[at] = this.#fresh[this.#fresh.length - 1]
@@ -56,7 +60,7 @@ class Pool {
   }
 }
 
-/** The source ports of one worker's UDP sockets: its share of the plan, so that no two workers try the same one. */
+/** Gives out the source ports of one worker: its share of the plan, so that no two workers try the same port. */
 export class SourcePorts {
   readonly #loopback: Pool
   readonly #elsewhere: Pool
@@ -80,8 +84,8 @@ export class SourcePorts {
   }
 
   /**
-   * A port that is ours until it is released, or undefined when all are in use. `isLoopback`: for a service on
-   * 127.0.0.0/8.
+   * A port, the caller's until `release`; undefined when all are in use. `isLoopback`: for a service on 127.0.0.0/8.
+   * `now` in milliseconds.
    */
   take(isLoopback: boolean, now: number): SourcePort | undefined {
     const place = (isLoopback ? this.#loopback : this.#elsewhere).take(now)
@@ -90,13 +94,13 @@ export class SourcePorts {
     return { address: address === 0 ? undefined : Uint8Array.of(127, 0, 0, address), port: place & 0xffff }
   }
 
-  /** It is not used any more, or turned out to be somebody else's. */
+  /** Takes a port back: its socket is closed, or another program has the port. `now` in milliseconds. */
   release({ address, port }: SourcePort, now: number): void {
     if (address === undefined) this.#elsewhere.release(port, now)
     else this.#loopback.release((address[3] << 16) | port, now)
   }
 
-  /** This machine's loopback interface has but one address. */
+  /** From now on only 127.0.0.1: this machine's loopback interface has no other address. */
   keepToOneAddress(): void {
     this.#addresses = 1
   }

@@ -4,26 +4,28 @@ import { NameReader } from './name-reader.js'
 import { Pause } from './pause.js'
 import type { RemoteData } from './service-data.js'
 
-/** When every address of a name refuses: milliseconds until they are tried again, at first and at most. */
+/**
+ * Milliseconds between two rounds through a name's addresses while all of them refuse: the first pause, the maximum.
+ */
 const roundPause = [250, 2_000] as const
 
 /**
- * The UDP service as one worker knows it: the addresses of its name, and which one is in use. An address that refuses
- * leads to the next one.
+ * The UDP service in one worker of the server: the addresses of its name, and the one in use. When that one refuses,
+ * the next one takes its place.
  */
 export class Target {
   readonly port: number
-  /** Changes with the addresses. */
+  /** Number of the address list: counts up when the name has other addresses. */
   version = 0
   readonly #context: ServiceContext
   readonly #names: NameReader
   readonly #refused = new Set<string>()
   readonly #pause = new Pause(...roundPause)
   #current = 0
-  /** When all have refused: the time of the next round. */
+  /** Earliest time of the next round through addresses that have all refused. */
   #nextRound = 0
 
-  /** `changed` is called, in a turn of the worker, when the name stands for other addresses. */
+  /** `changed` is called, in a turn of the worker, when the name has other addresses. */
   constructor(context: ServiceContext, remote: RemoteData, changed: () => void) {
     this.port = remote.port
     this.#context = context
@@ -37,12 +39,12 @@ export class Target {
     )
   }
 
-  /** Where new flows go; undefined while the name does not resolve. */
+  /** Address for new flows; undefined while the name does not resolve. */
   get current(): UdpAddress | undefined {
     return this.#names.addresses[this.#current]
   }
 
-  /** Whether the name stands for this address. */
+  /** Whether this is one of the name's addresses. */
   has(address: UdpAddress): boolean {
     const key = this.describe(address)
     return this.#names.addresses.some(each => this.describe(each) === key)
@@ -53,18 +55,21 @@ export class Target {
     return describeUdp(address, this.port)
   }
 
-  /** Nobody answers there, or the answers stay away: the name may have moved. */
+  /** Has the name looked up again: the service cannot be reached or does not answer, so the name may have moved. */
   doubt(): void {
     this.#names.doubt(this.#context.now())
   }
 
-  /** Nobody listens at this address. Where to go instead; undefined: nowhere, for now. */
+  /**
+   * Call when nobody listens at `address`, or it cannot be connected to. The address to use instead; undefined when
+   * there is none for now.
+   */
   refused(address: UdpAddress): UdpAddress | undefined {
     const { addresses } = this.#names
     this.doubt()
     const { current } = this
     if (current === undefined) return undefined
-    // Somebody else has found out already.
+    // Another flow has reported the refusal already.
     if (this.describe(current) !== this.describe(address)) return current
     this.#refused.add(this.describe(address))
     const willing = (i: number) => !this.#refused.has(this.describe(addresses[i]))
@@ -77,7 +82,7 @@ export class Target {
     return this.#after(() => true)
   }
 
-  /** An address that had refused has answered. */
+  /** Call when an address that had refused answers. */
   answered(address: UdpAddress): void {
     this.#refused.delete(this.describe(address))
     this.#pause.reset()
@@ -87,7 +92,7 @@ export class Target {
     this.#names.close()
   }
 
-  /** Makes the next address that is fit the current one. */
+  /** Makes the next address that passes `fit` the current one. */
   #after(fit: (address: number) => boolean): UdpAddress | undefined {
     const { length } = this.#names.addresses
     for (let step = 1; step < length; step++) {

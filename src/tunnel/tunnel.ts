@@ -25,24 +25,24 @@ import { findRemote, type Remote } from './remote.js'
 import type { ClientData, ServerData } from './service-data.js'
 import { becomeUser } from './user.js'
 
-/** What a running tunnel tells about itself: plain data. */
+/** State and counters of a running tunnel, as plain data that can be posted or serialised. */
 export interface TunnelStatus {
   readonly role: Role
-  /** Where datagrams or connections come in. */
+  /** Client: UDP address and port of its socket. Server: 'port N', its TCP port. */
   readonly local: string
-  /** What `remote` stands for now. */
+  /** Where `remote` leads now: 'address:port', or 'name:port (addresses)' for a name. */
   readonly remote: string
-  /** Seconds since it was ready. */
+  /** Seconds since the tunnel was ready. */
   readonly uptime: number
-  /** What the kernel can do with many UDP datagrams at once. */
+  /** Which UDP offloads the kernel supports. */
   readonly udp: UdpFeatures
-  /** Of its stack. */
+  /** Counters, workers and device of the tunnel's stack. */
   readonly stats: StackStats
 }
 
-/** A running client or server. An open one keeps the process alive. */
+/** A running client or server. It keeps the process alive until it is closed. */
 export class Tunnel implements AsyncDisposable {
-  /** Settles once the tunnel is closed, by `close` or because its device is gone. Never rejects. */
+  /** Resolves once the tunnel is closed, by `close` or because its device is gone. Never rejects. */
   readonly closed: Promise<void>
   readonly #stack: Stack
   readonly #describe: () => Omit<TunnelStatus, 'uptime' | 'stats'>
@@ -55,6 +55,7 @@ export class Tunnel implements AsyncDisposable {
     this.closed = stack.closed
   }
 
+  /** State and counters as of now; also after `close`. */
   status(): TunnelStatus {
     const uptime = (performance.now() - this.#startedAt) / 1_000
     return { ...this.#describe(), uptime, stats: this.#stack.stats() }
@@ -70,7 +71,10 @@ export class Tunnel implements AsyncDisposable {
   }
 }
 
-/** UDP in, fake TCP out: one connection per UDP source. Rejects with FakeTcpError; nothing is left behind then. */
+/**
+ * Starts a client: UDP in, fake TCP out, one connection per UDP source. Rejects with FakeTcpError; everything that was
+ * opened is closed by then, `options.device` included.
+ */
 export const startClient = (options: ClientOptions): Promise<Tunnel> =>
   closingDevice(options, async () => {
     const resolved = resolveClient(options)
@@ -98,7 +102,10 @@ export const startClient = (options: ClientOptions): Promise<Tunnel> =>
     })
   })
 
-/** Fake TCP in, UDP out: one UDP source port per connection. Rejects with FakeTcpError; nothing is left behind then. */
+/**
+ * Starts a server: fake TCP in, UDP out, one UDP source port per connection. Rejects with FakeTcpError; everything that
+ * was opened is closed by then, `options.device` included.
+ */
 export const startServer = (options: ServerOptions): Promise<Tunnel> =>
   closingDevice(options, async () => {
     const resolved = resolveServer(options)
@@ -117,7 +124,7 @@ export const startServer = (options: ServerOptions): Promise<Tunnel> =>
     })
   })
 
-/** A device that was handed over is closed, whatever fails. */
+/** Closes the caller's device when the start fails: the tunnel owns it from the call on. */
 const closingDevice = async ({ device }: TunnelOptions, begin: () => Promise<Tunnel>): Promise<Tunnel> => {
   try {
     return await begin()
@@ -129,9 +136,9 @@ const closingDevice = async ({ device }: TunnelOptions, begin: () => Promise<Tun
 
 interface ServiceModule {
   readonly url: URL
-  /** TCP port whose connections it gets. */
+  /** TCP port whose connections the service accepts; undefined: it accepts none. */
   readonly port: number | undefined
-  /** What it is told. May throw. */
+  /** Makes the service's `workerData`. Throws FakeTcpError. */
   data(): ClientData | ServerData
 }
 
@@ -145,11 +152,11 @@ const start = async (
   let stack: Stack | undefined
   try {
     const data = service.data()
-    // Connections that begin or have just ended need a place too.
+    // Connections whose handshake is under way take slots too, and the slot of a closed one rests before its next use.
     const maxConnections = limit.maxFlows + Math.ceil(limit.maxFlows / 8) + 1_024
     stack = await Stack.open({ ...tunnel.stack, maxConnections })
     checkHasFamily(stack, tunnel)
-    // What listens to the machine's interfaces is opened while that is allowed.
+    // Before `becomeUser`: the diagnosis opens packet sockets, which need CAP_NET_RAW.
     diagnose(stack, tunnel, remote, service.port)
     if (tunnel.user !== undefined) becomeUser(tunnel.user)
     await stack.serve(service.port, service.url, { workerData: data, counters: tunnelCounters })
@@ -163,7 +170,7 @@ const start = async (
   }
 }
 
-/** Throws NO_IPV6 when a client has no IPv6 and its server is nowhere else. */
+/** Throws NO_IPV6 when a client's stack has no IPv6 address and `remote` is an IPv6 address. */
 const checkHasFamily = ({ address6 }: Stack, { role, remote, stack }: ResolvedTunnel): void => {
   if (role !== 'client' || remote.address?.bytes.length !== 16 || address6 !== undefined) return
   throw new FakeTcpError(
@@ -174,7 +181,7 @@ const checkHasFamily = ({ address6 }: Stack, { role, remote, stack }: ResolvedTu
   )
 }
 
-/** Looks why nothing happens on a TUN interface, when there is somebody to tell. */
+/** Starts the diagnosis that logs why no connection comes about. It needs a logger, and a TUN interface to look at. */
 const diagnose = (stack: Stack, { stack: { device, logger } }: ResolvedTunnel, remote: Remote, port?: number): void => {
   if (logger === undefined || device !== undefined) return
   if (port === undefined) new ClientDiagnosis(stack, logger, remote.data.port, remote.addresses)
@@ -188,7 +195,10 @@ const sayLimit = ({ maxFlows: wanted, stack: { logger } }: ResolvedTunnel, { max
   else logger?.warn({ event: 'flow-limit', maxFlows, wanted }, text)
 }
 
-/** What both services are told. `family`: that of the connections, as far as it is known. */
+/**
+ * The part of `workerData` that both services get. `family` decides how long the handshake packet may be; while the
+ * client's `remote` is unresolved it is 4.
+ */
 const common = ({ handshakePacket, mtu, queues }: ResolvedTunnel, { maxFlows }: FlowLimit, family: 4 | 6) => ({
   udp: probeUdp(),
   maxFlows,

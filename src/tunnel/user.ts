@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { ErrorCode, FakeTcpError, invalid } from '../errors.js'
 
-/** This process, every thread of it, becomes an ordinary user for good. Throws INVALID_ARGUMENT or PERMISSION. */
+/**
+ * Changes user and group of the whole process, every thread of it, and drops its supplementary groups. `name`: a user's
+ * name or number. Throws INVALID_ARGUMENT when there is no such user, PERMISSION when the kernel refuses.
+ */
 export const becomeUser = (name: string): void => {
   const { status, stdout } = spawnSync('id', ['-g', '--', name], { encoding: 'utf8' })
   if (status !== 0) throw invalid(`There is no user ${JSON.stringify(name)}.`)
