@@ -49,7 +49,6 @@ export const Field = {
   ports: 3,
   /** The address, four signed words, most significant first. IPv4 uses the first one and leaves the rest 0. */
   remote: 4,
-  local: 8,
   /** The queue on which the flow's packets are written. */
   homeQueue: 12,
   /** Number of the thread that gets the flow's datagrams. */

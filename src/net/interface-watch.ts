@@ -66,7 +66,7 @@ export class InterfaceWatch {
     // ENOBUFS comes once after the socket's buffer was full. Messages were lost then, but something has changed.
     for (;;) {
       const length = native.read(this.#changes, this.#buffer, 0, this.#buffer.length)
-      if (length === -Errno.EAGAIN || length === 0) break
+      if (length <= 0 && length !== -Errno.ENOBUFS) break
     }
     this.#timer ??= setTimeout(() => this.#look(), this.#pauseMs).unref()
   }

@@ -43,7 +43,7 @@ export class ConsumerThread<S extends HeldSocket> {
    * Takes over the connection of a handle. Rejects with CLOSED, with CONSUMERS_EXHAUSTED when too many threads have
    * sockets of its stack, or with DEVICE when the kernel refuses a descriptor.
    */
-  static attach<S extends HeldSocket>(handle: SocketHandle, make: MakeSocket<S>): Promise<S> {
+  static async attach<S extends HeldSocket>(handle: SocketHandle, make: MakeSocket<S>): Promise<S> {
     const { shared, receiveBytes, slot, generation } = handle
     // Every caller in a thread passes the same `make`, so S is the same for all of its sockets.
     let thread = ConsumerThread.#threads.get(shared.channel) as ConsumerThread<S> | undefined
@@ -53,7 +53,7 @@ export class ConsumerThread<S extends HeldSocket> {
         thread = new ConsumerThread(shared, number, receiveBytes, make)
       } catch (error) {
         giveBackThread(shared, number)
-        return Promise.reject(error)
+        throw error
       }
       ConsumerThread.#threads.set(shared.channel, thread as unknown as ConsumerThread<HeldSocket>)
     }

@@ -123,10 +123,10 @@ export class ClientDiagnosis extends Diagnosis {
       const { source, destination, index } = syns[syns.length - 1]
       return `packets leave by ${nameOf(index)} as ${source.text}, and ${destination.text} does not answer; the server is not there, or a firewall on the way drops them`
     }
-    if (!forwards(device)) return forwardingOff(device)
-    const noWay = this.#remotes()
-      .map(wayMissing)
-      .find(cause => cause !== undefined)
+    const remotes = this.#remotes()
+    const family = remotes.length > 0 && remotes.every(({ length }) => length === 16) ? 6 : 4
+    if (!forwards(device, family)) return forwardingOff(device, family)
+    const noWay = remotes.map(wayMissing).find(cause => cause !== undefined)
     if (noWay !== undefined) return noWay
     if (this.sniffer === undefined) {
       return `the server does not answer, or this machine does not forward and masquerade what comes from ${device}`
@@ -174,7 +174,7 @@ export class ServerDiagnosis extends Diagnosis {
       return `this machine refuses it by itself; a rule is missing to ${passOn}`
     }
     const name = nameOf(index)
-    if (!forwards(name)) return forwardingOff(name)
+    if (!forwards(name, destination.family)) return forwardingOff(name, destination.family)
     return `a rule is missing to ${passOn}, or another rule drops what is forwarded`
   }
 }
@@ -205,14 +205,20 @@ const wayMissing = (remote: Uint8Array): string | undefined =>
     return `nobody on ${name} answers for ${fromBytes(route.hop).text}, the router towards ${text}; it is not there, or the route is wrong`
   })
 
-/** Whether the kernel forwards IPv4 packets that come in on this interface; true when that cannot be read. */
-const forwards = (name: string): boolean => {
+/**
+ * Whether the kernel forwards packets that come in on this interface; true when that cannot be read. For IPv6 one
+ * setting holds for all interfaces (ip6_forward).
+ */
+const forwards = (name: string, family: 4 | 6): boolean => {
+  const setting = family === 4 ? `ipv4/conf/${name}` : 'ipv6/conf/all'
   try {
-    return readFileSync(`/proc/sys/net/ipv4/conf/${name}/forwarding`, 'latin1').trim() !== '0'
+    return readFileSync(`/proc/sys/net/${setting}/forwarding`, 'latin1').trim() !== '0'
   } catch {
     return true
   }
 }
 
-const forwardingOff = (name: string): string =>
-  `this machine does not forward what comes from ${name}; switch it on (sysctl -w net.ipv4.ip_forward=1)`
+const forwardingOff = (name: string, family: 4 | 6): string => {
+  const setting = family === 4 ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding'
+  return `this machine does not forward what comes from ${name}; switch it on (sysctl -w ${setting}=1)`
+}

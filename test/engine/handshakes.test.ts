@@ -1,6 +1,6 @@
 import { mock } from 'node:test'
 import t, { type Test } from 'tap'
-import { type HalfOpen, Handshakes } from '../../src/engine/handshakes.js'
+import { type Attempt, Handshakes } from '../../src/engine/handshakes.js'
 import { ErrorCode, FakeTcpError } from '../../src/errors.js'
 
 /** Time passes only by `mock.timers.tick`. */
@@ -12,7 +12,7 @@ const open = (t: Test) => {
     handshakes,
     pass: (ms: number) => mock.timers.tick(ms),
     /** An attempt, and what becomes of it: 'syn' for each SYN, then the code of its end. */
-    begin(slot: number, fields: Partial<HalfOpen> = {}): string[] {
+    begin(slot: number, fields: Partial<Attempt> = {}): string[] {
       const notes: string[] = []
       handshakes.begin({
         slot,

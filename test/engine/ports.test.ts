@@ -4,7 +4,7 @@ import { choosePort, ephemeral, Ports, queueOf } from '../../src/engine/ports.js
 import { type NewFlow, TupleTable } from '../../src/engine/tuple-table.js'
 import { ErrorCode } from '../../src/errors.js'
 import { FlowTable, State } from '../../src/memory/flow-table.js'
-import { ports as bits } from '../../src/memory/shared-stack.js'
+import { listeningPorts } from '../../src/memory/shared-stack.js'
 import { TupleIndex } from '../../src/memory/tuple-index.js'
 import { parseAddress } from '../../src/net/address.js'
 import type { Device } from '../../src/net/device.js'
@@ -21,11 +21,11 @@ const acceptor: Acceptor = {
 const open = ({ queues = 1, steered = false, capacity = 16 } = {}) => {
   const flows = FlowTable.allocate(capacity)
   const table = new TupleTable(flows, TupleIndex.allocate(flows, 12_345))
-  const listening = new Int32Array(bits.bytes / 4)
+  const listening = new Int32Array(listeningPorts.bytes / 4)
   const device = { queues: new Array(queues).fill(0), steered } as unknown as Device
   return {
     ports: new Ports(device, table, listening),
-    isListening: (port: number) => bits.isListening(listening, port),
+    isListening: (port: number) => listeningPorts.isListening(listening, port),
     /** A connection of ours exists. */
     connect: (localPort: number) =>
       table.add(
