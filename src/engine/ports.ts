@@ -77,7 +77,7 @@ export class Ports {
     const free = (localPort: number) =>
       !this.#acceptors.has(localPort) &&
       this.#table.find(remote, port, localPort) < 0 &&
-      !this.#table.quarantined(remote, port, localPort, now)
+      this.#table.reusable(remote, port, localPort, now)
     const queue = (localPort: number) => (steered ? queueOf(localPort, port, queues.length) : wanted)
     let localPort = choosePort(localPort => queue(localPort) === wanted && free(localPort))
     if (localPort < 0) localPort = choosePort(free)

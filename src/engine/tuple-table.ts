@@ -9,6 +9,11 @@ import type { Address } from '../net/address.js'
  */
 const quarantineMs = 2_000
 /**
+ * Milliseconds that this stack does not use a closed tuple for a connection of its own. Its peer may be a stack like this
+ * one that heard later of the end, and whose quarantine ends later by as much: it would turn the new connection down.
+ */
+const reuseMs = 3_000
+/**
  * Milliseconds that a freed slot rests. A thread that checked the slot's generation just before has finished with it by
  * then.
  */
@@ -40,7 +45,8 @@ export class TupleTable {
   /** Freed slots, oldest first. Each may be used again from `until` on. */
   readonly #resting: { slot: number; until: number }[] = []
   #restingFrom = 0
-  readonly #quarantine = new Map<string, number>()
+  /** When each tuple was closed, oldest first. */
+  readonly #closedAt = new Map<string, number>()
 
   constructor(flows: FlowTable, index: TupleIndex) {
     this.flows = flows
@@ -63,13 +69,23 @@ export class TupleTable {
     return slot === Lookup.contended ? Lookup.missing : slot
   }
 
-  /** Whether the tuple is in quarantine. */
+  /** Whether the tuple is in quarantine: a peer's new connection is turned down. */
   quarantined(remote: Address, remotePort: number, localPort: number, now: number): boolean {
-    for (const [key, until] of this.#quarantine) {
-      if (until > now) break
-      this.#quarantine.delete(key)
+    return this.#sinceClose(tupleKey(remote, remotePort, localPort), now) < quarantineMs
+  }
+
+  /** Whether this stack may use the tuple for a connection of its own. */
+  reusable(remote: Address, remotePort: number, localPort: number, now: number): boolean {
+    return this.#sinceClose(tupleKey(remote, remotePort, localPort), now) >= reuseMs
+  }
+
+  /** Milliseconds since the tuple was closed. */
+  #sinceClose(key: string, now: number): number {
+    for (const [oldest, closedAt] of this.#closedAt) {
+      if (now - closedAt < reuseMs) break
+      this.#closedAt.delete(oldest)
     }
-    return this.#quarantine.has(tupleKey(remote, remotePort, localPort))
+    return now - (this.#closedAt.get(key) ?? Number.NEGATIVE_INFINITY)
   }
 
   /** Takes a slot and makes it findable. Throws TABLE_FULL. */
@@ -114,8 +130,8 @@ export class TupleTable {
     this.#used--
     this.#resting.push({ slot, until: now + restMs })
     const key = tupleKey(remote, remotePort, localPort)
-    this.#quarantine.delete(key)
-    this.#quarantine.set(key, now + quarantineMs)
+    this.#closedAt.delete(key)
+    this.#closedAt.set(key, now)
   }
 
   #takeSlot(now: number): number {

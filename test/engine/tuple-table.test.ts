@@ -121,4 +121,8 @@ t.test('quarantine', async t => {
   close(3, 6_000)
   t.ok(quarantined(3, 7_999), 'it counts from the last close')
   t.notOk(quarantined(3, 8_000))
+  const reusable = (now: number) => table.reusable(remote, 3, 40_000, now)
+  t.notOk(reusable(8_999), 'the peer may have closed it a little later')
+  t.ok(reusable(9_000))
+  t.ok(table.reusable(remote, 4, 40_000, 6_000), 'a tuple that nobody has closed')
 })
