@@ -131,6 +131,6 @@ t.test('a port that has a connection to the same place is not free, and rests af
   t.equal(ports.choose(remote, remotePort + 1, 0, 0).localPort, port, 'another port there is another tuple')
   t.equal(ports.choose(parseAddress('192.0.2.2', 'remote'), remotePort, 0, 0).localPort, port, 'so is another host')
   disconnect(slot, port, 1_000)
-  t.throws(() => ports.choose(remote, remotePort, 0, 2_999), { code: ErrorCode.PORTS_EXHAUSTED })
-  t.equal(ports.choose(remote, remotePort, 0, 3_001).localPort, port)
+  t.throws(() => ports.choose(remote, remotePort, 0, 3_999), { code: ErrorCode.PORTS_EXHAUSTED })
+  t.equal(ports.choose(remote, remotePort, 0, 4_000).localPort, port)
 })
