@@ -368,6 +368,13 @@ export const watch = (poller: Poller, fd: number, token: number, interest: numbe
   throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused to watch a descriptor (${errnoName(result)}).`)
 }
 
+/** Changes what a watched descriptor is watched for. Throws DEVICE when the kernel refuses: it is out of memory. */
+export const rewatch = (poller: Poller, fd: number, token: number, interest: number): void => {
+  const result = poller.modify(fd, token, interest)
+  if (result >= 0) return
+  throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused to watch a descriptor (${errnoName(result)}).`)
+}
+
 /** Errno values of Linux that the code or its tests distinguish. */
 export const Errno = {
   EPERM: 1,

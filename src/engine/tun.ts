@@ -32,7 +32,8 @@ export const openTriedTun = async (options: ResolvedTun, log?: Log): Promise<Tun
         { event: 'super-packets-untried', interface: device.name },
         'super-packets could not be tried: they are taken on trust',
       )
-    if (!tried.superPacketsIn.used) native.tunOffload(device.queues[0], 0)
+    // A kernel that refuses this goes on delivering super-packets, which the workers understand.
+    if (!tried.superPacketsIn.used) void native.tunOffload(device.queues[0], 0)
     const { superPacketsIn } = device.features
     const found = { ...tried, superPacketsIn: superPacketsIn.used ? tried.superPacketsIn : superPacketsIn }
     for (const [feature, { used, reason }] of Object.entries(found)) {
@@ -61,7 +62,8 @@ const makeTun = (options: ResolvedTun, log: Log): TunDevice => {
       const fields = { event: 'tun-flag-refused', interface: name, flag, errno } as const
       log?.warn(fields, `the kernel refused ${flag} for the TUN interface: ${loss[flag]}`)
     }
-    if (made.headers) native.linkMangleId(name)
+    // Without it packets are merged less often, and nothing else is lost.
+    if (made.headers) void native.linkMangleId(name)
     const features = featuresOf(made, options)
     // Bring the interface up before it gets addresses. While it is down, the kernel does not add the route to an IPv6
     // address's peer, and does not add it later either.
@@ -129,7 +131,7 @@ const featuresOf = ({ queues, headers, refused }: TunQueues, options: ResolvedTu
 /** Sets up virtio-net headers. Answers whether the kernel delivers super-packets. */
 const useHeaders = (queue: number): Feature => {
   // A kernel without this call has headers of this size anyway.
-  native.tunHeaderSize(queue, virtioSize)
+  void native.tunHeaderSize(queue, virtioSize)
   const result = native.tunOffload(queue, TunOffload.checksum | TunOffload.tso4 | TunOffload.tso6)
   return result < 0 ? unused(`the kernel refused TUNSETOFFLOAD (${errnoName(result)})`) : used
 }

@@ -71,7 +71,8 @@ export class FloodFilter {
 
   /** Call when a connection begins, so that the filter passes its packets. `slot`: the flow's. */
   admit(slot: number): void {
-    if (this.#timer !== undefined) native.floodAdmit(this.#map, bytesOf(this.#tuple(slot)))
+    // If the map is full, the filter takes the connection's packets for strangers', of which it passes some.
+    if (this.#timer !== undefined) void native.floodAdmit(this.#map, bytesOf(this.#tuple(slot)))
   }
 
   close(): void {
@@ -82,7 +83,7 @@ export class FloodFilter {
 
   #begin(): boolean {
     if (native.floodBegin(this.#map) < 0) return false
-    native.floodAdmit(this.#map, bytesOf(this.#tuples()))
+    if (native.floodAdmit(this.#map, bytesOf(this.#tuples())) < 0) return false
     if (native.tunFilter(this.#queue, this.#program) < 0) return false
     this.#hooks.begun()
     this.#timer = setInterval(() => this.#tick(), filterLookMs).unref()
@@ -110,7 +111,8 @@ export class FloodFilter {
   #takeSynsTwice(on: boolean): void {
     if (on === this.#synsTwice) return
     this.#synsTwice = on
-    native.floodSyns(this.#map, on ? 1 : 0)
+    // Refused: the filter goes on as it was.
+    void native.floodSyns(this.#map, on ? 1 : 0)
     if (on) this.#hooks.synsTwice()
   }
 
@@ -140,6 +142,7 @@ export class FloodFilter {
     clearInterval(this.#timer)
     this.#timer = undefined
     this.#synsTwice = false
-    native.tunFilter(this.#queue, -1)
+    // The queue may be gone, and its filter with it.
+    void native.tunFilter(this.#queue, -1)
   }
 }

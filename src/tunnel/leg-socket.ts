@@ -61,7 +61,8 @@ export class LegSocket implements UdpSocket {
    */
   connect(to: UdpAddress, port: number, handler: () => boolean): number {
     this.#unwatch()
-    native.udpDisconnect(this.fd)
+    // A socket that was not connected refuses this.
+    void native.udpDisconnect(this.fd)
     const scope = scopeOf(to.zone)
     const result = scope < 0 ? scope : native.udpConnect(this.fd, to.bytes, port, scope)
     if (result < 0) return result
@@ -75,7 +76,8 @@ export class LegSocket implements UdpSocket {
   /** Source address of its datagrams, 4 or 16 bytes, while it is connected. */
   ownAddress(): Uint8Array {
     const address = new Uint8Array(this.family === 4 ? 4 : 16)
-    native.udpAddress(this.fd, address)
+    // A socket without an address leaves the bytes zero, which no interface has.
+    void native.udpAddress(this.fd, address)
     return address
   }
 
