@@ -6,7 +6,9 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { createVirtualLink, type Socket, Stack } from '../../src/index.js'
 import { Message, native, UdpFlag } from '../../src/native.js'
+import { resolveNumbers } from '../../src/numbers.js'
 import { FlowSet } from '../../src/tunnel/flow-set.js'
+import { serviceNumbers } from '../../src/tunnel/options.js'
 import { planPorts } from '../../src/tunnel/port-plan.js'
 import type { ClientData, ServerData } from '../../src/tunnel/service-data.js'
 import { probeUdp } from '../../src/udp/features.js'
@@ -82,8 +84,8 @@ const tunnel = async (): Promise<Path> => {
   const localPort = native.udpPort(free)
   native.close(free)
   const service = (name: string): URL => new URL(`../../src/tunnel/${name}-service.js`, import.meta.url)
-  const idleMs = 180_000
-  const common = () => ({ idleMs, udp, maxFlows: 100, flowCounts: FlowSet.share(1) })
+  const options = resolveNumbers(serviceNumbers, {})
+  const common = () => ({ ...options, udp, maxFlows: 100, flowCounts: FlowSet.share(1) })
   const behind = { port: native.udpPort(sink), addresses: [hereAddress] }
   const server: ServerData = { ...common(), remote: behind, ports: planPorts() }
   await b.serve(82, service('server'), { workerData: server })

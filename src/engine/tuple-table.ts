@@ -9,8 +9,9 @@ import type { Address } from '../net/address.js'
  */
 const quarantineMs = 2_000
 /**
- * Milliseconds that this stack does not use a closed tuple for a connection of its own. Its peer may be a stack like this
- * one that heard later of the end, and whose quarantine ends later by as much: it would turn the new connection down.
+ * Milliseconds that this stack does not use a closed tuple for a connection of its own. Its peer may be a stack like
+ * this one that heard later of the end, and whose quarantine ends later by as much: it would turn the new connection
+ * down.
  */
 const reuseMs = 3_000
 /**

@@ -1,8 +1,10 @@
 /** The client's half of the tunnel on real UDP sockets, without a stack: what becomes of a source while the server does not answer. */
 import t, { type Test } from 'tap'
 import { Message, native } from '../../src/native.js'
+import { resolveNumbers } from '../../src/numbers.js'
 import clientService from '../../src/tunnel/client-service.js'
 import { FlowSet } from '../../src/tunnel/flow-set.js'
+import { serviceNumbers } from '../../src/tunnel/options.js'
 import type { ClientData } from '../../src/tunnel/service-data.js'
 import type { UdpAddress } from '../../src/udp/socket.js'
 import type { Service } from '../../src/workers/service.js'
@@ -22,7 +24,7 @@ const open = async (t: Test, options: Partial<ClientData> = {}, context = new Fa
     remote: server,
     local: here,
     localPort,
-    idleMs: 180_000,
+    ...resolveNumbers(serviceNumbers, {}),
     udp: { gro: true, segment: true },
     maxFlows: 100,
     flowCounts: FlowSet.share(context.queues),

@@ -1,7 +1,9 @@
 /** The server's half of the tunnel on real UDP sockets, without a stack: what its legs do when the way to the service changes. */
 import t, { type Test } from 'tap'
 import { Message, native } from '../../src/native.js'
+import { resolveNumbers } from '../../src/numbers.js'
 import { FlowSet } from '../../src/tunnel/flow-set.js'
+import { serviceNumbers } from '../../src/tunnel/options.js'
 import { planPorts } from '../../src/tunnel/port-plan.js'
 import serverService from '../../src/tunnel/server-service.js'
 import type { RemoteData, ServerData } from '../../src/tunnel/service-data.js'
@@ -18,7 +20,7 @@ const open = async (t: Test, remote: RemoteData, options: Partial<ServerData> = 
   context.data = {
     remote,
     ports: planPorts(() => '32768 60999'),
-    idleMs: 180_000,
+    ...resolveNumbers(serviceNumbers, {}),
     udp: { gro: true, segment: true },
     maxFlows: 100,
     flowCounts: FlowSet.share(1),
