@@ -1,6 +1,6 @@
 import { Field, type FlowTable, State } from '../memory/flow-table.js'
 import { native } from '../native.js'
-import { filterLimits, filterLookMs, filterOffRate } from './limits.js'
+import { filterLimits, filterLookMs, filterOffRate, synsTwiceOffRate } from './limits.js'
 
 /** Words of a flow's slot that hold its tuple. They are in the order that `floodAdmit` takes. */
 const tupleFrom = Field.family
@@ -120,11 +120,11 @@ export class FloodFilter {
     const syns = this.#since('syns')
     const others = this.#since('others')
     this.#hooks.dropped(syns, others)
-    const floodOf = (filterOffRate * filterLookMs) / 1000
+    const perLook = (rate: number): number => (rate * filterLookMs) / 1000
     // A flood of SYNs may begin while the filter is there. Then no worker reports it: the filter passes no more SYNs
     // than they answer.
-    this.#takeSynsTwice(syns >= floodOf)
-    if (syns + others >= floodOf) return
+    this.#takeSynsTwice(syns >= perLook(synsTwiceOffRate))
+    if (syns + others >= perLook(filterOffRate)) return
     this.#remove()
     this.#hooks.ended()
   }

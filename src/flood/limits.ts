@@ -66,6 +66,12 @@ export const alarmMs = 1_000
  * 47,700 SYNs. Else such a flood would switch the filter on and off every second.
  */
 export const filterOffRate = 2_000
+/**
+ * While the filter drops the first SYN of every tuple, those of real clients are among them. When it drops fewer SYNs
+ * than this, first SYNs pass again. It is far more than `filterOffRate`: else the clients of a busy server would keep
+ * the filter after the flood.
+ */
+export const synsTwiceOffRate = 20_000
 /** Milliseconds between two looks at what the kernel's filter has dropped. */
 export const filterLookMs = 1_000
 
