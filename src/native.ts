@@ -358,19 +358,8 @@ export const errnoName = (result: number): string => {
   }
 }
 
-/**
- * Adds a descriptor that the caller cannot do without to a poller. Throws DEVICE when the kernel refuses: it has no
- * memory left, or no epoll watch.
- */
-export const watch = (poller: Poller, fd: number, token: number, interest: number): void => {
-  const result = poller.add(fd, token, interest)
-  if (result >= 0) return
-  throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused to watch a descriptor (${errnoName(result)}).`)
-}
-
-/** Changes what a watched descriptor is watched for. Throws DEVICE when the kernel refuses: it is out of memory. */
-export const rewatch = (poller: Poller, fd: number, token: number, interest: number): void => {
-  const result = poller.modify(fd, token, interest)
+/** Throws DEVICE for the -errno of a watch that the kernel refused: it has no memory left, or no epoll watch. */
+export const checkWatch = (result: number): void => {
   if (result >= 0) return
   throw new FakeTcpError(ErrorCode.DEVICE, `The kernel refused to watch a descriptor (${errnoName(result)}).`)
 }

@@ -10,12 +10,6 @@ import type { Address } from '../net/address.js'
 import type { Device } from '../net/device.js'
 import type { ResolvedOptions } from './options.js'
 
-export interface AllocatedStack {
-  readonly shared: SharedStack
-  readonly flows: FlowTable
-  readonly index: TupleIndex
-}
-
 /** A random word that nobody can guess. */
 const secretWord = (): number => randomInt(0, 2 ** 32) | 0
 
@@ -28,12 +22,12 @@ export const allocateStack = (
   address4: Address | undefined,
   address6: Address | undefined,
   options: ResolvedOptions,
-): AllocatedStack => {
+): SharedStack => {
   const { consumers, maxConnections, ringBytes: laneCapacity, workers } = options
   const threads = device.queues.length + 1 + consumers
   const flows = FlowTable.allocate(maxConnections)
   const index = TupleIndex.allocate(flows, secretWord())
-  const shared: SharedStack = {
+  return {
     flows: flows.shared,
     index: index.shared,
     listening: new SharedArrayBuffer(listeningPorts.bytes),
@@ -54,7 +48,6 @@ export const allocateStack = (
     has6: address6 !== undefined,
     cookieKey: Int32Array.of(secretWord(), secretWord()),
   }
-  return { shared, flows, index }
 }
 
 const openEvents = (count: number): number[] => {

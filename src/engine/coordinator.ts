@@ -79,7 +79,7 @@ export class Coordinator {
     this.deviceGone = new Promise(resolve => {
       this.#loseDevice = resolve
     })
-    const { shared } = orTooSmall(() => allocateStack(device, address4, address6, options))
+    const shared = orTooSmall(() => allocateStack(device, address4, address6, options))
     const memory = new StackMemory(shared)
     const counters = memory.counters(device.queues.length)
     const egress = new Egress(memory, counters)

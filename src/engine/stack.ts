@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { aborted, ErrorCode, FakeTcpError } from '../errors.js'
 import type { CounterRow, DropCounter, TrafficCounter } from '../memory/counter-table.js'
+import type { ServiceReading } from '../memory/service-counters.js'
 import { checkPort, parseAddress } from '../net/address.js'
 import type { DeviceFeatures } from '../net/features.js'
 import { resolveNumbers } from '../numbers.js'
@@ -40,10 +41,7 @@ export interface WorkerStats {
   /** What was lost: one counter for each reason. */
   readonly drops: Readonly<Record<DropCounter, number>>
   /** The counters that services declared (`Stack.serve`), of both kinds. */
-  readonly services: {
-    readonly traffic: Readonly<Record<string, number>>
-    readonly drops: Readonly<Record<string, number>>
-  }
+  readonly services: ServiceReading
 }
 
 /** A fake-TCP stack on one device. It opens and accepts connections, and owns everything they need. */

@@ -1,3 +1,5 @@
+import type { Tuple } from '../memory/tuple.js'
+
 /**
  * HalfSipHash-2-4 with a 32-bit result (Aumasson & Bernstein; Linux's `hsiphash` is of the same family): a keyed hash
  * that nobody predicts without the key. The key is two words, the message any number of words. Nothing is allocated.
@@ -17,6 +19,15 @@ export const halfSipHash = (k0: number, k1: number, message: Int32Array): number
   round()
   round()
   return (state[1] ^ state[3]) >>> 0
+}
+
+/** Writes a tuple's ports and address to the first five words of a message. */
+export const putTuple = (message: Int32Array, { ports, r0, r1, r2, r3 }: Tuple): void => {
+  message[0] = ports
+  message[1] = r0
+  message[2] = r1
+  message[3] = r2
+  message[4] = r3
 }
 
 const state = new Int32Array(4)

@@ -4,7 +4,7 @@
  * carry nothing that we need.
  */
 import type { Tuple } from '../memory/tuple.js'
-import { halfSipHash } from './half-sip-hash.js'
+import { halfSipHash, putTuple } from './half-sip-hash.js'
 import { cookieEpochMs } from './limits.js'
 
 export class SynCookies {
@@ -42,11 +42,7 @@ export class SynCookies {
 
   #hash(tuple: Tuple, epoch: number): number {
     const message = this.#message
-    message[0] = tuple.ports
-    message[1] = tuple.r0
-    message[2] = tuple.r1
-    message[3] = tuple.r2
-    message[4] = tuple.r3
+    putTuple(message, tuple)
     message[5] = epoch
     const cookie = halfSipHash(this.#k0, this.#k1, message)
     return cookie === 0xffffffff ? 0xfffffffe : cookie

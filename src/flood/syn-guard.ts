@@ -1,7 +1,7 @@
 import { Counter } from '../memory/counters.js'
 import type { Tuple } from '../memory/tuple.js'
 import { FloodAlarm } from './flood-alarm.js'
-import { halfSipHash } from './half-sip-hash.js'
+import { halfSipHash, putTuple } from './half-sip-hash.js'
 import {
   synAgainRate,
   synBurst,
@@ -83,11 +83,7 @@ export class SynGuard {
   #seenBefore(tuple: Tuple, now: number): boolean {
     const recent = this.#filterAt(now)
     const syn = this.#syn
-    syn[0] = tuple.ports
-    syn[1] = tuple.r0
-    syn[2] = tuple.r1
-    syn[3] = tuple.r2
-    syn[4] = tuple.r3
+    putTuple(syn, tuple)
     syn[5] = tuple.family
     const bit = halfSipHash(this.#k0, this.#k1, syn) % synFilterBits
     const mask = 1 << (bit & 31)

@@ -1,4 +1,4 @@
-import { type DropCounter, stackCounters, type TrafficCounter } from './counter-table.js'
+import { type CounterRow, type DropCounter, stackCounters, type TrafficCounter } from './counter-table.js'
 
 /**
  * The counters of one thread, a page of float64 words in shared memory. Only that thread writes, with plain stores; any
@@ -37,11 +37,15 @@ export interface CounterReading {
 export const sumOf = (pages: readonly CounterPage[], at: number): number =>
   pages.reduce((sum, page) => sum + page[at], 0)
 
-/** Adds up the stack's own counters of these pages. */
-export const readCounters = (pages: readonly CounterPage[]): CounterReading => {
+/** Adds up the counters of these pages whose rows are given; the first one's word is `from`. */
+export const readRows = (rows: readonly CounterRow[], pages: readonly CounterPage[], from: number) => {
   const reading = { traffic: {} as Record<string, number>, drops: {} as Record<string, number> }
-  for (const [at, { name, kind }] of stackCounters.entries()) {
-    reading[kind === 'traffic' ? 'traffic' : 'drops'][name] = sumOf(pages, at)
+  for (const [i, { name, kind }] of rows.entries()) {
+    reading[kind === 'traffic' ? 'traffic' : 'drops'][name] = sumOf(pages, from + i)
   }
-  return reading as CounterReading
+  return reading
 }
+
+/** Adds up the stack's own counters of these pages. */
+export const readCounters = (pages: readonly CounterPage[]): CounterReading =>
+  readRows(stackCounters, pages, 0) as CounterReading

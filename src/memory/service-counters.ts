@@ -1,6 +1,6 @@
 import { invalid } from '../errors.js'
 import type { CounterRow } from './counter-table.js'
-import { type CounterPage, counterNames, serviceCounterRoom, sumOf } from './counters.js'
+import { type CounterPage, counterNames, readRows, serviceCounterRoom } from './counters.js'
 
 /** The counters of services, by name. */
 export interface ServiceReading {
@@ -44,11 +44,7 @@ export class ServiceCounters {
 
   /** Adds up the counters of services of these pages. */
   read(pages: readonly CounterPage[]): ServiceReading {
-    const reading = { traffic: {} as Record<string, number>, drops: {} as Record<string, number> }
-    for (const [i, { name, kind }] of this.#rows.entries()) {
-      reading[kind === 'traffic' ? 'traffic' : 'drops'][name] = sumOf(pages, counterNames.length + i)
-    }
-    return reading
+    return readRows(this.#rows, pages, counterNames.length)
   }
 
   #check({ name, kind }: CounterRow, words: ServiceWords): void {

@@ -1,5 +1,5 @@
 import type { EventLog } from '../log/events.js'
-import { Errno, errnoName, native, type Poller, Ready, watch } from '../native.js'
+import { checkWatch, Errno, errnoName, native, type Poller, Ready } from '../native.js'
 import { changeGroups, type Netlink } from './netlink.js'
 import type { AddressPair } from './pair.js'
 
@@ -52,7 +52,7 @@ export class InterfaceWatch {
     this.#events = native.arenaOpen(new Uint8Array(events.buffer))
     this.#poller = new native.Poller(this.#events, 1, () => this.#heard())
     this.#poller.unref()
-    if (this.#changes >= 0) watch(this.#poller, this.#changes, 0, Ready.read)
+    if (this.#changes >= 0) checkWatch(this.#poller.add(this.#changes, 0, Ready.read))
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 import type { StackMemory } from '../memory/shared-stack.js'
-import { native, type Poller, Ready, watch } from '../native.js'
+import { checkWatch, native, type Poller, Ready } from '../native.js'
 import { type Deliver, Inbox } from '../path/inbox.js'
 
 /** The `Inbox` of a thread that is no queue worker, connected to the thread's event loop. */
@@ -20,7 +20,7 @@ export class ThreadInbox {
     const events = new Int32Array(2)
     this.#events = native.arenaOpen(new Uint8Array(events.buffer))
     this.#poller = new native.Poller(this.#events, 1, () => this.#inbox.wake())
-    watch(this.#poller, this.#inbox.bell.fd, 0, Ready.read)
+    checkWatch(this.#poller.add(this.#inbox.bell.fd, 0, Ready.read))
   }
 
   /**

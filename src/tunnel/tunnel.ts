@@ -114,7 +114,8 @@ export const startServer = (options: ServerOptions): Promise<Tunnel> =>
     const ports = planPorts()
     const [first] = remote.data.addresses
     const limit = serverFlowLimit(resolved.maxFlows, {
-      ...{ queues, ports },
+      queues,
+      ports,
       isLoopback: first !== undefined && familyOf(first) === 4 && isLoopback(first),
     })
     return start(resolved, remote, limit, {

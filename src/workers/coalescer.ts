@@ -1,5 +1,5 @@
 import { ErrorCode, FakeTcpError } from '../errors.js'
-import { errnoName, native, type Poller, Ready, rewatch } from '../native.js'
+import { checkWatch, errnoName, native, type Poller, Ready } from '../native.js'
 
 /**
  * Makes packets wait a little, so that one wake of the worker handles many (`coalesceUs`). A descriptor that was
@@ -31,7 +31,7 @@ export class Coalescer {
 
   /** `fd` was readable and has been read. Each tick calls `read` from now on, until it returns false. */
   wait(fd: number, token: number, read: () => boolean): void {
-    rewatch(this.#poller, fd, token, 0)
+    checkWatch(this.#poller.modify(fd, token, 0))
     // A timer takes every interval.
     if (this.#busy.size === 0) void native.timerSet(this.timer, this.#microseconds)
     this.#busy.set(fd, { token, read })
@@ -43,7 +43,7 @@ export class Coalescer {
     for (const [fd, { token, read }] of this.#busy) {
       if (read()) continue
       this.#busy.delete(fd)
-      rewatch(this.#poller, fd, token, Ready.read)
+      checkWatch(this.#poller.modify(fd, token, Ready.read))
     }
     if (this.#busy.size === 0) void native.timerSet(this.timer, 0)
   }

@@ -1,4 +1,4 @@
-import { native, type Poller, Ready, watch } from '../native.js'
+import { checkWatch, native, type Poller, Ready } from '../native.js'
 import { Coalescer } from './coalescer.js'
 import type { Heartbeat } from './heartbeat.js'
 import type { ReadHandler } from './service.js'
@@ -59,24 +59,17 @@ export class EventLoop {
 
   /** Calls `read` whenever the descriptor is readable. Throws DEVICE when the kernel refuses. */
   watch(fd: number, read: ReadHandler): void {
-    const token = this.#nextToken++
-    watch(this.#poller, fd, token, Ready.read)
-    this.#remember(token, { fd, act: read, read })
+    checkWatch(this.tryWatch(fd, read))
   }
 
   /** The same for a doorbell or a timer. `coalesceUs` does not apply to it. */
   watchBell(fd: number, act: () => void): void {
-    const token = this.#nextToken++
-    watch(this.#poller, fd, token, Ready.read)
-    this.#remember(token, { fd, act, read: undefined })
+    checkWatch(this.#add({ fd, act, read: undefined }))
   }
 
   /** As `watch`, for a descriptor that the caller can do without. Returns 0, or -errno when the kernel refuses. */
   tryWatch(fd: number, read: ReadHandler): number {
-    const token = this.#nextToken++
-    const result = this.#poller.add(fd, token, Ready.read)
-    if (result === 0) this.#remember(token, { fd, act: read, read })
-    return result
+    return this.#add({ fd, act: read, read })
   }
 
   /** Ends a `watch`. Call before the descriptor is closed. */
@@ -129,8 +122,12 @@ export class EventLoop {
     if (read !== undefined && this.#watched.has(token)) this.#coalescer?.wait(fd, token, read)
   }
 
-  #remember(token: number, watched: Watched): void {
+  #add(watched: Watched): number {
+    const token = this.#nextToken++
+    const result = this.#poller.add(watched.fd, token, Ready.read)
+    if (result < 0) return result
     this.#watched.set(token, watched)
     this.#tokens.set(watched.fd, token)
+    return 0
   }
 }

@@ -23,7 +23,7 @@ const allocate = (consumers: number, four = true) =>
 
 /** Closed with the test. */
 const open = (t: Test, ...args: Parameters<typeof allocate>): SharedStack => {
-  const { shared } = allocate(...args)
+  const shared = allocate(...args)
   t.teardown(() => {
     for (const fd of shared.bellFds) native.close(fd)
   })

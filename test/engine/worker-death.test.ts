@@ -101,7 +101,7 @@ for (const [order, error] of [
 t.test('threads that fail before they have their task are an error, not the end of the process', async t => {
   for (const workerHeap of [1, 2, 3]) {
     const [device, other] = createVirtualLink({ queues: 2 })
-    const { shared } = allocateStack(device, device.stackAddress, device.stackAddress6, resolveOptions({ device }))
+    const shared = allocateStack(device, device.stackAddress, device.stackAddress6, resolveOptions({ device }))
     const workers = new QueueWorkers(shared, { stuckAfter: 0, workerHeap }, { report: () => {}, replaced: () => {} })
     await t.rejects(workers.start(), { code: ErrorCode.WORKER }, `${workerHeap} MiB`)
     await workers.stop()
